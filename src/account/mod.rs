@@ -1,0 +1,1 @@
+//! The worker of one account: the only place where drivers meet.

@@ -1,0 +1,1 @@
+//! Configuration: TOML as typed, then as meant.

@@ -1,0 +1,1 @@
+//! The composition root: config to units to supervisor; signals, readiness, reload.

@@ -1,0 +1,1 @@
+//! The IMAP driver: wire, parser, session, and the `Remote` of one account.

@@ -1,0 +1,1 @@
+//! The Maildir driver: names, delivery, scans, quarantine, the watcher.

@@ -1,0 +1,3 @@
+//! posthaste: the thin binary; everything is in the library.
+
+fn main() {}

@@ -1,0 +1,189 @@
+//! Dialling: TCP, TLS, STARTTLS, deadlines. The only module that opens TCP connections.
+//!
+//! One TLS stack (OpenSSL), TLS 1.2 or newer, certificate and name always checked; there is no switch to turn that
+//! off, only a way to add a trust anchor. Plain text is possible only to a loopback address, checked again here on the
+//! connected socket. The protocol drivers speak the STARTTLS dialogue themselves and then call [`start_tls`]; they
+//! must refuse any byte that came after the server's OK (RFC 3207 §6, "NO STARTTLS" 2021).
+
+use crate::error::{Class, Classified};
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+
+/// Look-up and TCP together; a server that needs longer is as good as down.
+const CONNECT: Duration = Duration::from_secs(20);
+/// One address of several, so that a dead one does not use up [`CONNECT`].
+const ONE_ADDRESS: Duration = Duration::from_secs(6);
+/// The TLS handshake.
+const HANDSHAKE: Duration = Duration::from_secs(20);
+/// Silence after which the kernel probes the peer: below the 5 min after which many NATs forget a connection.
+const KEEPALIVE: Duration = Duration::from_secs(120);
+/// Unacknowledged data after which the kernel gives the peer up.
+const USER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A byte stream to a server, in the clear or in TLS.
+pub trait Transport: AsyncRead + AsyncWrite + Send + Unpin + std::fmt::Debug {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin + std::fmt::Debug> Transport for T {}
+
+/// A boxed [`Transport`].
+pub type Stream = Box<dyn Transport>;
+
+/// When TLS begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tls {
+    /// With the first byte (RFC 8314).
+    Implicit,
+    /// After a STARTTLS command, demanded, never opportunistic.
+    StartTls,
+    /// Never; only to a loopback address.
+    None,
+}
+
+/// A server to dial.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// DNS name or address literal; also the name that the certificate must have.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// When TLS begins.
+    pub tls: Tls,
+    /// An extra trust anchor (PEM file).
+    pub ca: Option<PathBuf>,
+}
+
+/// Why a server could not be reached.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The name has no address, or no address answered.
+    #[error("cannot connect to {endpoint}")]
+    Connect {
+        /// `host:port`.
+        endpoint: String,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The handshake failed or the certificate is not trusted.
+    #[error("no TLS with {endpoint}")]
+    Tls {
+        /// `host:port`.
+        endpoint: String,
+        /// The cause.
+        source: async_native_tls::Error,
+    },
+    /// The configured trust anchor cannot be used.
+    #[error("cannot use the certificate file {path}")]
+    Anchor {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Plain text to another machine was asked for.
+    #[error("refusing to talk to {address} without TLS: it is not a loopback address")]
+    NotLoopback {
+        /// The peer.
+        address: SocketAddr,
+    },
+}
+
+impl Classified for Error {
+    fn class(&self) -> Class {
+        match self {
+            Error::Connect { .. } | Error::Tls { .. } => Class::RETRY,
+            Error::Anchor { .. } | Error::NotLoopback { .. } => Class::GiveUp,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Error::Tls { source, .. } if source.to_string().contains("certificate verify failed") => Some(
+                "the server's certificate is not trusted; for a private authority set `ca` in the account"
+                    .into(),
+            ),
+            Error::NotLoopback { .. } => Some("set tls = \"implicit\" or \"starttls\"".into()),
+            _ => None,
+        }
+    }
+}
+
+/// Connects; with [`Tls::Implicit`] the stream returned is already in TLS, else it is in the clear.
+pub async fn dial(endpoint: &Endpoint) -> Result<Stream, Error> {
+    let tcp = connect(endpoint)
+        .await
+        .map_err(|source| Error::Connect { endpoint: endpoint.to_string(), source })?;
+    match endpoint.tls {
+        Tls::Implicit => start_tls(Box::new(tcp), endpoint).await,
+        Tls::StartTls => Ok(Box::new(tcp)),
+        Tls::None => match tcp.peer_addr() {
+            Ok(address) if !address.ip().is_loopback() => Err(Error::NotLoopback { address }),
+            Ok(_) => Ok(Box::new(tcp)),
+            Err(source) => Err(Error::Connect { endpoint: endpoint.to_string(), source }),
+        },
+    }
+}
+
+/// Puts TLS on a stream in the clear.
+pub async fn start_tls(stream: Stream, endpoint: &Endpoint) -> Result<Stream, Error> {
+    let connector = async_native_tls::TlsConnector::from(builder(endpoint.ca.as_deref())?);
+    let lost = |cause: io::Error| Error::Connect { endpoint: endpoint.to_string(), source: cause };
+    match timeout(HANDSHAKE, connector.connect(&endpoint.host, stream)).await {
+        Ok(Ok(stream)) => Ok(Box::new(stream)),
+        Ok(Err(source)) => Err(Error::Tls { endpoint: endpoint.to_string(), source }),
+        Err(_) => Err(lost(io::Error::new(io::ErrorKind::TimedOut, "no answer to the TLS handshake"))),
+    }
+}
+
+/// The one TLS configuration of the program.
+fn builder(ca: Option<&Path>) -> Result<native_tls::TlsConnectorBuilder, Error> {
+    let mut builder = native_tls::TlsConnector::builder();
+    builder.min_protocol_version(Some(native_tls::Protocol::Tlsv12));
+    if let Some(path) = ca {
+        let anchor = |source| Error::Anchor { path: path.to_owned(), source };
+        let pem = std::fs::read(path).map_err(|error| anchor(error.into()))?;
+        for certificate in
+            native_tls::Certificate::stack_from_pem(&pem).map_err(|error| anchor(error.into()))?
+        {
+            builder.add_root_certificate(certificate);
+        }
+    }
+    Ok(builder)
+}
+
+async fn connect(endpoint: &Endpoint) -> io::Result<TcpStream> {
+    let timed_out = || io::Error::new(io::ErrorKind::TimedOut, "no answer");
+    timeout(CONNECT, connect_any(endpoint)).await.unwrap_or_else(|_| Err(timed_out()))
+}
+
+/// The addresses of the name in turn, until one answers.
+async fn connect_any(endpoint: &Endpoint) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in lookup_host((endpoint.host.as_str(), endpoint.port)).await? {
+        match timeout(ONE_ADDRESS, TcpStream::connect(address)).await {
+            Ok(Ok(tcp)) => return tune(tcp),
+            Ok(Err(error)) => last = error,
+            Err(_) => last = io::Error::new(io::ErrorKind::TimedOut, "no answer"),
+        }
+    }
+    Err(last)
+}
+
+/// No Nagle delay, and a kernel that notices dead peers (RFC 1122 §4.2.3.6, RFC 5482).
+fn tune(tcp: TcpStream) -> io::Result<TcpStream> {
+    tcp.set_nodelay(true)?;
+    let socket = socket2::SockRef::from(&tcp);
+    socket
+        .set_tcp_keepalive(&socket2::TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 8))?;
+    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
+    Ok(tcp)
+}
+
+impl std::fmt::Display for Endpoint {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{}:{}", self.host, self.port)
+    }
+}

@@ -1,0 +1,1 @@
+//! Tokens: the keeper, the store, SASL strings.

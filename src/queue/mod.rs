@@ -1,0 +1,1 @@
+//! The outbox and the queue of accepted submissions.

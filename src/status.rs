@@ -1,0 +1,140 @@
+//! What the daemon reports about itself: the documented, versioned shape of `posthaste status --json`.
+//!
+//! Workers fill it in, the control socket carries it, the command line prints it. Times are RFC 3339 in UTC.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The version of this shape; raised when a field changes meaning or goes away, not when one is added.
+pub const SCHEMA: u32 = 1;
+
+/// The whole daemon.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The version of the program.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub version: String,
+    /// Process id; 0 without a daemon.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub pid: u32,
+    /// When the daemon started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// Every configured account, by name.
+    pub accounts: Vec<Account>,
+}
+
+/// What an account is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Not yet connected for the first time.
+    #[default]
+    Starting,
+    /// Dialling and logging in.
+    Connecting,
+    /// A pass is running.
+    Syncing,
+    /// All is in step; the server will tell of new mail.
+    Watching,
+    /// Trouble: the next attempt comes at `next_try`.
+    Waiting,
+    /// The token or password is refused.
+    NeedsLogin,
+    /// Login succeeds but the mailbox is refused.
+    Denied,
+    /// Deletions are held back for approval.
+    Held,
+    /// Stopped by the user or by an error that repeating cannot help.
+    Stopped,
+}
+
+/// One account.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// Its name in the configuration.
+    pub name: String,
+    /// What it is doing.
+    pub state: State,
+    /// More words on that: a mailbox, a progress.
+    pub detail: String,
+    /// How it logged in: `XOAUTH2`, `OAUTHBEARER`, `PLAIN`.
+    pub mechanism: Option<String>,
+    /// When the access token in use expires.
+    pub token_expires: Option<Timestamp>,
+    /// When the server last said anything.
+    pub last_contact: Option<Timestamp>,
+    /// How new mail is learnt of: `idle`, `poll`; later `notify`.
+    pub push: Option<String>,
+    /// Its mailboxes, by name.
+    pub mailboxes: Vec<Mailbox>,
+    /// What waits in the queue.
+    pub outbox: Outbox,
+    /// How many deletions the guard holds back.
+    pub deletions_held: u32,
+    /// The error that stands, if one does.
+    pub error: Option<String>,
+    /// When the next attempt comes.
+    pub next_try: Option<Timestamp>,
+    /// What the user can do about it.
+    pub hint: Option<String>,
+}
+
+/// One mailbox of an account.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mailbox {
+    /// Its name.
+    pub name: String,
+    /// How many messages both sides have.
+    pub messages: u32,
+    /// When a pass over it last ended complete.
+    pub synced: Option<Timestamp>,
+    /// Messages fetched since the daemon started.
+    pub arrived: u64,
+    /// Copies moved to quarantine since the daemon started.
+    pub quarantined: u64,
+    /// The error that stands in this mailbox alone, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// What waits in the queue of an account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outbox {
+    /// Accepted and not yet sent.
+    pub queued: u32,
+    /// Held by the user.
+    pub held: u32,
+    /// Lost contact after the last byte: perhaps sent.
+    pub uncertain: u32,
+    /// Refused for good; see `failed/` in the outbox.
+    pub failed: u32,
+}
+
+impl Status {
+    /// The answer where no daemon runs.
+    pub fn absent() -> Status {
+        Status { schema: SCHEMA, version: String::new(), pid: 0, since: None, accounts: Vec::new() }
+    }
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_daemon_the_shape_is_the_documented_one() {
+        assert_eq!(serde_json::to_string(&Status::absent()).unwrap(), r#"{"schema":1,"accounts":[]}"#);
+    }
+
+    #[test]
+    fn states_are_kebab_case() {
+        assert_eq!(serde_json::to_string(&State::NeedsLogin).unwrap(), r#""needs-login""#);
+    }
+}

@@ -1,0 +1,1 @@
+//! Named units: start, stop, restart, replace. Knows no mail.
