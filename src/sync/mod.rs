@@ -16,6 +16,24 @@ use std::future::Future;
 use std::time::SystemTime;
 use tokio::sync::mpsc;
 
+mod apply;
+pub mod delta;
+mod describe;
+mod discover;
+#[cfg(test)]
+mod fakes;
+pub mod guard;
+#[cfg(test)]
+mod histories;
+pub mod pair;
+pub mod pass;
+pub mod plan;
+pub mod report;
+#[cfg(test)]
+mod testing;
+
+pub use pass::{Extent, Pass};
+
 /// What went wrong in a driver, and how much of the world it takes with it.
 #[derive(Debug, thiserror::Error)]
 #[error("{source}")]
@@ -92,7 +110,8 @@ pub struct At {
 pub struct Since {
     /// The marks of the last complete and durable pass.
     pub marks: Marks,
-    /// How many messages of the server the base knows.
+    /// How many messages the base knows below `marks.uid_next`: with the new ones above it they make up EXISTS exactly
+    /// when none is gone.
     pub known: u32,
 }
 

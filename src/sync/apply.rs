@@ -1,0 +1,341 @@
+//! Carries a plan out: the only part of the core that acts, and it decides nothing.
+//!
+//! Order: bookkeeping, downloads, uploads, moves and flags of every mailbox, then deletions of every mailbox, then the
+//! marks. What cannot be repeated (an upload) has its intent committed first; what can be derived again (settled
+//! arrivals, agreed flags, forgotten pairs, marks) waits in `pending` for the next commit, so that one fsync carries
+//! many steps. A crash anywhere leaves a base from which the next pass finds the same end.
+
+use super::plan::{Move, Plan, Steps, Upload};
+use super::report::{Event, Observer, Report};
+use super::{
+    Arrival, At, Entry, Fate, Ledger, Local, LocalChange, Loose, Outcome, Remote, Row, RowState, Scope,
+    Staged,
+};
+use crate::mail::{MailboxName, Uid, UidSet, UniqueName};
+use std::collections::BTreeMap;
+use tokio::sync::mpsc;
+
+/// Pieces of messages between the network and the disk. Chunks are at most 64 KiB, so this bounds the memory in flight
+/// at 4 MiB while a batch is being pushed to disk.
+const IN_FLIGHT: usize = 64;
+/// Uploads between two commits of their pairs: a crash makes at most this many be searched for on the server.
+const UPLOADS_PER_COMMIT: usize = 50;
+
+/// The two sides, the base, and what a pass has to say so far.
+pub(super) struct Apply<'a, R, L, D> {
+    pub(super) remote: &'a mut R,
+    pub(super) local: &'a mut L,
+    pub(super) ledger: &'a mut D,
+    pub(super) observer: &'a dyn Observer,
+    pub(super) report: &'a mut Report,
+    pub(super) pending: Vec<(MailboxName, Entry)>,
+}
+
+impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
+    /// Carries out all of it; an error means that the pass ended early.
+    pub(super) async fn run(&mut self, plan: Plan) -> Outcome<()> {
+        let outcome = self.steps(&plan).await;
+        let flushed = self.flush().await;
+        outcome.and(flushed)
+    }
+
+    async fn steps(&mut self, plan: &Plan) -> Outcome<()> {
+        let mut order: Vec<_> = plan.mailboxes.iter().collect();
+        order.sort_by_key(|(mailbox, _)| !mailbox.is_inbox());
+        for &(mailbox, steps) in &order {
+            self.bookkeep(mailbox, steps).await?;
+            let arrived = self.download(mailbox, steps).await;
+            self.tolerate(mailbox, arrived)?;
+            let uploaded = self.upload(mailbox, steps).await;
+            self.tolerate(mailbox, uploaded)?;
+            let moved = self.moves(mailbox, steps, plan).await;
+            self.tolerate(mailbox, moved)?;
+            let reflagged = self.reflag(mailbox, steps).await;
+            self.tolerate(mailbox, reflagged)?;
+        }
+        for &(mailbox, steps) in &order {
+            let deleted = self.delete(mailbox, steps).await;
+            self.tolerate(mailbox, deleted)?;
+        }
+        for &(mailbox, steps) in &order {
+            self.close(mailbox, steps);
+        }
+        Ok(())
+    }
+
+    /// Notes an error that leaves the rest of the pass possible; passes on one that does not.
+    fn tolerate(&mut self, mailbox: &MailboxName, outcome: Outcome<()>) -> Outcome<()> {
+        match outcome {
+            Err(trouble) if trouble.scope != Scope::Pass => {
+                self.report.mailbox(mailbox).trouble.get_or_insert(trouble);
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    async fn flush(&mut self) -> Outcome<()> {
+        match self.pending.is_empty() {
+            true => Ok(()),
+            false => self.ledger.commit(std::mem::take(&mut self.pending)).await,
+        }
+    }
+
+    fn later(&mut self, mailbox: &MailboxName, entry: Entry) {
+        self.pending.push((mailbox.clone(), entry));
+    }
+
+    /// What changes the base alone.
+    async fn bookkeep(&mut self, mailbox: &MailboxName, steps: &Steps) -> Outcome<()> {
+        let before = self.pending.len();
+        for &uid in &steps.forget {
+            self.later(mailbox, Entry::Forget(uid));
+        }
+        if let Some((special_use, directory)) = steps.resettle {
+            self.later(mailbox, Entry::Known { special_use, directory });
+        }
+        for name in &steps.unloosen {
+            self.later(mailbox, Entry::Unloosen(name.clone()));
+        }
+        for row in &steps.adopt {
+            self.later(mailbox, Entry::Pair(row.clone()));
+        }
+        for (uid, name) in &steps.rename {
+            self.later(mailbox, Entry::Rename(*uid, name.clone()));
+        }
+        for row in &steps.keep {
+            self.later(mailbox, Entry::Pair(Row { state: RowState::Kept, ..row.clone() }));
+        }
+        self.report.mailbox(mailbox).adopted += steps.adopt.len() as u64;
+        if self.pending.len() > before { self.flush().await } else { Ok(()) }
+    }
+
+    async fn download(&mut self, mailbox: &MailboxName, steps: &Steps) -> Outcome<()> {
+        if steps.download.is_empty() {
+            return Ok(());
+        }
+        let uids: UidSet = steps.download.keys().copied().collect();
+        let sizes = steps.download.values().filter_map(|listed| listed.size);
+        self.observer.event(Event::Fetching { mailbox, messages: uids.len(), octets: sizes.sum() });
+        let (sender, receiver) = mpsc::channel(IN_FLIGHT);
+        let at = steps.at(mailbox);
+        let mut inbound =
+            Inbound { local: self.local, ledger: self.ledger, observer: self.observer, arrived: 0 };
+        let fetch = self.remote.fetch(&at, &uids, sender);
+        let (fetched, stored) = tokio::join!(fetch, inbound.store(mailbox, receiver, &mut self.pending));
+        let arrived = inbound.arrived;
+        let report = self.report.mailbox(mailbox);
+        report.arrived += arrived;
+        report.incomplete |= arrived < uids.len();
+        stored.and(fetched)
+    }
+
+    async fn upload(&mut self, mailbox: &MailboxName, steps: &Steps) -> Outcome<()> {
+        if steps.upload.is_empty() {
+            return Ok(());
+        }
+        for (name, upload) in &steps.upload {
+            self.later(mailbox, Entry::Loosen(name.clone(), Loose::Uploading, upload.likeness));
+        }
+        self.flush().await?;
+        for (name, upload) in &steps.upload {
+            let appended = self.append(mailbox, name, upload, steps).await;
+            self.tolerate(mailbox, appended)?;
+            if self.pending.len() >= UPLOADS_PER_COMMIT {
+                self.flush().await?;
+            }
+        }
+        self.flush().await
+    }
+
+    async fn append(
+        &mut self,
+        mailbox: &MailboxName,
+        name: &UniqueName,
+        upload: &Upload,
+        steps: &Steps,
+    ) -> Outcome<()> {
+        let Some(message) = self.local.read(mailbox, name).await? else {
+            self.later(mailbox, Entry::Unloosen(name.clone()));
+            return Ok(());
+        };
+        let flags = message.flags;
+        let appended = self.remote.append(mailbox, message).await?;
+        self.report.mailbox(mailbox).uploaded += 1;
+        match appended {
+            Some((uid_validity, uid)) if uid_validity == steps.uid_validity => {
+                let likeness = upload.likeness;
+                let row = Row { uid, name: name.clone(), flags, likeness, state: RowState::Settled };
+                self.later(mailbox, Entry::Pair(row));
+            }
+            _ => self.report.follow_up(mailbox),
+        }
+        Ok(())
+    }
+
+    async fn moves(&mut self, mailbox: &MailboxName, steps: &Steps, plan: &Plan) -> Outcome<()> {
+        let mut by_target: BTreeMap<&MailboxName, Vec<&Move>> = BTreeMap::new();
+        for step in &steps.moves {
+            by_target.entry(&step.to).or_default().push(step);
+        }
+        for (to, moves) in by_target {
+            let generation = plan.mailboxes.get(to).map(|target| target.uid_validity);
+            let at = steps.at(mailbox);
+            let changes: Vec<_> =
+                moves.iter().filter_map(|step| step.merge.remote_change(step.row.uid)).collect();
+            if !changes.is_empty() {
+                self.remote.store(&at, &changes).await?;
+            }
+            for step in &moves {
+                self.later(to, Entry::Loosen(step.name.clone(), Loose::Uploading, step.row.likeness));
+            }
+            self.flush().await?;
+            let uids = moves.iter().map(|step| step.row.uid).collect();
+            let landed = self.remote.remove(&at, &uids, &Fate::MoveTo(to.clone())).await?;
+            let known = landed.uid_validity.is_some() && landed.uid_validity == generation;
+            for step in &moves {
+                self.later(mailbox, Entry::Forget(step.row.uid));
+                match landed.uids.get(&step.row.uid).filter(|_| known) {
+                    Some(&uid) => self.note_move(step, uid),
+                    None => self.report.follow_up(to),
+                }
+            }
+            self.flush().await?;
+            self.change_files(to, moves.iter().map(|step| (&step.name, &step.merge))).await?;
+            self.report.mailbox(mailbox).moved += moves.len() as u64;
+        }
+        Ok(())
+    }
+
+    fn note_move(&mut self, step: &Move, uid: Uid) {
+        let row = Row { uid, name: step.name.clone(), flags: step.merge.agreed, ..step.row.clone() };
+        self.later(&step.to, Entry::Pair(row));
+    }
+
+    async fn reflag(&mut self, mailbox: &MailboxName, steps: &Steps) -> Outcome<()> {
+        if steps.reflag.is_empty() {
+            return Ok(());
+        }
+        let changes: Vec<_> =
+            steps.reflag.iter().filter_map(|reflag| reflag.merge.remote_change(reflag.uid)).collect();
+        if !changes.is_empty() {
+            self.remote.store(&steps.at(mailbox), &changes).await?;
+        }
+        self.change_files(mailbox, steps.reflag.iter().map(|reflag| (&reflag.name, &reflag.merge))).await?;
+        for reflag in &steps.reflag {
+            self.later(mailbox, Entry::Agree(reflag.uid, reflag.merge.agreed));
+        }
+        self.report.mailbox(mailbox).reflagged += steps.reflag.len() as u64;
+        Ok(())
+    }
+
+    async fn change_files<'s>(
+        &mut self,
+        mailbox: &MailboxName,
+        merges: impl Iterator<Item = (&'s UniqueName, &'s super::plan::Merge)>,
+    ) -> Outcome<()> {
+        let changes: Vec<_> = merges
+            .filter(|(_, merge)| merge.changes_file())
+            .map(|(name, merge)| LocalChange::Reflag {
+                name: name.clone(),
+                add: merge.local_add,
+                remove: merge.local_remove,
+            })
+            .collect();
+        if changes.is_empty() { Ok(()) } else { self.local.change(mailbox, &changes).await }
+    }
+
+    async fn delete(&mut self, mailbox: &MailboxName, steps: &Steps) -> Outcome<()> {
+        if !steps.quarantine.is_empty() {
+            let quarantine = |row: &Row| LocalChange::Quarantine { name: row.name.clone() };
+            self.local.change(mailbox, &steps.quarantine.iter().map(quarantine).collect::<Vec<_>>()).await?;
+            for row in &steps.quarantine {
+                self.later(mailbox, Entry::Forget(row.uid));
+            }
+            self.report.mailbox(mailbox).quarantined += steps.quarantine.len() as u64;
+        }
+        if !steps.remove.is_empty() {
+            let uids = steps.remove.iter().copied().collect();
+            self.remote.remove(&steps.at(mailbox), &uids, &steps.fate).await?;
+            for &uid in &steps.remove {
+                self.later(mailbox, Entry::Forget(uid));
+            }
+            self.report.mailbox(mailbox).removed += steps.remove.len() as u64;
+            if let Fate::MoveTo(trash) = &steps.fate {
+                self.report.follow_up(trash);
+            }
+        }
+        Ok(())
+    }
+
+    /// Marks move only when the mailbox is complete: no trouble, nothing missing, nothing held back.
+    fn close(&mut self, mailbox: &MailboxName, steps: &Steps) {
+        if steps.held != steps.held_before {
+            self.later(mailbox, Entry::Held(steps.held.clone()));
+        }
+        let report = self.report.mailbox(mailbox);
+        report.held = steps.held.clone();
+        let complete = report.trouble.is_none() && !report.incomplete && steps.held.is_empty();
+        if let (Some(marks), true) = (steps.marks, complete) {
+            self.later(mailbox, Entry::Marks(marks));
+        }
+    }
+}
+
+/// The receiving half of a download.
+struct Inbound<'a, L, D> {
+    local: &'a mut L,
+    ledger: &'a mut D,
+    observer: &'a dyn Observer,
+    arrived: u64,
+}
+
+impl<L: Local, D: Ledger> Inbound<'_, L, D> {
+    /// Batch after batch: durable in `tmp`, recorded as arriving, published. The settling of a batch rides on the next
+    /// commit. Owns the receiver, so that a failure here ends the fetch.
+    async fn store(
+        &mut self,
+        mailbox: &MailboxName,
+        mut receiver: mpsc::Receiver<Arrival>,
+        pending: &mut Vec<(MailboxName, Entry)>,
+    ) -> Outcome<()> {
+        loop {
+            let batch = self.local.stage(mailbox, &mut receiver).await?;
+            if batch.is_empty() {
+                return Ok(());
+            }
+            pending.extend(batch.iter().map(|staged| (mailbox.clone(), Entry::Pair(arriving(staged)))));
+            self.ledger.commit(std::mem::take(pending)).await?;
+            let missing = self.local.publish(mailbox, &batch).await?;
+            pending.extend(settled(mailbox, &batch, &missing));
+            self.arrived += (batch.len() - missing.len()) as u64;
+            let octets = batch.iter().map(|staged| staged.likeness.size).sum();
+            self.observer.event(Event::Arrived { mailbox, batch: &batch, octets });
+        }
+    }
+}
+
+fn arriving(staged: &Staged) -> Row {
+    let Staged { uid, name, flags, likeness } = staged.clone();
+    Row { uid, name, flags, likeness, state: RowState::Arriving }
+}
+
+/// What a published batch means for the base: what is in place is settled, what was found nowhere is forgotten and will
+/// be fetched again.
+pub(super) fn settled(
+    mailbox: &MailboxName,
+    batch: &[Staged],
+    missing: &[UniqueName],
+) -> Vec<(MailboxName, Entry)> {
+    let (lost, there): (Vec<&Staged>, Vec<&Staged>) =
+        batch.iter().partition(|staged| missing.contains(&staged.name));
+    let mut entries = vec![Entry::Settle(there.iter().map(|staged| staged.uid).collect())];
+    entries.extend(lost.iter().map(|staged| Entry::Forget(staged.uid)));
+    entries.into_iter().map(|entry| (mailbox.clone(), entry)).collect()
+}
+
+impl Steps {
+    fn at(&self, mailbox: &MailboxName) -> At {
+        At { mailbox: mailbox.clone(), uid_validity: self.uid_validity }
+    }
+}

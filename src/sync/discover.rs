@@ -1,0 +1,128 @@
+//! Which mailboxes there are: those of the server, those of the Maildir, and those the ledger remembers.
+//!
+//! A mailbox on one side only is made on the other. One that the ledger knows and the server no longer lists is *not*
+//! made again and its local copy is left alone: an incomplete LIST must not look like a deletion, nor a deletion like
+//! a new mailbox.
+
+use super::pass::Pass;
+use super::report::Report;
+use super::{Entry, Ledger, Local, MailboxRecord, Marks, Outcome, Remote, RemoteMailbox};
+use crate::mail::MailboxName;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The mailboxes to look at, with their marks where the list gave them.
+pub(super) type Known = BTreeMap<MailboxName, Option<Marks>>;
+
+impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
+    pub(super) async fn discover(&mut self, dry_run: bool, report: &mut Report) -> Outcome<Known> {
+        let listed = self.remote.list().await?;
+        let records: BTreeMap<_, _> =
+            self.ledger.mailboxes().await?.into_iter().map(|record| (record.name.clone(), record)).collect();
+        let mut known = Known::new();
+        let mut entries = Vec::new();
+        for mailbox in listed.iter().filter(|mailbox| mailbox.selectable && (self.wanted)(&mailbox.name)) {
+            known.insert(mailbox.name.clone(), mailbox.marks);
+            let record = records.get(&mailbox.name);
+            entries.extend(self.welcome(mailbox, record, dry_run, report).await?);
+        }
+        entries.extend(absences(&listed, &records, report));
+        for mailbox in self.local_only(&listed, &records).await? {
+            report.created_remote.insert(mailbox.clone());
+            known.insert(mailbox.clone(), None);
+            if !dry_run {
+                self.remote.create(&mailbox).await?;
+                let directory = self.local.create(&mailbox).await?;
+                entries.push((mailbox, Entry::Known { special_use: None, directory }));
+            }
+        }
+        if !entries.is_empty() && !dry_run {
+            self.ledger.commit(entries).await?;
+        }
+        Ok(known)
+    }
+
+    /// A mailbox that the server lists: it gets a directory, once.
+    async fn welcome(
+        &mut self,
+        mailbox: &RemoteMailbox,
+        record: Option<&MailboxRecord>,
+        dry_run: bool,
+        report: &mut Report,
+    ) -> Outcome<Option<(MailboxName, Entry)>> {
+        let directory = match record.and_then(|record| record.directory) {
+            Some(_) if record.is_some_and(|record| record.special_use == mailbox.special_use) => {
+                return Ok(None);
+            }
+            Some(directory) => directory,
+            None => {
+                report.created_local.insert(mailbox.name.clone());
+                if dry_run {
+                    return Ok(None);
+                }
+                self.local.create(&mailbox.name).await?
+            }
+        };
+        Ok(Some((mailbox.name.clone(), Entry::Known { special_use: mailbox.special_use, directory })))
+    }
+
+    /// Directories of the user's that neither the server nor the ledger knows.
+    async fn local_only(
+        &mut self,
+        listed: &[RemoteMailbox],
+        records: &BTreeMap<MailboxName, MailboxRecord>,
+    ) -> Outcome<Vec<MailboxName>> {
+        let on_server: BTreeSet<&MailboxName> = listed.iter().map(|mailbox| &mailbox.name).collect();
+        let mut found = self.local.list().await?;
+        found.retain(|name| !on_server.contains(name) && !records.contains_key(name) && (self.wanted)(name));
+        Ok(found)
+    }
+}
+
+/// Mailboxes that vanished from the server's list, and those that came back.
+fn absences(
+    listed: &[RemoteMailbox],
+    records: &BTreeMap<MailboxName, MailboxRecord>,
+    report: &mut Report,
+) -> Vec<(MailboxName, Entry)> {
+    let on_server: BTreeSet<&MailboxName> = listed.iter().map(|mailbox| &mailbox.name).collect();
+    let mut entries = Vec::new();
+    for (name, record) in records {
+        let absent = !on_server.contains(name);
+        if absent {
+            report.absent.insert(name.clone());
+        }
+        if absent != record.absent {
+            entries.push((name.clone(), Entry::Absent(absent)));
+        }
+    }
+    entries
+}
+
+/// For a dry run: the records as they would be after a real discovery. Mailboxes still to be made have no directory.
+pub(super) fn pretended(records: Vec<MailboxRecord>, known: &Known) -> Vec<MailboxRecord> {
+    let mut records: BTreeMap<_, _> =
+        records.into_iter().map(|record| (record.name.clone(), record)).collect();
+    records.retain(|name, record| known.contains_key(name) && !record.absent);
+    for (name, marks) in known {
+        if marks.is_some() || records.contains_key(name) {
+            records.entry(name.clone()).or_insert_with(|| MailboxRecord::unknown(name.clone()));
+        }
+    }
+    records.into_values().collect()
+}
+
+impl MailboxRecord {
+    /// A mailbox of which nothing is known.
+    pub fn unknown(name: MailboxName) -> MailboxRecord {
+        MailboxRecord {
+            name,
+            special_use: None,
+            directory: None,
+            uid_validity: None,
+            marks: None,
+            absent: false,
+            held: Vec::new(),
+            messages: 0,
+        }
+    }
+}

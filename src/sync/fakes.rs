@@ -1,0 +1,458 @@
+//! In-memory drivers for tests, with a fuse that blows before or after any single effect.
+//!
+//! A blown fuse is a crash: every later call fails until it is replaced, and what had happened before stays. Blowing
+//! *after* an effect is the lost answer: the world changed, the caller does not know.
+
+use super::*;
+use std::sync::{Arc, Mutex};
+
+/// Counts effects down to a crash.
+#[derive(Clone, Default)]
+pub(super) struct Fuse(Arc<Mutex<Option<u32>>>, Arc<Mutex<u32>>);
+
+impl Fuse {
+    /// Crashes at burn point `count`; `None` never.
+    pub(super) fn set(&self, count: Option<u32>) {
+        *self.0.lock().unwrap() = count;
+        *self.1.lock().unwrap() = 0;
+    }
+
+    /// Burn points passed since `set`.
+    pub(super) fn burnt(&self) -> u32 {
+        *self.1.lock().unwrap()
+    }
+
+    fn burn(&self) -> Outcome<()> {
+        *self.1.lock().unwrap() += 1;
+        let mut left = self.0.lock().unwrap();
+        match left.as_mut() {
+            Some(0) => Err(trouble(Scope::Pass, "crash")),
+            Some(count) => {
+                *count -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Fake(String);
+
+impl Classified for Fake {
+    fn class(&self) -> Class {
+        Class::RETRY
+    }
+}
+
+pub(super) fn trouble(scope: Scope, text: &str) -> Trouble {
+    Trouble::new(scope, Fake(text.to_owned()))
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Message {
+    pub(super) flags: Flags,
+    pub(super) content: String,
+    modseq: u64,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Mailbox {
+    pub(super) uid_validity: u32,
+    next: u32,
+    modseq: u64,
+    pub(super) messages: BTreeMap<Uid, Message>,
+}
+
+/// A server in memory.
+pub(super) struct FakeRemote {
+    pub(super) fuse: Fuse,
+    pub(super) condstore: bool,
+    pub(super) uidplus: bool,
+    pub(super) mailboxes: BTreeMap<MailboxName, Mailbox>,
+    /// Commands seen, for tests that count them.
+    pub(super) opened: u32,
+}
+
+fn likeness_of(content: &str) -> Likeness {
+    let mut sizer = crate::mail::Sizer::default();
+    sizer.add(content.as_bytes());
+    Likeness { identity: Identity::from_header(content.as_bytes()), size: sizer.size() }
+}
+
+impl FakeRemote {
+    pub(super) fn add(&mut self, mailbox: &MailboxName, content: &str, flags: Flags) -> Uid {
+        let target = self.mailboxes.entry(mailbox.clone()).or_insert_with(|| Mailbox {
+            uid_validity: 7,
+            next: 1,
+            modseq: 1,
+            messages: BTreeMap::new(),
+        });
+        let uid = Uid::new(target.next).unwrap();
+        target.next += 1;
+        target.modseq += 1;
+        target.messages.insert(uid, Message { flags, content: content.to_owned(), modseq: target.modseq });
+        uid
+    }
+
+    pub(super) fn take(&mut self, mailbox: &MailboxName, uid: Uid) -> Option<Message> {
+        let source = self.mailboxes.get_mut(mailbox)?;
+        source.modseq += 1;
+        source.messages.remove(&uid)
+    }
+
+    pub(super) fn flag(&mut self, mailbox: &MailboxName, uid: Uid, add: Flags, remove: Flags) {
+        let Some(target) = self.mailboxes.get_mut(mailbox) else { return };
+        target.modseq += 1;
+        if let Some(message) = target.messages.get_mut(&uid) {
+            message.flags = (message.flags | add).without(remove);
+            message.modseq = target.modseq;
+        }
+    }
+
+    fn at(&self, at: &At) -> Outcome<&Mailbox> {
+        let mailbox =
+            self.mailboxes.get(&at.mailbox).ok_or_else(|| trouble(Scope::Mailbox, "no such mailbox"))?;
+        let same = mailbox.uid_validity == at.uid_validity.value();
+        same.then_some(mailbox).ok_or_else(|| trouble(Scope::Mailbox, "another UIDVALIDITY"))
+    }
+}
+
+impl Mailbox {
+    fn marks(&self, condstore: bool) -> Marks {
+        Marks {
+            uid_validity: UidValidity::new(self.uid_validity).unwrap(),
+            uid_next: Uid::new(self.next),
+            messages: self.messages.len() as u32,
+            modseq: ModSeq::new(self.modseq).filter(|_| condstore),
+        }
+    }
+
+    fn listing(&self, since: Option<Since>) -> Listing {
+        let listed = |message: &Message| Listed { flags: message.flags, size: None };
+        let Some((since, modseq)) = since.and_then(|since| Some((since, since.marks.modseq?.value()))) else {
+            return Listing::Full(
+                self.messages.iter().map(|(&uid, message)| (uid, listed(message))).collect(),
+            );
+        };
+        let changed: BTreeMap<_, _> = self
+            .messages
+            .iter()
+            .filter(|(_, message)| message.modseq > modseq)
+            .map(|(&uid, message)| (uid, listed(message)))
+            .collect();
+        let new = changed.keys().filter(|&&uid| Some(uid) >= since.marks.uid_next).count();
+        let gone = if since.known as usize + new == self.messages.len() {
+            Gone::Nothing
+        } else {
+            Gone::AllBut(self.messages.keys().copied().collect())
+        };
+        Listing::Changes { changed, gone }
+    }
+}
+
+impl Remote for FakeRemote {
+    async fn list(&mut self) -> Outcome<Vec<RemoteMailbox>> {
+        self.fuse.burn()?;
+        let one = |(name, mailbox): (&MailboxName, &Mailbox)| RemoteMailbox {
+            name: name.clone(),
+            special_use: (name.as_str() == "Trash").then_some(SpecialUse::Trash),
+            selectable: true,
+            marks: Some(mailbox.marks(self.condstore)),
+        };
+        Ok(self.mailboxes.iter().map(one).collect())
+    }
+
+    async fn open(&mut self, mailbox: &MailboxName, since: Option<Since>) -> Outcome<RemoteView> {
+        self.fuse.burn()?;
+        self.opened += 1;
+        let found = self.mailboxes.get(mailbox).ok_or_else(|| trouble(Scope::Mailbox, "no such mailbox"))?;
+        let marks = found.marks(self.condstore);
+        let since = since.filter(|since| since.marks.uid_validity == marks.uid_validity && self.condstore);
+        Ok(RemoteView { marks, read_only: false, storable: Flags::ALL, listing: found.listing(since) })
+    }
+
+    async fn identify(&mut self, at: &At, uids: &UidSet) -> Outcome<BTreeMap<Uid, Likeness>> {
+        self.fuse.burn()?;
+        let messages = self.at(at)?.messages.iter().filter(|(uid, _)| uids.contains(**uid));
+        Ok(messages.map(|(&uid, message)| (uid, likeness_of(&message.content))).collect())
+    }
+
+    async fn fetch(&mut self, at: &At, uids: &UidSet, into: mpsc::Sender<Arrival>) -> Outcome<()> {
+        let messages: Vec<_> = self
+            .at(at)?
+            .messages
+            .iter()
+            .filter(|(uid, _)| uids.contains(**uid))
+            .map(|(&uid, m)| (uid, m.clone()))
+            .collect();
+        for (uid, message) in messages {
+            let content = Bytes::from(message.content.into_bytes());
+            let gone = |_| trouble(Scope::Pass, "receiver gone");
+            into.send(Arrival::Start { size: content.len() as u64 }).await.map_err(gone)?;
+            into.send(Arrival::Chunk(content)).await.map_err(gone)?;
+            self.fuse.burn()?;
+            let fetched = Fetched { uid, flags: message.flags, internal_date: None };
+            into.send(Arrival::End(fetched)).await.map_err(gone)?;
+        }
+        Ok(())
+    }
+
+    async fn store(&mut self, at: &At, changes: &[FlagChange]) -> Outcome<()> {
+        self.at(at)?;
+        for change in changes {
+            self.fuse.burn()?;
+            self.flag(&at.mailbox, change.uid, change.add, change.remove);
+            self.fuse.burn()?;
+        }
+        Ok(())
+    }
+
+    async fn append(
+        &mut self,
+        mailbox: &MailboxName,
+        mut message: Outgoing,
+    ) -> Outcome<Option<(UidValidity, Uid)>> {
+        self.fuse.burn()?;
+        let mut content = String::new();
+        std::io::Read::read_to_string(&mut message.file, &mut content).unwrap();
+        let uid = self.add(mailbox, &content, message.flags);
+        self.fuse.burn()?;
+        Ok(self.uidplus.then(|| (UidValidity::new(7).unwrap(), uid)))
+    }
+
+    async fn remove(&mut self, at: &At, uids: &UidSet, fate: &Fate) -> Outcome<Landed> {
+        self.at(at)?;
+        let mut landed = Landed { uid_validity: UidValidity::new(7), ..Landed::default() };
+        for uid in uids.iter() {
+            self.fuse.burn()?;
+            let taken = self.take(&at.mailbox, uid);
+            if let (Some(message), Fate::MoveTo(target)) = (taken, fate) {
+                landed.uids.insert(uid, self.add(target, &message.content, message.flags));
+            }
+            self.fuse.burn()?;
+        }
+        Ok(if self.uidplus { landed } else { Landed::default() })
+    }
+
+    async fn create(&mut self, mailbox: &MailboxName) -> Outcome<()> {
+        self.fuse.burn()?;
+        let empty = Mailbox { uid_validity: 7, next: 1, modseq: 1, messages: BTreeMap::new() };
+        self.mailboxes.entry(mailbox.clone()).or_insert(empty);
+        self.fuse.burn()
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Directory {
+    pub(super) inode: u64,
+    pub(super) marked: bool,
+    pub(super) files: BTreeMap<UniqueName, (String, Flags)>,
+    pub(super) tmp: BTreeMap<UniqueName, (String, Flags)>,
+}
+
+/// A Maildir in memory.
+pub(super) struct FakeLocal {
+    pub(super) fuse: Fuse,
+    pub(super) directories: BTreeMap<MailboxName, Directory>,
+    pub(super) quarantine: Vec<String>,
+    counter: u64,
+}
+
+impl FakeLocal {
+    pub(super) fn new(fuse: Fuse) -> FakeLocal {
+        FakeLocal { fuse, directories: BTreeMap::new(), quarantine: Vec::new(), counter: 0 }
+    }
+
+    pub(super) fn fresh(&mut self) -> UniqueName {
+        self.counter += 1;
+        UniqueName::new(format!("f{}", self.counter))
+    }
+
+    fn directory(&mut self, mailbox: &MailboxName) -> Outcome<&mut Directory> {
+        self.directories.get_mut(mailbox).ok_or_else(|| trouble(Scope::Mailbox, "no directory"))
+    }
+}
+
+impl Local for FakeLocal {
+    async fn list(&mut self) -> Outcome<Vec<MailboxName>> {
+        Ok(self.directories.keys().cloned().collect())
+    }
+
+    async fn create(&mut self, mailbox: &MailboxName) -> Outcome<DirectoryId> {
+        self.fuse.burn()?;
+        self.counter += 1;
+        let inode = self.counter;
+        let directory =
+            self.directories.entry(mailbox.clone()).or_insert(Directory { inode, ..Directory::default() });
+        directory.marked = true;
+        Ok(DirectoryId { device: 1, inode: directory.inode })
+    }
+
+    async fn scan(&mut self, mailbox: &MailboxName) -> Outcome<Option<LocalView>> {
+        let Some(directory) = self.directories.get(mailbox) else { return Ok(None) };
+        let files = directory.files.iter().map(|(name, (_, flags))| (name.clone(), *flags)).collect();
+        let id = DirectoryId { device: 1, inode: directory.inode };
+        Ok(Some(LocalView { directory: id, marked: directory.marked, files }))
+    }
+
+    async fn identify(
+        &mut self,
+        mailbox: &MailboxName,
+        names: &[UniqueName],
+    ) -> Outcome<BTreeMap<UniqueName, Likeness>> {
+        let directory = self.directory(mailbox)?;
+        let one = |name: &UniqueName| Some((name.clone(), likeness_of(&directory.files.get(name)?.0)));
+        Ok(names.iter().filter_map(one).collect())
+    }
+
+    async fn stage(
+        &mut self,
+        mailbox: &MailboxName,
+        from: &mut mpsc::Receiver<Arrival>,
+    ) -> Outcome<Vec<Staged>> {
+        let mut batch = Vec::new();
+        let mut content = Vec::new();
+        while batch.len() < 3 {
+            match from.recv().await {
+                Some(Arrival::Start { .. }) => content.clear(),
+                Some(Arrival::Chunk(bytes)) => content.extend_from_slice(&bytes),
+                Some(Arrival::End(fetched)) => {
+                    self.fuse.burn()?;
+                    let (name, text) = (self.fresh(), String::from_utf8(content.clone()).unwrap());
+                    let (uid, flags, likeness) = (fetched.uid, fetched.flags, likeness_of(&text));
+                    self.directory(mailbox)?.tmp.insert(name.clone(), (text, flags));
+                    batch.push(Staged { uid, name, flags, likeness });
+                }
+                None => break,
+            }
+        }
+        Ok(batch)
+    }
+
+    async fn publish(&mut self, mailbox: &MailboxName, batch: &[Staged]) -> Outcome<Vec<UniqueName>> {
+        let mut missing = Vec::new();
+        for staged in batch {
+            self.fuse.burn()?;
+            let directory = self.directory(mailbox)?;
+            if let Some(file) = directory.tmp.remove(&staged.name) {
+                assert!(directory.files.insert(staged.name.clone(), file).is_none(), "overwrote a file");
+            } else if !directory.files.contains_key(&staged.name) {
+                missing.push(staged.name.clone());
+            }
+            self.fuse.burn()?;
+        }
+        Ok(missing)
+    }
+
+    async fn change(&mut self, mailbox: &MailboxName, changes: &[LocalChange]) -> Outcome<()> {
+        for change in changes {
+            self.fuse.burn()?;
+            let directory = self.directory(mailbox)?;
+            match change {
+                LocalChange::Reflag { name, add, remove } => {
+                    if let Some((_, flags)) = directory.files.get_mut(name) {
+                        *flags = (*flags | *add).without(*remove);
+                    }
+                }
+                LocalChange::Quarantine { name } => {
+                    let taken = directory.files.remove(name);
+                    self.quarantine.extend(taken.map(|(content, _)| content));
+                }
+            }
+            self.fuse.burn()?;
+        }
+        Ok(())
+    }
+
+    async fn read(&mut self, mailbox: &MailboxName, name: &UniqueName) -> Outcome<Option<Outgoing>> {
+        let Some((content, flags)) = self.directory(mailbox)?.files.get(name).cloned() else {
+            return Ok(None);
+        };
+        let mut file = tempfile::tempfile().unwrap();
+        std::io::Write::write_all(&mut file, content.as_bytes()).unwrap();
+        std::io::Seek::rewind(&mut file).unwrap();
+        let size = likeness_of(&content).size;
+        Ok(Some(Outgoing { file, size, flags, internal_date: SystemTime::UNIX_EPOCH }))
+    }
+}
+
+/// A base in memory. Commits are atomic; a blown fuse may come before or after.
+pub(super) struct FakeLedger {
+    pub(super) fuse: Fuse,
+    pub(super) mailboxes: BTreeMap<MailboxName, (MailboxRecord, Base)>,
+    pub(super) commits: u32,
+}
+
+impl FakeLedger {
+    pub(super) fn new(fuse: Fuse) -> FakeLedger {
+        FakeLedger { fuse, mailboxes: BTreeMap::new(), commits: 0 }
+    }
+}
+
+fn carry_out(record: &mut MailboxRecord, base: &mut Base, entry: Entry) {
+    match entry {
+        Entry::Known { special_use, directory } => {
+            record.special_use = special_use;
+            record.directory = Some(directory);
+        }
+        Entry::Absent(absent) => record.absent = absent,
+        Entry::Generation(uid_validity) => {
+            if record.uid_validity.is_some_and(|known| known != uid_validity) {
+                let rows =
+                    std::mem::take(&mut base.rows).into_iter().filter(|row| row.state != RowState::Kept);
+                base.loose.extend(rows.map(|row| (row.name, (Loose::Orphan, row.likeness))));
+                record.marks = None;
+            }
+            record.uid_validity = Some(uid_validity);
+        }
+        Entry::Pair(row) => {
+            base.rows.retain(|known| known.uid != row.uid);
+            base.loose.remove(&row.name);
+            base.rows.push(row);
+            base.rows.sort_by_key(|row| row.uid);
+        }
+        Entry::Settle(uids) => {
+            let arriving = |row: &&mut Row| uids.contains(row.uid) && row.state == RowState::Arriving;
+            base.rows.iter_mut().filter(arriving).for_each(|row| row.state = RowState::Settled);
+        }
+        Entry::Agree(uid, flags) => {
+            base.rows.iter_mut().filter(|row| row.uid == uid).for_each(|row| row.flags = flags);
+        }
+        Entry::Rename(uid, name) => {
+            base.rows.iter_mut().filter(|row| row.uid == uid).for_each(|row| row.name = name.clone());
+        }
+        Entry::Forget(uid) => base.rows.retain(|row| row.uid != uid),
+        Entry::Loosen(name, kind, likeness) => {
+            base.loose.insert(name, (kind, likeness));
+        }
+        Entry::Unloosen(name) => {
+            base.loose.remove(&name);
+        }
+        Entry::Marks(marks) => record.marks = Some(marks),
+        Entry::Held(held) => record.held = held,
+    }
+    record.messages = base.rows.len() as u32;
+}
+
+impl Ledger for FakeLedger {
+    async fn mailboxes(&mut self) -> Outcome<Vec<MailboxRecord>> {
+        Ok(self.mailboxes.values().map(|(record, _)| record.clone()).collect())
+    }
+
+    async fn base(&mut self, mailbox: &MailboxName) -> Outcome<Base> {
+        Ok(self.mailboxes.get(mailbox).map(|(_, base)| base.clone()).unwrap_or_default())
+    }
+
+    async fn commit(&mut self, entries: Vec<(MailboxName, Entry)>) -> Outcome<()> {
+        self.fuse.burn()?;
+        self.commits += 1;
+        for (mailbox, entry) in entries {
+            let unknown = || (MailboxRecord::unknown(mailbox.clone()), Base::default());
+            let (record, base) = self.mailboxes.entry(mailbox.clone()).or_insert_with(unknown);
+            carry_out(record, base, entry);
+        }
+        self.fuse.burn()
+    }
+}

@@ -1,0 +1,89 @@
+//! What may stop a plan: too many deletions, or a directory that is not the one we knew. Pure.
+
+use super::{DirectoryId, Held, LocalView, Side};
+
+/// How many deletions of one mailbox in one pass need no approval. Both must be exceeded to hold a plan back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeletionLimit {
+    /// Messages.
+    pub messages: u32,
+    /// Percent of the mailbox.
+    pub percent: u32,
+}
+
+impl Default for DeletionLimit {
+    fn default() -> DeletionLimit {
+        DeletionLimit { messages: 20, percent: 25 }
+    }
+}
+
+/// Whether `count` deletions out of `of` messages must wait for the user: `None` lets them through.
+pub fn hold(limit: DeletionLimit, side: Side, count: usize, of: u32, before: &[Held]) -> Option<Held> {
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
+    let many = count > limit.messages && u64::from(count) * 100 > u64::from(limit.percent) * u64::from(of);
+    let approved = before.iter().any(|held| held.side == side && held.approved && count <= held.count);
+    (many && !approved).then_some(Held { side, count, of, approved: false })
+}
+
+/// What a scanned directory proves about missing files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ground {
+    /// The directory of last time: a missing file was deleted.
+    Firm,
+    /// Ours, but restored or moved to another disk: a missing file is fetched again.
+    Moved,
+    /// The directory of last time without its marker: missing files prove nothing until it is marked again.
+    Unmarked,
+    /// Missing, or a stranger in its place (an unmounted disk): nothing may be concluded or written.
+    Lost,
+}
+
+/// Judges a scanned directory against the one known.
+pub fn ground(known: DirectoryId, view: Option<&LocalView>) -> Ground {
+    match view {
+        None => Ground::Lost,
+        Some(view) => match (view.directory == known, view.marked) {
+            (true, true) => Ground::Firm,
+            (true, false) => Ground::Unmarked,
+            (false, true) => Ground::Moved,
+            (false, false) => Ground::Lost,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_limits_must_be_exceeded() {
+        let hold = |count, of| hold(DeletionLimit::default(), Side::Local, count, of, &[]);
+        assert_eq!(hold(20, 20), None);
+        assert_eq!(hold(21, 84), None);
+        assert_eq!(hold(21, 83), Some(Held { side: Side::Local, count: 21, of: 83, approved: false }));
+    }
+
+    #[test]
+    fn an_approval_covers_its_side_and_no_more_than_was_approved() {
+        let approved = [Held { side: Side::Local, count: 30, of: 40, approved: true }];
+        let hold = |side, count| hold(DeletionLimit::default(), side, count, 40, &approved);
+        assert_eq!(hold(Side::Local, 30), None);
+        assert!(hold(Side::Local, 31).is_some());
+        assert!(hold(Side::Remote, 30).is_some());
+    }
+
+    #[test]
+    fn only_the_same_marked_directory_is_firm_ground() {
+        let known = DirectoryId { device: 1, inode: 2 };
+        let view = |inode, marked| LocalView {
+            directory: DirectoryId { device: 1, inode },
+            marked,
+            files: std::collections::BTreeMap::new(),
+        };
+        assert_eq!(ground(known, Some(&view(2, true))), Ground::Firm);
+        assert_eq!(ground(known, Some(&view(3, true))), Ground::Moved);
+        assert_eq!(ground(known, Some(&view(2, false))), Ground::Unmarked);
+        assert_eq!(ground(known, Some(&view(3, false))), Ground::Lost);
+        assert_eq!(ground(known, None), Ground::Lost);
+    }
+}

@@ -1,0 +1,318 @@
+//! One pass: observe, plan, apply.
+//!
+//! A mailbox whose marks and directory show no change costs nothing: no SELECT, no transaction. The base of a mailbox is
+//! loaded only to compute its delta and is dropped before the next mailbox is looked at.
+
+use super::apply::{Apply, settled};
+use super::delta::{self, LocalDelta, RemoteDelta};
+use super::guard::{Ground, ground};
+use super::pair::Candidate;
+use super::plan::{Observed, Policy, plan};
+use super::report::{Event, Observer, Report};
+use super::{
+    Base, DirectoryId, Entry, Ledger, Likeness, Local, LocalView, Loose, MailboxRecord, Marks, Outcome,
+    Remote, RemoteView, RowState, Scope, Since, Staged, Trouble,
+};
+use crate::error::{Class, Classified};
+use crate::mail::{MailboxName, Uid, UidSet, UidValidity, UniqueName};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a pass looks at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// Only these mailboxes, all known already; `None` for all, with a fresh list from both sides.
+    pub only: Option<BTreeSet<MailboxName>>,
+    /// Mailboxes whose directory is known not to have changed since the last complete pass.
+    pub local_clean: BTreeSet<MailboxName>,
+    /// Plan, but do nothing.
+    pub dry_run: bool,
+}
+
+/// One pass over an account.
+pub struct Pass<'a, R, L, D> {
+    /// The server.
+    pub remote: &'a mut R,
+    /// The Maildir.
+    pub local: &'a mut L,
+    /// The base.
+    pub ledger: &'a mut D,
+    /// What the user wants of deletions; its Trash is found in the ledger where it is not set.
+    pub policy: &'a Policy,
+    /// Which mailboxes take part.
+    pub wanted: &'a (dyn Fn(&MailboxName) -> bool + Send + Sync),
+    /// Who wants to know of events.
+    pub observer: &'a dyn Observer,
+}
+
+/// Why a mailbox was left alone.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error(
+        "the directory of mailbox {0} is missing or was replaced by another one: nothing is synced there"
+    )]
+    DirectoryLost(MailboxName),
+}
+
+impl Classified for Refusal {
+    fn class(&self) -> Class {
+        Class::RETRY
+    }
+
+    fn hint(&self) -> Option<String> {
+        let Refusal::DirectoryLost(mailbox) = self;
+        Some(format!(
+            "mount or put back the directory; to fetch everything again: posthaste held restore {mailbox}"
+        ))
+    }
+}
+
+impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
+    /// Runs the pass. What went wrong is in the report, with all that was done before.
+    pub async fn run(mut self, extent: &Extent) -> Report {
+        let mut report = Report::default();
+        if let Err(trouble) = self.look_and_act(extent, &mut report).await {
+            report.trouble = Some(trouble);
+        }
+        report
+    }
+
+    async fn look_and_act(&mut self, extent: &Extent, report: &mut Report) -> Outcome<()> {
+        let known = match &extent.only {
+            Some(_) => BTreeMap::new(),
+            None => self.discover(extent.dry_run, report).await?,
+        };
+        let mut records = self.ledger.mailboxes().await?;
+        let trash = trash(&records);
+        match &extent.only {
+            Some(only) => records.retain(|record| only.contains(&record.name) && !record.absent),
+            None if extent.dry_run => records = super::discover::pretended(records, &known),
+            None => records.retain(|record| known.contains_key(&record.name) && !record.absent),
+        }
+        records.sort_by_key(|record| !record.name.is_inbox());
+        let mut observed = Vec::new();
+        for record in &records {
+            let marks = known.get(&record.name).copied().flatten();
+            match self.observe(record, marks, extent, report).await {
+                Ok(seen) => observed.extend(seen),
+                Err(trouble) if trouble.scope == Scope::Pass => return Err(trouble),
+                Err(trouble) => report.mailbox(&record.name).trouble = Some(trouble),
+            }
+        }
+        let policy = Policy { trash: self.policy.trash.clone().or(trash), ..self.policy.clone() };
+        let plan = plan(observed, &policy);
+        if extent.dry_run {
+            report.plan = Some(plan);
+            return Ok(());
+        }
+        let Pass { remote, local, ledger, observer, .. } = self;
+        Apply {
+            remote: *remote,
+            local: *local,
+            ledger: *ledger,
+            observer: *observer,
+            report,
+            pending: Vec::new(),
+        }
+        .run(plan)
+        .await
+    }
+
+    /// Everything that a plan needs to know of one mailbox; `None` where nothing changed.
+    async fn observe(
+        &mut self,
+        record: &MailboxRecord,
+        listed: Option<Marks>,
+        extent: &Extent,
+        report: &mut Report,
+    ) -> Outcome<Option<Observed>> {
+        let name = &record.name;
+        let unchanged = listed.is_some_and(|marks| marks.modseq.is_some() && record.marks == Some(marks));
+        let local_clean = extent.local_clean.contains(name) && record.held.is_empty();
+        if unchanged && local_clean {
+            return Ok(None);
+        }
+        self.observer.event(Event::Looking { mailbox: name });
+        let mut base = self.ledger.base(name).await?;
+        self.finish_arrivals(name, &mut base, extent.dry_run).await?;
+        let firm = local_clean && base.loose.is_empty();
+        let scanned = if firm { None } else { Some(self.scan(record, &base).await?) };
+        let quiet =
+            scanned.as_ref().is_none_or(|(local, ground, _)| local.is_empty() && *ground == Ground::Firm);
+        if unchanged && quiet {
+            report.mailbox(name).orphans = orphans(&base);
+            return Ok(None);
+        }
+        let since = since(record, &base);
+        let view = self.remote.open(name, since).await?;
+        let scanned =
+            self.enter_generation(record, view.marks.uid_validity, &mut base, scanned, extent).await?;
+        let (local, ground, view_directory) = scanned.unwrap_or((LocalDelta::default(), Ground::Firm, None));
+        report.mailbox(name).orphans = orphans(&base);
+        let resettle = match (ground, view_directory) {
+            (Ground::Firm, _) | (_, None) => None,
+            (_, Some(directory)) if extent.dry_run => Some((record.special_use, directory)),
+            (_, Some(_)) => Some((record.special_use, self.local.create(name).await?)),
+        };
+        let delta = delta::remote(
+            &base,
+            &view,
+            since.filter(|since| since.marks.uid_validity == view.marks.uid_validity),
+        );
+        let observed = compare(record, &base, &view, delta, local, ground);
+        let (remote_likeness, candidates) = self.recognise(&observed, &base).await?;
+        Ok(Some(Observed { remote_likeness, candidates, resettle, ..observed }))
+    }
+
+    /// Settles what a crash left between `tmp` and its place.
+    async fn finish_arrivals(&mut self, name: &MailboxName, base: &mut Base, dry_run: bool) -> Outcome<()> {
+        let arriving: Vec<Staged> = base
+            .rows
+            .iter()
+            .filter(|row| row.state == RowState::Arriving)
+            .map(|row| Staged {
+                uid: row.uid,
+                name: row.name.clone(),
+                flags: row.flags,
+                likeness: row.likeness,
+            })
+            .collect();
+        if arriving.is_empty() || dry_run {
+            return Ok(());
+        }
+        let missing = self.local.publish(name, &arriving).await?;
+        self.ledger.commit(settled(name, &arriving, &missing)).await?;
+        *base = self.ledger.base(name).await?;
+        Ok(())
+    }
+
+    /// The delta of the directory. A name is gone only when two successive scans miss it: a directory read while a
+    /// reader renames may miss a file.
+    async fn scan(&mut self, record: &MailboxRecord, base: &Base) -> Outcome<Scanned> {
+        let lost = || Trouble::new(Scope::Mailbox, Refusal::DirectoryLost(record.name.clone()));
+        let Some(known) = record.directory else {
+            return Ok((LocalDelta::default(), Ground::Firm, None));
+        };
+        let view = self.local.scan(&record.name).await?;
+        let judged = ground(known, view.as_ref());
+        let (Some(view), false) = (view, judged == Ground::Lost) else { return Err(lost()) };
+        let mut local = delta::local(base, &view);
+        if !local.gone.is_empty() {
+            let again = self.local.scan(&record.name).await?.ok_or_else(lost)?;
+            local = confirmed(base, &view, &again);
+        }
+        Ok((local, judged, Some(view.directory)))
+    }
+
+    /// Takes note of the UIDVALIDITY. When it changed, the rows' UIDs are void: their files become orphans, to be paired
+    /// again.
+    async fn enter_generation(
+        &mut self,
+        record: &MailboxRecord,
+        uid_validity: UidValidity,
+        base: &mut Base,
+        scanned: Option<Scanned>,
+        extent: &Extent,
+    ) -> Outcome<Option<Scanned>> {
+        if record.uid_validity == Some(uid_validity) {
+            return Ok(scanned);
+        }
+        if !extent.dry_run {
+            self.ledger.commit(vec![(record.name.clone(), Entry::Generation(uid_validity))]).await?;
+        }
+        if base.rows.is_empty() {
+            return Ok(scanned);
+        }
+        *base = orphaned(std::mem::take(base));
+        Ok(Some(self.scan(record, base).await?))
+    }
+
+    /// How new messages of both sides are recognised, asked only where there is something to compare or to upload.
+    async fn recognise(
+        &mut self,
+        observed: &Observed,
+        base: &Base,
+    ) -> Outcome<(BTreeMap<Uid, Likeness>, BTreeMap<UniqueName, Candidate>)> {
+        let (new, orphans) = (&observed.local.new, &observed.local.orphans);
+        let lost_base = base.rows.is_empty();
+        let mut candidates = BTreeMap::new();
+        for (name, &(kind, likeness)) in &base.loose {
+            let there = orphans.contains_key(name) || new.contains_key(name);
+            if there || (kind == Loose::Uploading && likeness.identity.is_strong()) {
+                candidates.insert(name.clone(), Candidate { likeness, was_paired: true });
+            }
+        }
+        let strangers: Vec<UniqueName> =
+            new.keys().filter(|name| !candidates.contains_key(*name)).cloned().collect();
+        if !strangers.is_empty() {
+            for (name, likeness) in self.local.identify(&observed.mailbox, &strangers).await? {
+                candidates.insert(name, Candidate { likeness, was_paired: lost_base });
+            }
+        }
+        if candidates.is_empty() || observed.remote.new.is_empty() {
+            return Ok((BTreeMap::new(), candidates));
+        }
+        let uids: UidSet = observed.remote.new.keys().copied().collect();
+        let at = super::At { mailbox: observed.mailbox.clone(), uid_validity: observed.uid_validity };
+        Ok((self.remote.identify(&at, &uids).await?, candidates))
+    }
+}
+
+/// The delta of a directory, what it proves, and which directory it is.
+type Scanned = (LocalDelta, Ground, Option<DirectoryId>);
+
+fn since(record: &MailboxRecord, base: &Base) -> Option<Since> {
+    let marks = record.marks?;
+    let below = |uid: Uid| marks.uid_next.is_none_or(|next| uid < next);
+    let known = base.rows.iter().filter(|row| below(row.uid)).count();
+    Some(Since { marks, known: u32::try_from(known).unwrap_or(u32::MAX) })
+}
+
+fn compare(
+    record: &MailboxRecord,
+    base: &Base,
+    view: &RemoteView,
+    remote: RemoteDelta,
+    local: LocalDelta,
+    ground: Ground,
+) -> Observed {
+    Observed {
+        mailbox: record.name.clone(),
+        uid_validity: view.marks.uid_validity,
+        marks: (record.marks != Some(view.marks)).then_some(view.marks),
+        read_only: view.read_only,
+        storable: view.storable,
+        known: u32::try_from(base.rows.len()).unwrap_or(u32::MAX),
+        ground,
+        remote,
+        local,
+        remote_likeness: BTreeMap::new(),
+        candidates: BTreeMap::new(),
+        held: record.held.clone(),
+        resettle: None,
+    }
+}
+
+/// The delta of the second scan, with nothing gone that the first one saw.
+fn confirmed(base: &Base, first: &LocalView, second: &LocalView) -> LocalDelta {
+    let mut delta = delta::local(base, second);
+    delta.gone.retain(|_, row| !first.files.contains_key(&row.name));
+    delta.unloosened.retain(|name| !first.files.contains_key(name));
+    delta
+}
+
+/// The base without its rows, whose files are now orphans.
+fn orphaned(base: Base) -> Base {
+    let mut loose = base.loose;
+    let paired = base.rows.into_iter().filter(|row| row.state != RowState::Kept);
+    loose.extend(paired.map(|row| (row.name, (Loose::Orphan, row.likeness))));
+    Base { rows: Vec::new(), loose }
+}
+
+fn orphans(base: &Base) -> u64 {
+    base.loose.values().filter(|(kind, _)| *kind == Loose::Orphan).count() as u64
+}
+
+fn trash(records: &[MailboxRecord]) -> Option<MailboxName> {
+    let is_trash = |record: &&MailboxRecord| record.special_use == Some(crate::mail::SpecialUse::Trash);
+    records.iter().find(is_trash).map(|record| record.name.clone())
+}

@@ -1,0 +1,438 @@
+//! From deltas to ordered steps. Pure, deterministic (BTreeMap), and all that `sync --dry-run` prints.
+//!
+//! All mailboxes of a pass are planned together, because a file that left one mailbox and stands in another was moved,
+//! not deleted and created. The steps of a [`Plan`] are carried out in the order of the fields of [`Steps`], over all
+//! mailboxes, deletions last of all.
+//!
+//! Rules: new content is never dropped; gone on one side and reflagged on the other: gone wins and the copy goes to
+//! quarantine; flags merge bit by bit; a read-only mailbox is only read.
+
+use super::delta::{LocalDelta, RemoteDelta};
+use super::guard::{DeletionLimit, Ground, hold};
+use super::pair::{Candidate, pair};
+use super::{DirectoryId, Fate, FlagChange, Held, Likeness, Listed, Marks, Row, RowState, Side};
+use crate::mail::{Flags, MailboxName, SpecialUse, Uid, UidValidity, UniqueName};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What becomes of the server's copy when the local one is deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnDelete {
+    /// It is moved to the Trash; inside the Trash it is expunged.
+    #[default]
+    Trash,
+    /// It is expunged.
+    Expunge,
+    /// It stays.
+    Keep,
+}
+
+/// What the user wants of deletions.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    /// What becomes of the server's copy.
+    pub on_delete: OnDelete,
+    /// When to ask first.
+    pub limit: DeletionLimit,
+    /// The server's Trash.
+    pub trash: Option<MailboxName>,
+}
+
+/// One mailbox with all that a plan needs to know of it.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// Its name.
+    pub mailbox: MailboxName,
+    /// The generation of its UIDs.
+    pub uid_validity: UidValidity,
+    /// The marks to keep when all is carried out; `None` where the server was not asked.
+    pub marks: Option<Marks>,
+    /// Whether the server lets nothing be changed.
+    pub read_only: bool,
+    /// The flags that the server can store.
+    pub storable: Flags,
+    /// How many messages the base knows.
+    pub known: u32,
+    /// What missing files prove.
+    pub ground: Ground,
+    /// How the server differs from the base.
+    pub remote: RemoteDelta,
+    /// How the Maildir differs from the base.
+    pub local: LocalDelta,
+    /// How the server's new messages are recognised, where there are files to compare them with.
+    pub remote_likeness: BTreeMap<Uid, Likeness>,
+    /// How new and orphaned files are recognised.
+    pub candidates: BTreeMap<UniqueName, Candidate>,
+    /// Deletions held back so far.
+    pub held: Vec<Held>,
+    /// Where the mailbox lives from now on, if that changed.
+    pub resettle: Option<(Option<SpecialUse>, DirectoryId)>,
+}
+
+/// The outcome of a three-way merge of flags, as changes to either side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Merge {
+    /// To set on the server.
+    pub remote_add: Flags,
+    /// To clear on the server.
+    pub remote_remove: Flags,
+    /// To set on the file.
+    pub local_add: Flags,
+    /// To clear on the file.
+    pub local_remove: Flags,
+    /// What both sides then agree on.
+    pub agreed: Flags,
+}
+
+/// New flags for a message pair.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reflag {
+    /// The message.
+    pub uid: Uid,
+    /// Its file.
+    pub name: UniqueName,
+    /// What to change.
+    pub merge: Merge,
+}
+
+/// A message that the user filed elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Move {
+    /// The pair as it was.
+    pub row: Row,
+    /// Where the file stands now.
+    pub to: MailboxName,
+    /// Its name there.
+    pub name: UniqueName,
+    /// Flags changed on the way.
+    pub merge: Merge,
+}
+
+/// What is to be done in one mailbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Steps {
+    /// The generation in which the UIDs have a meaning.
+    pub uid_validity: UidValidity,
+    /// Pairs that are gone on both sides.
+    pub forget: Vec<Uid>,
+    /// Loose names whose file is gone.
+    pub unloosen: BTreeSet<UniqueName>,
+    /// Pairs that exist already on both sides.
+    pub adopt: Vec<Row>,
+    /// Files that readers renamed.
+    pub rename: Vec<(Uid, UniqueName)>,
+    /// Messages to fetch.
+    pub download: BTreeMap<Uid, Listed>,
+    /// Files to append to the server's mailbox.
+    pub upload: BTreeMap<UniqueName, Upload>,
+    /// Messages to move on the server.
+    pub moves: Vec<Move>,
+    /// Flags to change on either side.
+    pub reflag: Vec<Reflag>,
+    /// Pairs whose local copy is gone while the server's is to be kept.
+    pub keep: Vec<Row>,
+    /// Local copies of messages gone from the server.
+    pub quarantine: Vec<Row>,
+    /// The server's copies of files that are gone.
+    pub remove: Vec<Uid>,
+    /// What becomes of them.
+    pub fate: Fate,
+    /// Deletions held back from this plan.
+    pub held: Vec<Held>,
+    /// Deletions held back before it.
+    pub held_before: Vec<Held>,
+    /// Where the mailbox lives from now on, if that changed.
+    pub resettle: Option<(Option<SpecialUse>, DirectoryId)>,
+    /// The marks to keep when all is carried out.
+    pub marks: Option<Marks>,
+}
+
+/// A file to append.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Upload {
+    /// How it is recognised.
+    pub likeness: Likeness,
+    /// Its flags.
+    pub flags: Flags,
+}
+
+/// All that a pass is going to do, by mailbox.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Steps by mailbox.
+    pub mailboxes: BTreeMap<MailboxName, Steps>,
+}
+
+/// Merges flags three ways; what the server cannot store counts as unchanged there.
+pub fn merge(base: Flags, remote: Flags, local: Flags, storable: Flags) -> Merge {
+    let agreed = Flags::merge(base, remote, local);
+    Merge {
+        remote_add: agreed.without(remote) & storable,
+        remote_remove: remote.without(agreed) & storable,
+        local_add: agreed.without(local),
+        local_remove: local.without(agreed),
+        agreed,
+    }
+}
+
+/// Plans a pass over these mailboxes.
+pub fn plan(mut observed: Vec<Observed>, policy: &Policy) -> Plan {
+    let mut plan = Plan::default();
+    for mailbox in &mut observed {
+        let mut steps = Steps::new(mailbox, policy);
+        steps.adopt(mailbox);
+        steps.settle_ground(mailbox);
+        steps.forget_gone(mailbox);
+        plan.mailboxes.insert(mailbox.mailbox.clone(), steps);
+    }
+    find_moves(&mut observed, &mut plan);
+    for mailbox in observed {
+        if let Some(steps) = plan.mailboxes.get_mut(&mailbox.mailbox) {
+            steps.finish(mailbox, policy);
+        }
+    }
+    plan
+}
+
+impl Steps {
+    fn new(mailbox: &Observed, policy: &Policy) -> Steps {
+        let fate = match (&policy.trash, policy.on_delete) {
+            (Some(trash), OnDelete::Trash) if *trash != mailbox.mailbox => Fate::MoveTo(trash.clone()),
+            _ => Fate::Expunge,
+        };
+        Steps {
+            uid_validity: mailbox.uid_validity,
+            forget: Vec::new(),
+            unloosen: mailbox.local.unloosened.clone(),
+            adopt: Vec::new(),
+            rename: Vec::new(),
+            download: BTreeMap::new(),
+            upload: BTreeMap::new(),
+            moves: Vec::new(),
+            reflag: Vec::new(),
+            keep: Vec::new(),
+            quarantine: Vec::new(),
+            remove: Vec::new(),
+            fate,
+            held: Vec::new(),
+            held_before: mailbox.held.clone(),
+            resettle: mailbox.resettle,
+            marks: mailbox.marks,
+        }
+    }
+
+    /// Whether nothing is to be done but keeping the marks.
+    pub fn is_empty(&self) -> bool {
+        self.is_passive() && self.download.is_empty() && self.upload.is_empty() && self.moves.is_empty()
+    }
+
+    /// Whether no content moves in either direction.
+    fn is_passive(&self) -> bool {
+        self.forget.is_empty()
+            && self.unloosen.is_empty()
+            && self.adopt.is_empty()
+            && self.rename.is_empty()
+            && self.reflag.is_empty()
+            && self.keep.is_empty()
+            && self.quarantine.is_empty()
+            && self.remove.is_empty()
+    }
+
+    /// Pairs what both sides have and the base does not know. The base of such a pair is what both flags have in
+    /// common, so that the merge gives the union. An upload that was never confirmed and whose file is gone by now
+    /// becomes a pair with its file gone.
+    fn adopt(&mut self, mailbox: &mut Observed) {
+        for (uid, name) in pair(&mailbox.remote_likeness, &mailbox.candidates) {
+            let file = mailbox.local.new.remove(&name).or_else(|| mailbox.local.orphans.remove(&name));
+            let (Some(listed), Some(candidate)) =
+                (mailbox.remote.new.remove(&uid), mailbox.candidates.remove(&name))
+            else {
+                continue;
+            };
+            let row = |flags| Row {
+                uid,
+                name: name.clone(),
+                flags,
+                likeness: candidate.likeness,
+                state: RowState::Settled,
+            };
+            let Some(local) = file else {
+                self.adopt.push(row(listed.flags));
+                mailbox.local.gone.insert(uid, row(listed.flags));
+                continue;
+            };
+            let remote = listed.flags | local.without(mailbox.storable);
+            let flags = remote & local;
+            self.adopt.push(row(flags));
+            self.push_reflag(uid, name, merge(flags, remote, local, mailbox.storable), flags);
+        }
+    }
+
+    /// Draws no conclusion from missing files where the directory is not firm ground.
+    fn settle_ground(&mut self, mailbox: &mut Observed) {
+        match mailbox.ground {
+            Ground::Firm => {}
+            Ground::Unmarked | Ground::Lost => mailbox.local.gone.clear(),
+            Ground::Moved => {
+                for (uid, row) in std::mem::take(&mut mailbox.local.gone) {
+                    self.forget.push(uid);
+                    if mailbox.remote.gone.remove(&uid).is_none() {
+                        self.download.insert(uid, Listed { flags: row.flags, size: Some(row.likeness.size) });
+                    }
+                }
+            }
+        }
+    }
+
+    fn forget_gone(&mut self, mailbox: &mut Observed) {
+        let both = |uid: &Uid, row: &Row| row.state == RowState::Kept || mailbox.local.gone.contains_key(uid);
+        let both: Vec<Uid> =
+            mailbox.remote.gone.iter().filter(|(uid, row)| both(uid, row)).map(|(&uid, _)| uid).collect();
+        for uid in both {
+            mailbox.remote.gone.remove(&uid);
+            mailbox.local.gone.remove(&uid);
+            self.forget.push(uid);
+        }
+    }
+
+    /// Everything that concerns one mailbox alone, once adoptions and moves are known.
+    fn finish(&mut self, mut mailbox: Observed, policy: &Policy) {
+        self.download.append(&mut mailbox.remote.new);
+        self.merge_flags(&mailbox);
+        self.quarantine = mailbox.remote.gone.into_values().collect();
+        if !mailbox.read_only {
+            for (name, flags) in mailbox.local.new {
+                if let Some(candidate) = mailbox.candidates.get(&name) {
+                    self.upload.insert(name, Upload { likeness: candidate.likeness, flags });
+                }
+            }
+            match policy.on_delete {
+                OnDelete::Keep => self.keep = mailbox.local.gone.into_values().collect(),
+                OnDelete::Trash | OnDelete::Expunge => self.remove = mailbox.local.gone.into_keys().collect(),
+            }
+        }
+        self.hold_back(mailbox.known, policy.limit, &mailbox.held);
+    }
+
+    fn merge_flags(&mut self, mailbox: &Observed) {
+        let (remote, local) = (&mailbox.remote, &mailbox.local);
+        for (uid, (row, _)) in remote.reflagged.iter().chain(&local.reflagged) {
+            let done = self.reflag.iter().any(|reflag| reflag.uid == *uid);
+            if done || remote.gone.contains_key(uid) || local.gone.contains_key(uid) {
+                continue;
+            }
+            let now =
+                |side: &BTreeMap<Uid, (Row, Flags)>| side.get(uid).map_or(row.flags, |&(_, flags)| flags);
+            let storable = if mailbox.read_only { Flags::NONE } else { mailbox.storable };
+            let merge = merge(row.flags, now(&remote.reflagged), now(&local.reflagged), storable);
+            self.push_reflag(*uid, row.name.clone(), merge, row.flags);
+        }
+    }
+
+    fn push_reflag(&mut self, uid: Uid, name: UniqueName, merge: Merge, base: Flags) {
+        if merge != (Merge { agreed: base, ..Merge::default() }) {
+            self.reflag.push(Reflag { uid, name, merge });
+        }
+    }
+
+    fn hold_back(&mut self, of: u32, limit: DeletionLimit, before: &[Held]) {
+        if let Some(held) = hold(limit, Side::Remote, self.quarantine.len(), of, before) {
+            self.quarantine.clear();
+            self.held.push(held);
+        }
+        if let Some(held) = hold(limit, Side::Local, self.remove.len(), of, before) {
+            self.remove.clear();
+            self.held.push(held);
+        }
+    }
+}
+
+/// A file gone from the mailbox with this index, and its row.
+type Source = (usize, Uid);
+
+/// Matches files that appeared with files that disappeared anywhere in the pass.
+fn find_moves(observed: &mut [Observed], plan: &mut Plan) {
+    let mut sources: BTreeMap<Likeness, Vec<Source>> = BTreeMap::new();
+    for (index, mailbox) in observed.iter().enumerate().filter(|(_, mailbox)| !mailbox.read_only) {
+        for (uid, row) in mailbox.local.gone.iter().filter(|(uid, _)| !mailbox.remote.gone.contains_key(uid))
+        {
+            sources.entry(row.likeness).or_default().push((index, *uid));
+        }
+    }
+    for target in 0..observed.len() {
+        for (name, source, likeness) in matches(observed, target, &sources) {
+            if let Some(list) = sources.get_mut(&likeness) {
+                let before = list.len();
+                list.retain(|known| *known != source);
+                if list.len() < before {
+                    carry(observed, target, source, name, plan);
+                }
+            }
+        }
+    }
+}
+
+/// For each new file of a mailbox the best source: the one of the same name, else one of the same mailbox, else any;
+/// without a Message-ID only the same name proves a move.
+fn matches(
+    observed: &[Observed],
+    target: usize,
+    sources: &BTreeMap<Likeness, Vec<Source>>,
+) -> Vec<(UniqueName, Source, Likeness)> {
+    let Some(mailbox) = observed.get(target).filter(|mailbox| !mailbox.read_only) else { return Vec::new() };
+    let mut taken: BTreeSet<Source> = BTreeSet::new();
+    let mut found = Vec::new();
+    for name in mailbox.local.new.keys() {
+        let Some(likeness) = mailbox.candidates.get(name).map(|candidate| candidate.likeness) else {
+            continue;
+        };
+        let free = sources.get(&likeness).into_iter().flatten().filter(|source| !taken.contains(*source));
+        let same_name = |&(index, uid): &Source| {
+            observed
+                .get(index)
+                .and_then(|from| from.local.gone.get(&uid))
+                .is_some_and(|row| row.name == *name)
+        };
+        let best = free.filter(|source| likeness.identity.is_strong() || same_name(source));
+        if let Some(&source) = best.min_by_key(|source| (!same_name(source), source.0 != target, **source)) {
+            taken.insert(source);
+            found.push((name.clone(), source, likeness));
+        }
+    }
+    found
+}
+
+/// Turns a match into a rename within a mailbox or a move between two.
+fn carry(observed: &mut [Observed], target: usize, (index, uid): Source, name: UniqueName, plan: &mut Plan) {
+    let Some((to, local)) = observed
+        .get_mut(target)
+        .and_then(|mailbox| Some((mailbox.mailbox.clone(), mailbox.local.new.remove(&name)?)))
+    else {
+        return;
+    };
+    let Some(from) = observed.get_mut(index) else { return };
+    let (Some(row), Some(steps)) = (from.local.gone.remove(&uid), plan.mailboxes.get_mut(&from.mailbox))
+    else {
+        return;
+    };
+    let remote = from.remote.reflagged.remove(&uid).map_or(row.flags, |(_, flags)| flags);
+    let merge = merge(row.flags, remote, local, from.storable);
+    if index == target {
+        steps.rename.push((uid, name.clone()));
+        steps.push_reflag(uid, name, merge, row.flags);
+    } else {
+        steps.moves.push(Move { row, to, name, merge });
+    }
+}
+
+impl Merge {
+    /// The change to the server, if there is one.
+    pub fn remote_change(&self, uid: Uid) -> Option<FlagChange> {
+        let change = FlagChange { uid, add: self.remote_add, remove: self.remote_remove };
+        (!(change.add | change.remove).is_empty()).then_some(change)
+    }
+
+    /// Whether the file changes.
+    pub fn changes_file(&self) -> bool {
+        !(self.local_add | self.local_remove).is_empty()
+    }
+}

@@ -1,0 +1,130 @@
+//! What a pass says: events while it runs, a report at its end.
+
+use super::{Held, Staged, Trouble};
+use crate::mail::MailboxName;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Something worth showing while a pass runs.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A mailbox is being looked at.
+    Looking {
+        /// The mailbox.
+        mailbox: &'a MailboxName,
+    },
+    /// A download begins.
+    Fetching {
+        /// The mailbox.
+        mailbox: &'a MailboxName,
+        /// Messages to come.
+        messages: u64,
+        /// Octets to come, as far as the server told.
+        octets: u64,
+    },
+    /// A batch is in place, visible to readers and durable.
+    Arrived {
+        /// The mailbox.
+        mailbox: &'a MailboxName,
+        /// The messages.
+        batch: &'a [Staged],
+        /// Their octets.
+        octets: u64,
+    },
+}
+
+/// Who wants to know of events.
+pub trait Observer: Send + Sync {
+    /// Called from inside the pass: must return at once.
+    fn event(&self, event: Event<'_>);
+}
+
+/// Nobody wants to know.
+#[derive(Clone, Copy, Debug)]
+pub struct Unobserved;
+
+impl Observer for Unobserved {
+    fn event(&self, _: Event<'_>) {}
+}
+
+/// What a pass did.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// By mailbox; only those that were looked at.
+    pub mailboxes: BTreeMap<MailboxName, MailboxReport>,
+    /// Mailboxes in which our own actions left something to pick up (the Trash after a deletion).
+    pub follow_up: BTreeSet<MailboxName>,
+    /// Mailboxes that the server no longer lists; their local copies are left alone.
+    pub absent: BTreeSet<MailboxName>,
+    /// Mailboxes made on the server.
+    pub created_remote: BTreeSet<MailboxName>,
+    /// Mailboxes made in the Maildir.
+    pub created_local: BTreeSet<MailboxName>,
+    /// With a dry run: the plan, and nothing was done.
+    pub plan: Option<super::plan::Plan>,
+    /// Why the pass ended early, if it did.
+    pub trouble: Option<Trouble>,
+}
+
+/// What a pass did in one mailbox.
+#[derive(Debug, Default)]
+pub struct MailboxReport {
+    /// Messages fetched.
+    pub arrived: u64,
+    /// Messages that were there on both sides already.
+    pub adopted: u64,
+    /// Files uploaded.
+    pub uploaded: u64,
+    /// Messages moved out to another mailbox of the server.
+    pub moved: u64,
+    /// Messages whose flags changed on either side.
+    pub reflagged: u64,
+    /// Local copies moved to quarantine.
+    pub quarantined: u64,
+    /// Messages removed from the server's mailbox.
+    pub removed: u64,
+    /// Files that lost their pair with a changed UIDVALIDITY and are kept here only.
+    pub orphans: u64,
+    /// Deletions held back.
+    pub held: Vec<Held>,
+    /// Whether something asked for did not arrive.
+    pub incomplete: bool,
+    /// What went wrong here.
+    pub trouble: Option<Trouble>,
+}
+
+impl Report {
+    /// The part of one mailbox.
+    pub(super) fn mailbox(&mut self, mailbox: &MailboxName) -> &mut MailboxReport {
+        self.mailboxes.entry(mailbox.clone()).or_default()
+    }
+
+    pub(super) fn follow_up(&mut self, mailbox: &MailboxName) {
+        self.follow_up.insert(mailbox.clone());
+    }
+
+    /// Whether anything was changed on either side.
+    pub fn changed_anything(&self) -> bool {
+        !self.created_local.is_empty()
+            || !self.created_remote.is_empty()
+            || self.mailboxes.values().any(|mailbox| mailbox.actions() > 0)
+    }
+
+    /// Whether all went well.
+    pub fn is_clean(&self) -> bool {
+        self.trouble.is_none()
+            && self.mailboxes.values().all(|mailbox| mailbox.trouble.is_none() && !mailbox.incomplete)
+    }
+}
+
+impl MailboxReport {
+    /// How many messages were acted on.
+    pub fn actions(&self) -> u64 {
+        self.arrived
+            + self.adopted
+            + self.uploaded
+            + self.moved
+            + self.reflagged
+            + self.quarantined
+            + self.removed
+    }
+}
