@@ -11,6 +11,7 @@ pub mod answer;
 mod endpoint;
 mod error;
 mod keeper;
+pub mod password;
 mod store;
 pub mod token;
 
