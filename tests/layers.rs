@@ -28,7 +28,7 @@ const LAYERS: &[(&str, Imports)] = &[
     ("maildir", Also(&["sync"])),
     ("ledger", Also(&["sync"])),
     ("queue", Also(&[])),
-    ("provider", Also(&[])),
+    ("provider", Also(&["net"])),
     ("supervisor", Strictly(&["error", "backoff"])),
     ("control", Also(&[])),
     ("config", Also(&["provider", "net"])),
