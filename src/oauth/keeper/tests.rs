@@ -3,10 +3,14 @@
 //! The server answers each request by a script and records what it was sent; a gate holds answers back, so that a
 //! test says when they arrive. No clock is waited for: pauses and lives are ended by hand.
 
+use super::refresh::now;
 use super::*;
+use crate::oauth::token::{Lease, Moment};
 use futures_util::future::join_all;
+use secrecy::ExposeSecret;
 use std::collections::VecDeque;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore};
