@@ -1,0 +1,126 @@
+//! The keeper of one account's token: hands out access tokens, refreshes them, remembers refusals.
+//!
+//! Refreshes take turns and run in tasks of their own, so that many callers cost one request and a caller that goes
+//! away loses nothing. While the endpoint is in trouble, an access token that is due but not over still serves. What
+//! one refresh does is in [`refresh`]. It must not know what access tokens are used for.
+//! Rejected: sharing the result of a flight through a channel; the remembered failure and the cached token answer
+//! those who waited just as well.
+
+mod refresh;
+
+use super::endpoint;
+use super::error::Error;
+use super::token::AccessToken;
+use crate::error::{Class, Classified};
+use jiff::Timestamp;
+use refresh::Inner;
+use secrecy::SecretString;
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use url::Url;
+
+/// Whose token, from where, kept where.
+#[derive(Clone, Debug)]
+pub struct KeeperConfig {
+    /// The account's name, for messages.
+    pub account: String,
+    /// The registered application.
+    pub client_id: String,
+    /// Its secret, where the provider gives one to native applications.
+    pub client_secret: Option<SecretString>,
+    /// The token endpoint; https, or loopback.
+    pub token_url: Url,
+    /// What the token is for; may be empty.
+    pub scopes: Vec<String>,
+    /// The file `token.json` in the account's state directory.
+    pub store: PathBuf,
+}
+
+/// Keeps one account's token. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Keeper {
+    inner: Arc<Inner>,
+    /// The turn to refresh. Held across awaits on purpose: it guards no value, it is the single flight itself.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Keeper {
+    /// A keeper; touches neither disk nor network.
+    pub fn new(config: KeeperConfig) -> Keeper {
+        Keeper::with_deadline(config, endpoint::DEADLINE)
+    }
+
+    fn with_deadline(config: KeeperConfig, deadline: Duration) -> Keeper {
+        Keeper { inner: Arc::new(Inner::new(config, deadline)), turn: Arc::default() }
+    }
+
+    /// An access token that is good for a while: the one at hand, or a new one.
+    pub async fn token(&self) -> Result<AccessToken, Error> {
+        if let Some(token) = self.inner.fresh() {
+            return Ok(token);
+        }
+        let refreshed = self.in_turn(|inner| async move {
+            match inner.fresh() {
+                Some(token) => Ok(token),
+                None => inner.refresh().await,
+            }
+        });
+        match refreshed.await {
+            Err(error) if matches!(error.class(), Class::Retry { .. }) => self.inner.unexpired().ok_or(error),
+            outcome => outcome,
+        }
+    }
+
+    /// A token other than the one that a mail server just refused. Refreshes only if nobody did so since.
+    pub async fn renew(&self, refused: &AccessToken) -> Result<AccessToken, Error> {
+        let refused = refused.clone();
+        self.in_turn(|inner| async move {
+            match inner.fresh() {
+                Some(token) if !token.is_same(&refused) => Ok(token),
+                _ => inner.force().await,
+            }
+        })
+        .await
+    }
+
+    /// Takes over a refresh token after a login: proves it by a refresh, and only then saves it.
+    pub async fn import(&self, refresh_token: SecretString) -> Result<AccessToken, Error> {
+        self.in_turn(|inner| async move { inner.import(refresh_token).await }).await
+    }
+
+    /// Forgets the login here and on disk; does not revoke it at the server.
+    pub async fn forget(&self) -> Result<(), Error> {
+        self.in_turn(|inner| async move { inner.forget().await }).await
+    }
+
+    /// When the access token at hand ends, if there is one and the server said so.
+    pub fn expires(&self) -> Option<Timestamp> {
+        self.inner.state().lease.as_ref().and_then(|lease| lease.token.expires)
+    }
+
+    /// Waits until no refresh is running, so that ending the program cannot lose a rotated token.
+    pub async fn settle(&self) {
+        drop(self.turn.lock().await);
+    }
+
+    /// Runs `work` when all others had their turn, in a task of its own: the caller may be cancelled, the work not.
+    async fn in_turn<T, F>(&self, work: impl FnOnce(Arc<Inner>) -> F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        let work = work(Arc::clone(&self.inner));
+        let task = tokio::spawn(async move {
+            let outcome = work.await;
+            drop(turn);
+            outcome
+        });
+        task.await.unwrap_or_else(|_| Err(self.inner.unavailable("the refresh was interrupted", None)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,270 @@
+//! One refresh: the lock, the saved token, the request, and all that follows from the answer.
+//!
+//! The file is read anew before each request: another process may have logged in or rotated the token. A rotated token
+//! is durable before its access token is handed out; where the disk refuses, it is kept in memory and tried again,
+//! since the old one may be dead. A refused refresh token is never sent a second time, and nothing is asked while the
+//! pause after a failure lasts. Callers have the keeper's turn; this file must not know who waits for it.
+
+use super::KeeperConfig;
+use crate::backoff::Backoff;
+use crate::error::{Class, Classified};
+use crate::oauth::answer::Answer;
+use crate::oauth::endpoint;
+use crate::oauth::error::Error;
+use crate::oauth::store::{Grant, Lock, Store};
+use crate::oauth::token::{AccessToken, Lease, Moment};
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Between forced refreshes: a server that refuses every token must not make us hammer the token endpoint.
+const FORCED_PAUSE: Duration = Duration::from_secs(10);
+/// For the lock of another process: longer than its request may take.
+const LOCK_PATIENCE: Duration = Duration::from_secs(45);
+/// Between looks at that lock; flock has no deadline of its own.
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
+
+/// What the clones of a keeper share.
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) config: KeeperConfig,
+    pub(super) store: Store,
+    deadline: Duration,
+    state: Mutex<State>,
+}
+
+/// What is remembered between refreshes.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) lease: Option<Lease>,
+    /// The refresh token that was refused, and how.
+    refusal: Option<(SecretString, Error)>,
+    /// The last failure, when it is over, and how many came in a row.
+    pub(super) failure: Option<(Error, Moment)>,
+    failures: u32,
+    /// No forced refresh before this.
+    pub(super) force_after: Option<Moment>,
+    /// A rotated token that the disk refused, and the one in the file that it replaces.
+    unsaved: Option<(SecretString, Grant)>,
+}
+
+impl Inner {
+    pub(super) fn new(config: KeeperConfig, deadline: Duration) -> Inner {
+        let store = Store::new(config.store.clone(), config.account.clone());
+        Inner { config, store, deadline, state: Mutex::default() }
+    }
+
+    /// Forgets the login here and on disk.
+    pub(super) async fn forget(&self) -> Result<(), Error> {
+        let lock = self.lock().await?;
+        *self.state() = State::default();
+        self.on_disk(move |store| store.forget(&lock)).await
+    }
+
+    /// Proves a refresh token by a refresh, and only then saves it.
+    pub(super) async fn import(&self, refresh_token: SecretString) -> Result<AccessToken, Error> {
+        let lock = self.lock().await?;
+        self.exchange(&lock, &self.grant(refresh_token), None).await
+    }
+
+    /// The token at hand while it is not due.
+    pub(super) fn fresh(&self) -> Option<AccessToken> {
+        let now = now();
+        self.state().lease.as_ref().filter(|lease| !lease.is_due(now)).map(|lease| lease.token.clone())
+    }
+
+    /// The token at hand while the server still takes it.
+    pub(super) fn unexpired(&self) -> Option<AccessToken> {
+        let now = now();
+        self.state().lease.as_ref().filter(|lease| !lease.is_over(now)).map(|lease| lease.token.clone())
+    }
+
+    /// Drops the token at hand and refreshes, but not again and again.
+    pub(super) async fn force(&self) -> Result<AccessToken, Error> {
+        let now = now();
+        {
+            let mut state = self.state();
+            if let Some(wait) = state.force_after.and_then(|then| remaining(now, then)) {
+                return Err(self.unavailable("the new token is refused like the old one", Some(wait)));
+            }
+            state.force_after = Some(now.after(FORCED_PAUSE));
+            state.lease = None;
+        }
+        self.refresh().await
+    }
+
+    pub(super) async fn refresh(&self) -> Result<AccessToken, Error> {
+        self.check_pause()?;
+        let lock = self.lock().await?;
+        let saved = self.on_disk(|store| store.load()).await?;
+        let saved = saved.ok_or_else(|| Error::NotLoggedIn { account: self.config.account.clone() })?;
+        self.check_owner(&saved)?;
+        self.check_refusal(&saved)?;
+        let current = self.newest(&saved);
+        self.exchange(&lock, &current, Some(saved)).await
+    }
+
+    /// One request with `grant`, and all that follows from its answer; `saved` is what stands in the file.
+    async fn exchange(&self, lock: &Lock, grant: &Grant, saved: Option<Grant>) -> Result<AccessToken, Error> {
+        if !endpoint::is_safe(&self.config.token_url) {
+            return Err(Error::Insecure { url: self.config.token_url.origin().ascii_serialization() });
+        }
+        let account = self.config.account.clone();
+        let error = match endpoint::refresh(&self.config, &grant.refresh_token, self.deadline).await {
+            Answer::Granted { access, expires_in, refresh } => {
+                let next = refresh.map_or_else(|| grant.clone(), |token| self.grant(token));
+                self.keep(lock, next, saved).await?;
+                return Ok(self.granted(access, expires_in));
+            }
+            Answer::NeedsLogin { error, description } => {
+                let refused = Error::Refused { account, error, description };
+                // An import that fails leaves the saved login as it was.
+                if let Some(saved) = saved {
+                    let mut state = self.state();
+                    state.lease = None;
+                    state.refusal = Some((saved.refresh_token, refused.clone()));
+                }
+                return Err(refused);
+            }
+            Answer::Retry { after, cause } => Error::unavailable(&account, &cause, after),
+            Answer::GiveUp { error, description, advice } => {
+                Error::Client { account, error, description, advice }
+            }
+        };
+        Err(self.failed(error))
+    }
+
+    /// Makes `next` durable if it is not what the file holds.
+    async fn keep(&self, lock: &Lock, next: Grant, saved: Option<Grant>) -> Result<(), Error> {
+        if saved.as_ref().is_some_and(|saved| is_same(&saved.refresh_token, &next.refresh_token)) {
+            return Ok(());
+        }
+        let lock = lock.clone();
+        let grant = next.clone();
+        let written = self.on_disk(move |store| store.save(&lock, &grant, Timestamp::now())).await;
+        self.state().unsaved = match (&written, saved) {
+            (Err(_), Some(saved)) => Some((saved.refresh_token, next)),
+            _ => None,
+        };
+        written.map_err(|error| self.failed(error))
+    }
+
+    fn granted(&self, access: SecretString, life: Option<Duration>) -> AccessToken {
+        let lease = Lease::new(access, life, now(), fastrand::f64());
+        let token = lease.token.clone();
+        let mut state = self.state();
+        state.lease = Some(lease);
+        state.refusal = None;
+        state.failure = None;
+        state.failures = 0;
+        token
+    }
+
+    /// Remembers a failure, so that nobody asks again before its pause is over.
+    fn failed(&self, error: Error) -> Error {
+        let mut state = self.state();
+        let pause = Backoff::CONNECTION.delay(state.failures, fastrand::f64());
+        let asked = match error.class() {
+            Class::Retry { after } => after.unwrap_or_default(),
+            // Only a changed configuration helps, and that makes another keeper.
+            _ => Backoff::CONNECTION.ceiling,
+        };
+        state.failures = state.failures.saturating_add(1);
+        state.failure = Some((error.clone(), now().after(pause.max(asked))));
+        error
+    }
+
+    /// The last failure again, while its pause lasts.
+    fn check_pause(&self) -> Result<(), Error> {
+        let now = now();
+        let Some((error, then)) = self.state().failure.clone() else { return Ok(()) };
+        let Some(wait) = remaining(now, then) else { return Ok(()) };
+        Err(match error {
+            Error::Unavailable { account, cause, .. } => {
+                Error::Unavailable { account, cause, after: Some(wait) }
+            }
+            other => other,
+        })
+    }
+
+    /// A refresh token is sent only to the endpoint that issued it, as the client that it was issued to.
+    fn check_owner(&self, saved: &Grant) -> Result<(), Error> {
+        if saved.issuer == self.config.token_url && saved.client_id == self.config.client_id {
+            return Ok(());
+        }
+        Err(Error::OtherClient {
+            account: self.config.account.clone(),
+            client_id: saved.client_id.clone(),
+            issuer: saved.issuer.origin().ascii_serialization(),
+        })
+    }
+
+    /// The refusal again, while the file still holds the token that was refused.
+    fn check_refusal(&self, saved: &Grant) -> Result<(), Error> {
+        match &self.state().refusal {
+            Some((token, error)) if is_same(token, &saved.refresh_token) => Err(error.clone()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The rotated token that the disk refused, unless the file has moved on; else what the file holds.
+    fn newest(&self, saved: &Grant) -> Grant {
+        match &self.state().unsaved {
+            Some((replaced, next)) if is_same(replaced, &saved.refresh_token) => next.clone(),
+            _ => saved.clone(),
+        }
+    }
+
+    pub(super) fn grant(&self, refresh_token: SecretString) -> Grant {
+        let issuer = self.config.token_url.clone();
+        Grant { refresh_token, issuer, client_id: self.config.client_id.clone() }
+    }
+
+    async fn lock(&self) -> Result<Lock, Error> {
+        let asked = tokio::time::Instant::now();
+        loop {
+            if let Some(lock) = self.on_disk(|store| store.try_lock()).await? {
+                return Ok(lock);
+            }
+            if asked.elapsed() > LOCK_PATIENCE {
+                return Err(self.unavailable("another process has been refreshing the token for long", None));
+            }
+            tokio::time::sleep(LOCK_PAUSE).await;
+        }
+    }
+
+    /// Runs file work off the reactor.
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let store = self.store.clone();
+        let done = tokio::task::spawn_blocking(move || work(&store)).await;
+        done.unwrap_or_else(|_| Err(self.unavailable("the program is ending", None)))
+    }
+
+    pub(super) fn unavailable(&self, cause: &str, after: Option<Duration>) -> Error {
+        Error::unavailable(&self.config.account, cause, after)
+    }
+
+    /// Never held across an await. A poisoned lock is taken over: every change to the state is a plain assignment.
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_same(one: &SecretString, other: &SecretString) -> bool {
+    one.expose_secret() == other.expose_secret()
+}
+
+/// How long until `then`; nothing once either clock has reached it.
+fn remaining(now: Moment, then: Moment) -> Option<Duration> {
+    (!now.has_reached(then)).then(|| then.boot.saturating_sub(now.boot))
+}
+
+/// Both clocks. The boot clock has whole seconds, which is enough for lives of minutes.
+pub(super) fn now() -> Moment {
+    let boot = Duration::from_secs(u64::try_from(rustix::system::sysinfo().uptime).unwrap_or_default());
+    Moment { wall: Timestamp::now(), boot }
+}

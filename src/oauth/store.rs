@@ -1,0 +1,288 @@
+//! The refresh token at rest: `token.json`, 0600, in the account's state directory.
+//!
+//! The only file in which a secret is serialised. A new token is durable before `save` returns: written beside the
+//! old one with `O_EXCL` and 0600, fsynced, renamed over it, and the directory fsynced; a crash leaves the old file or
+//! the new one, never half of one. Writers hold [`Lock`], an flock that other processes respect, from reading the old
+//! token until the new one is saved: two refreshes with the same token look like theft to servers that rotate
+//! (RFC 9700 §4.14). A file that others can read, or that is not ours, is refused, never repaired in silence.
+//! All calls block. Rejected: the Secret Service, which has no unlocked keyring on a machine without a session.
+
+use super::error::Error;
+use jiff::Timestamp;
+use rustix::fs::{FlockOperation, OFlags, flock};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use url::Url;
+
+/// Refresh tokens have up to some 4 KiB; anything longer than this is another file.
+const LONGEST: u64 = 64 * 1024;
+/// Raised when the shape of the file changes.
+const SCHEMA: u32 = 1;
+
+/// A refresh token and for whom it was issued.
+#[derive(Clone, Debug)]
+pub(super) struct Grant {
+    /// The token.
+    pub(super) refresh_token: SecretString,
+    /// The token endpoint that issued it, and the only one that it is sent to.
+    pub(super) issuer: Url,
+    /// The client that it was issued to.
+    pub(super) client_id: String,
+}
+
+/// The grant as it stands in the file. No Debug: it is a secret in plain text.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    schema: u32,
+    issuer: Url,
+    client_id: String,
+    refresh_token: String,
+    saved_at: Timestamp,
+}
+
+/// The file of one account.
+#[derive(Clone, Debug)]
+pub(super) struct Store {
+    path: PathBuf,
+    account: String,
+}
+
+/// The right to change the file, against all processes; ends when dropped.
+#[derive(Clone, Debug)]
+pub(super) struct Lock {
+    _file: Arc<File>,
+}
+
+impl Store {
+    pub(super) fn new(path: PathBuf, account: String) -> Store {
+        Store { path, account }
+    }
+
+    /// Takes the lock if no other process has it; makes the directory if there is none.
+    pub(super) fn try_lock(&self) -> Result<Option<Lock>, Error> {
+        let directory = self.directory();
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
+            .map_err(|error| Error::io("create", directory, error))?;
+        check(directory, &metadata(directory)?, 0o700, 0o022)?;
+        let path = self.path.with_extension("lock");
+        let file = private().create(true).truncate(false).open(&path);
+        let file = file.map_err(|error| Error::io("open", &path, error))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Lock { _file: Arc::new(file) })),
+            Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => Ok(None),
+            Err(error) => Err(Error::io("lock", path, error.into())),
+        }
+    }
+
+    /// The grant, if one is saved. Refuses a file that others can get at.
+    pub(super) fn load(&self) -> Result<Option<Grant>, Error> {
+        let fails = |error| Error::io("read", &self.path, error);
+        let options =
+            flags(OpenOptions::new().read(true), OFlags::NOFOLLOW | OFlags::NONBLOCK).open(&self.path);
+        let file = match options {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(fails(error)),
+        };
+        check(&self.path, &file.metadata().map_err(fails)?, 0o600, 0o077)?;
+        let mut text = Vec::new();
+        file.take(LONGEST).read_to_end(&mut text).map_err(fails)?;
+        let corrupt = || Error::Corrupt { account: self.account.clone(), path: self.path.clone() };
+        let record: Record = serde_json::from_slice(&text).map_err(|_| corrupt())?;
+        if record.schema != SCHEMA || record.refresh_token.is_empty() {
+            return Err(corrupt());
+        }
+        Ok(Some(Grant {
+            refresh_token: record.refresh_token.into(),
+            issuer: record.issuer,
+            client_id: record.client_id,
+        }))
+    }
+
+    /// Replaces the grant; durable when this returns.
+    pub(super) fn save(&self, _held: &Lock, grant: &Grant, now: Timestamp) -> Result<(), Error> {
+        let record = Record {
+            schema: SCHEMA,
+            issuer: grant.issuer.clone(),
+            client_id: grant.client_id.clone(),
+            refresh_token: grant.refresh_token.expose_secret().to_owned(),
+            saved_at: now,
+        };
+        let fresh = self.path.with_extension("json.new");
+        let fails = |error| Error::io("write", &fresh, error);
+        // Left by a crash; nobody else writes it while the lock is held.
+        remove(&fresh)?;
+        let mut file = private().create_new(true).open(&fresh).map_err(fails)?;
+        let mut text = serde_json::to_vec_pretty(&record).map_err(|error| fails(error.into()))?;
+        text.push(b'\n');
+        file.write_all(&text).and_then(|()| file.sync_all()).map_err(fails)?;
+        std::fs::rename(&fresh, &self.path).map_err(|error| Error::io("replace", &self.path, error))?;
+        self.sync_directory()
+    }
+
+    /// Deletes the grant; a missing one is fine.
+    pub(super) fn forget(&self, _held: &Lock) -> Result<(), Error> {
+        remove(&self.path)?;
+        remove(&self.path.with_extension("json.new"))?;
+        self.sync_directory()
+    }
+
+    fn directory(&self) -> &Path {
+        self.path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    }
+
+    fn sync_directory(&self) -> Result<(), Error> {
+        let directory = self.directory();
+        File::open(directory)
+            .and_then(|file| file.sync_all())
+            .map_err(|error| Error::io("sync", directory, error))
+    }
+}
+
+/// For files that are ours alone from the first moment on.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    flags(options.read(true).write(true).mode(0o600), OFlags::NOFOLLOW);
+    options
+}
+
+fn flags(options: &mut OpenOptions, flags: OFlags) -> &mut OpenOptions {
+    options.custom_flags(flags.bits().cast_signed())
+}
+
+fn metadata(path: &Path) -> Result<Metadata, Error> {
+    path.metadata().map_err(|error| Error::io("look at", path, error))
+}
+
+/// Refuses what is not ours, and what gives others one of the `forbidden` permissions.
+fn check(path: &Path, found: &Metadata, wanted: u32, forbidden: u32) -> Result<(), Error> {
+    let path = path.to_owned();
+    if found.uid() != rustix::process::geteuid().as_raw() {
+        return Err(Error::NotOurs { path, owner: found.uid() });
+    }
+    match found.mode() & 0o7777 {
+        mode if mode & forbidden != 0 => Err(Error::Exposed { path, mode, wanted }),
+        _ => Ok(()),
+    }
+}
+
+fn remove(path: &Path) -> Result<(), Error> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path, error)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{Class, Classified};
+    use std::fs::Permissions;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("lab/token.json");
+        (home, Store::new(path, "lab".into()))
+    }
+
+    fn grant(token: &str) -> Grant {
+        let issuer = "https://login.test/token".parse().unwrap();
+        Grant { refresh_token: token.into(), issuer, client_id: "client".into() }
+    }
+
+    fn save(store: &Store, token: &str) {
+        let lock = store.try_lock().unwrap().unwrap();
+        store.save(&lock, &grant(token), Timestamp::UNIX_EPOCH).unwrap();
+    }
+
+    #[test]
+    fn what_is_saved_is_loaded_and_private() {
+        let (_home, store) = store();
+        assert!(store.load().unwrap().is_none());
+        save(&store, "r1");
+        save(&store, "r2");
+        let loaded = store.load().unwrap().unwrap();
+        assert_eq!(loaded.refresh_token.expose_secret(), "r2");
+        assert_eq!((loaded.client_id.as_str(), loaded.issuer), ("client", grant("").issuer));
+        assert_eq!(store.path.metadata().unwrap().mode() & 0o7777, 0o600);
+        assert_eq!(store.directory().metadata().unwrap().mode() & 0o7777, 0o700);
+    }
+
+    #[test]
+    fn a_token_open_to_others_is_refused_with_the_command_that_closes_it() {
+        let (_home, store) = store();
+        save(&store, "r1");
+        std::fs::set_permissions(&store.path, Permissions::from_mode(0o644)).unwrap();
+        let error = store.load().unwrap_err();
+        assert!(error.to_string().contains("mode 0644"), "{error}");
+        assert!(error.hint().unwrap().contains("chmod 600"), "{:?}", error.hint());
+        assert_eq!(error.class(), Class::GiveUp);
+    }
+
+    #[test]
+    fn a_directory_that_others_may_write_is_refused() {
+        let (_home, store) = store();
+        save(&store, "r1");
+        std::fs::set_permissions(store.directory(), Permissions::from_mode(0o777)).unwrap();
+        assert!(store.try_lock().unwrap_err().hint().unwrap().contains("chmod 700"));
+    }
+
+    #[test]
+    fn a_symbolic_link_is_not_followed() {
+        let (home, store) = store();
+        save(&store, "r1");
+        let elsewhere = home.path().join("elsewhere");
+        std::fs::rename(&store.path, &elsewhere).unwrap();
+        symlink(&elsewhere, &store.path).unwrap();
+        assert!(matches!(store.load(), Err(Error::Io { .. })));
+    }
+
+    #[test]
+    fn the_lock_excludes_and_ends_with_its_holder() {
+        let (_home, store) = store();
+        let held = store.try_lock().unwrap().unwrap();
+        assert!(store.try_lock().unwrap().is_none());
+        drop(held);
+        assert!(store.try_lock().unwrap().is_some());
+    }
+
+    #[test]
+    fn leftovers_of_a_crash_do_not_stop_the_next_save() {
+        let (_home, store) = store();
+        save(&store, "r1");
+        std::fs::write(store.path.with_extension("json.new"), "{\"half").unwrap();
+        save(&store, "r2");
+        assert_eq!(store.load().unwrap().unwrap().refresh_token.expose_secret(), "r2");
+    }
+
+    #[test]
+    fn a_damaged_file_asks_for_a_login_and_shows_nothing_of_it() {
+        let (_home, store) = store();
+        save(&store, "r1");
+        for text in ["", "{", "{\"refresh_token\":\"CANARY\"}", "[]", "\u{0}"] {
+            std::fs::write(&store.path, text).unwrap();
+            let error = store.load().unwrap_err();
+            assert_eq!(error.class(), Class::NeedsLogin);
+            assert!(!format!("{error} {error:?}").contains("CANARY"));
+        }
+    }
+
+    #[test]
+    fn forgetting_leaves_no_token_behind() {
+        let (_home, store) = store();
+        save(&store, "r1");
+        let lock = store.try_lock().unwrap().unwrap();
+        store.forget(&lock).unwrap();
+        store.forget(&lock).unwrap();
+        assert!(store.load().unwrap().is_none());
+    }
+}
