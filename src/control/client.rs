@@ -1,7 +1,7 @@
 //! The command's side of the control socket: one request, its responses.
 //!
 //! A daemon that does not run is its own error, so that commands can work without it or exit with 69. Every wait has
-//! a deadline: a daemon at work sends an empty line now and then (`super::server`), so silence means that it hangs.
+//! a deadline: a daemon at work sends an empty line now and then ([`super::server`]), so silence means that it hangs.
 //! This module does not know where the socket is; the caller passes the path.
 
 use super::line::{self, Line};

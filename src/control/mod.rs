@@ -2,13 +2,15 @@
 //!
 //! JSON lines over a Unix socket in the user's runtime directory. One connection carries one [`Request`] and its
 //! stream of [`Response`]s, ended by [`Response::Done`] or [`Response::Error`]. This module knows no daemon and no
-//! account: the server hands requests to a handler that the daemon passes in.
+//! account: the [`server`] hands requests to a [`server::Handler`] that the daemon passes in.
 //!
 //! Rejected: D-Bus (not there on a headless machine) and HTTP (a parser for nothing).
 
 pub mod client;
 mod line;
 mod protocol;
+pub mod server;
+mod socket;
 
 pub use protocol::{
     Code, Deletions, HeldRequest, PROTOCOL, Quarantined, Refusal, Report, Request, Response, Side,
