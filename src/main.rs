@@ -1,3 +1,7 @@
 //! posthaste: the thin binary; everything is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    posthaste::cli::main()
+}

@@ -113,6 +113,21 @@ pub struct Outbox {
     pub failed: u32,
 }
 
+/// How far a pass over a mailbox is. Totals grow while the pass learns what there is to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Name of the mailbox.
+    pub mailbox: String,
+    /// Messages transferred.
+    pub messages_done: u64,
+    /// Messages to transfer.
+    pub messages_total: u64,
+    /// Octets transferred.
+    pub bytes_done: u64,
+    /// Octets to transfer.
+    pub bytes_total: u64,
+}
+
 impl Status {
     /// The answer where no daemon runs.
     pub fn absent() -> Status {

@@ -1,1 +1,174 @@
 //! The commands: the only place that prints or reads the environment.
+//!
+//! One file per command; this one knows the arguments that all share and turns every outcome into an exit code. What
+//! is said on stdout is the answer, everything else goes to stderr, so that answers can be piped. No command asks a
+//! question. A command is listed in [`Command`] only once it works.
+
+pub mod completions;
+pub mod config;
+pub mod environment;
+pub mod error;
+pub mod held;
+pub mod logging;
+pub mod login;
+pub mod logout;
+pub mod output;
+pub mod progress;
+pub mod render;
+pub mod run;
+pub mod status;
+pub mod sync;
+pub mod token;
+
+use clap::{Parser, Subcommand};
+use environment::Environment;
+use error::CommandError;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use tracing::Level;
+
+/// Keeps mailboxes in Maildir and sends what is dropped in an outbox.
+#[derive(Debug, Parser)]
+#[command(name = "posthaste", version, arg_required_else_help = true)]
+pub struct Arguments {
+    /// What all commands share.
+    #[command(flatten)]
+    pub shared: Shared,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Arguments that every command takes.
+#[derive(Debug, clap::Args)]
+pub struct Shared {
+    /// Say more; twice: even more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Say less
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "verbose")]
+    pub quiet: u8,
+    /// Configuration file [default: $POSTHASTE_CONFIG or ~/.config/posthaste/config.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// One complete two-way pass, now
+    Sync(sync::Sync),
+    /// What every account is doing, what waits, and what it needs from you
+    Status(status::Status),
+    /// Deletions that were held back, and copies in quarantine
+    Held(held::Held),
+    /// Check or show the configuration, or print an example
+    Config(config::Config),
+    /// Print the completion script of a shell
+    Completions(completions::Completions),
+}
+
+/// What a command works with.
+#[derive(Debug)]
+pub struct Context {
+    /// The user's environment.
+    pub environment: Environment,
+    /// The configuration file.
+    pub config_file: PathBuf,
+    /// Whether the user wants to hear less.
+    pub is_quiet: bool,
+}
+
+/// Parses the arguments, runs the command and says how it went.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version come this way too; where nobody reads them there is nothing left to say.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(error::Exit::Usage as u8));
+        }
+    };
+    match execute(arguments) {
+        Ok(()) => error::Exit::Done.into(),
+        Err(error) => {
+            output::complain(&error.to_string());
+            error.exit.into()
+        }
+    }
+}
+
+fn execute(arguments: Arguments) -> Result<(), CommandError> {
+    let Arguments { shared, command } = arguments;
+    let environment = Environment::of_process()?;
+    logging::start(&environment, logging::level(Level::WARN, &shared))?;
+    let config_file = shared.config.as_deref().unwrap_or(&environment.config_file);
+    let context = Context {
+        config_file: std::path::absolute(config_file)
+            .map_err(|cause| CommandError::io("cannot find the configuration", &cause))?,
+        is_quiet: shared.quiet > 0,
+        environment,
+    };
+    match command {
+        Command::Sync(sync) => block_on(sync.run(&context)),
+        Command::Status(status) => block_on(status.run(&context)),
+        Command::Held(held) => block_on(held.run(&context)),
+        Command::Config(config) => config.run(&context),
+        Command::Completions(completions) => completions.run(),
+    }
+}
+
+impl Context {
+    /// The socket of the running daemon.
+    pub fn socket(&self) -> PathBuf {
+        self.environment.runtime_dir.join("control.sock")
+    }
+
+    /// The configuration as meant.
+    pub fn configuration(&self) -> Result<crate::config::Config, CommandError> {
+        let Environment { variables, home, .. } = &self.environment;
+        Ok(crate::config::Config::load(&self.config_file, variables.iter().cloned(), home)?)
+    }
+
+    /// Where an account keeps its state.
+    pub fn state_of(&self, account: &str) -> PathBuf {
+        self.environment.state_dir.join(Path::new(account))
+    }
+}
+
+/// Runs a command that waits for something.
+fn block_on(command: impl Future<Output = Result<(), CommandError>>) -> Result<(), CommandError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|cause| CommandError::io("cannot start the runtime", &cause))?.block_on(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn shared_arguments_are_taken_before_and_after_the_command() {
+        let before = Arguments::try_parse_from(["posthaste", "-vv", "--config", "/c", "status"]).unwrap();
+        let after = Arguments::try_parse_from(["posthaste", "status", "-vv", "--config", "/c"]).unwrap();
+        for arguments in [before, after] {
+            assert_eq!(arguments.shared.verbose, 2);
+            assert_eq!(arguments.shared.config.as_deref(), Some(Path::new("/c")));
+        }
+    }
+
+    #[test]
+    fn wrong_usage_is_exit_code_2_and_help_is_0() {
+        let code = |arguments: &[&str]| Arguments::try_parse_from(arguments).unwrap_err().exit_code();
+        assert_eq!(code(&["posthaste", "fly"]), 2);
+        assert_eq!(code(&["posthaste", "-v", "-q", "status"]), 2);
+        assert_eq!(code(&["posthaste"]), 2);
+        assert_eq!(code(&["posthaste", "--help"]), 0);
+        assert_eq!(code(&["posthaste", "--version"]), 0);
+    }
+}

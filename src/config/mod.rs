@@ -1,1 +1,92 @@
-//! Configuration: TOML as typed, then as meant.
+//! The configuration: TOML as written, layered with the environment, turned into accounts as meant.
+//!
+//! Two steps, so that each is simple: `typed` holds what is written and refuses what it does not know; `meaning`
+//! applies defaults and refuses contradictions. Every refusal names file, line and column, or the variable. Nothing
+//! here reads the real environment or asks the disk about anything but the one file; both are passed in, which makes
+//! a reload the same as a start.
+
+mod account;
+mod duration;
+mod error;
+mod layers;
+mod mailboxes;
+mod meaning;
+mod paths;
+mod secret;
+mod servers;
+mod show;
+mod source;
+mod tokens;
+mod typed;
+
+pub use account::{Account, Auth, ClientSecret, DeletionLimit, Layout, LineEndings, OAuth2, OnDelete, Sent};
+pub use error::{Error, Place};
+pub use mailboxes::Mailboxes;
+pub use secret::Hidden;
+
+use layers::Override;
+use meaning::{Failure, Refusal};
+use source::Source;
+use std::path::Path;
+
+/// The commented example, which is also documentation.
+pub const EXAMPLE: &str = include_str!("../../contrib/config.toml");
+
+/// The configuration as meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Every account, by name.
+    pub accounts: Vec<Account>,
+}
+
+impl Config {
+    /// Reads the file, overrides it with `POSTHASTE_…` variables among `environment`, and finds the meaning. Reads the
+    /// disk: call it off the reactor.
+    pub fn load(
+        path: &Path,
+        environment: impl Iterator<Item = (String, String)>,
+        home: &Path,
+    ) -> Result<Config, Error> {
+        let text =
+            std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        Config::from_text(path, &text, environment, home)
+    }
+
+    /// The account of that name.
+    pub fn account(&self, name: &str) -> Option<&Account> {
+        self.accounts.iter().find(|account| account.name == name)
+    }
+
+    fn from_text(
+        path: &Path,
+        text: &str,
+        environment: impl Iterator<Item = (String, String)>,
+        home: &Path,
+    ) -> Result<Config, Error> {
+        let source = Source { file: path, text };
+        let written = source.parse()?;
+        let names: Vec<&String> = written.accounts.keys().collect();
+        let overrides = layers::overrides(environment, &names);
+        let layered = layers::merge(text, &overrides)?;
+        let accounts = meaning::accounts(&layered, home).map_err(|failure| match failure {
+            Failure::Refused(refusal) => blame(refusal, &source, &written, &overrides),
+            Failure::Providers(error) => error.into(),
+        })?;
+        Ok(Config { accounts })
+    }
+}
+
+/// Finds the variable or the line that a refusal is about. An account that the file does not know is the variables'.
+fn blame(refusal: Refusal, source: &Source<'_>, written: &typed::File, overrides: &[Override]) -> Error {
+    let Refusal { path, message } = refusal;
+    let in_file = path.get(1).is_none_or(|account| written.accounts.contains_key(account));
+    let is_about =
+        |single: &&Override| single.path == path || (!in_file && single.path.get(..2) == path.get(..2));
+    match overrides.iter().find(is_about) {
+        Some(single) => Error::Environment { variable: single.variable.clone(), message },
+        None => Error::File { place: source.locate(&path), message },
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,78 @@
+//! `posthaste config`: is the configuration understood, and what does it come to.
+
+use super::error::CommandError;
+use super::{Context, output};
+use crate::config::{Account, Auth, EXAMPLE};
+
+/// Arguments of `config`.
+#[derive(Debug, clap::Args)]
+pub struct Config {
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+#[derive(Clone, Copy, Debug, clap::Subcommand)]
+enum Action {
+    /// Say whether the configuration is understood
+    Check,
+    /// Print what it comes to, with every default and without secrets
+    Show,
+    /// Print a commented example
+    Example,
+}
+
+impl Config {
+    /// Prints the answer.
+    pub fn run(&self, context: &Context) -> Result<(), CommandError> {
+        let text = match self.action.unwrap_or(Action::Check) {
+            Action::Check => {
+                check(&context.config_file.to_string_lossy(), &context.configuration()?.accounts)
+            }
+            Action::Show => show(&context.configuration()?.accounts),
+            Action::Example => EXAMPLE.to_owned(),
+        };
+        output::print(&text).map(|_| ())
+    }
+}
+
+/// What was understood, and what is still missing before an account can log in.
+fn check(file: &str, accounts: &[Account]) -> String {
+    let count = match accounts.len() {
+        1 => "1 account".to_owned(),
+        many => format!("{many} accounts"),
+    };
+    let missing = accounts.iter().filter(|account| match &account.auth {
+        Auth::OAuth2(oauth) => oauth.client_id.is_none(),
+        Auth::Password { .. } => false,
+    });
+    let notes = missing.map(|account| {
+        let name = &account.name;
+        format!("{name}: cannot log in before `client_id` is set in [accounts.{name}.oauth]\n")
+    });
+    format!("{file}: {count}, no mistakes\n{}", notes.collect::<String>())
+}
+
+fn show(accounts: &[Account]) -> String {
+    accounts.iter().map(Account::to_toml).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn a_check_tells_what_is_missing_for_a_login() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("config.toml");
+        let text = "[accounts.work]\naddress = \"a@gmail.com\"\n[accounts.home]\naddress = \"a@me.com\"\n\
+                    auth = \"password\"\npassword_command = \"true\"\n";
+        std::fs::write(&file, text).unwrap();
+        let config = crate::config::Config::load(&file, std::iter::empty(), Path::new("/home/a")).unwrap();
+        assert_eq!(
+            check("c.toml", &config.accounts),
+            "c.toml: 2 accounts, no mistakes\n\
+             work: cannot log in before `client_id` is set in [accounts.work.oauth]\n"
+        );
+    }
+}

@@ -1,0 +1,89 @@
+//! `posthaste held`: deletions that the guard held back, and copies in quarantine.
+//!
+//! An ID is `ACCOUNT/MAILBOX`; account names have no slash, so the first one separates.
+
+use super::error::{CommandError, Exit};
+use super::{Context, output, render};
+use crate::control::client;
+use crate::control::{HeldRequest, Request, Response};
+use std::str::FromStr;
+
+/// Arguments of `held`.
+#[derive(Debug, clap::Args)]
+pub struct Held {
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Show them, with their IDs
+    List,
+    /// Carry the deletions out with the next pass
+    Approve {
+        /// ACCOUNT/MAILBOX, as `list` shows it
+        id: Id,
+    },
+    /// Bring the copies back from quarantine
+    Restore {
+        /// ACCOUNT/MAILBOX, as `list` shows it
+        id: Id,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Id {
+    account: String,
+    mailbox: String,
+}
+
+impl FromStr for Id {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Id, String> {
+        match text.split_once('/') {
+            Some((account, mailbox)) if !account.is_empty() && !mailbox.is_empty() => {
+                Ok(Id { account: account.to_owned(), mailbox: mailbox.to_owned() })
+            }
+            _ => Err("expected ACCOUNT/MAILBOX, as `posthaste held` shows it".to_owned()),
+        }
+    }
+}
+
+impl Held {
+    /// Asks the daemon and prints.
+    pub async fn run(self, context: &Context) -> Result<(), CommandError> {
+        let request = match self.action.unwrap_or(Action::List) {
+            Action::List => HeldRequest::List,
+            Action::Approve { id: Id { account, mailbox } } => HeldRequest::Approve { account, mailbox },
+            Action::Restore { id: Id { account, mailbox } } => HeldRequest::Restore { account, mailbox },
+        };
+        let is_list = request == HeldRequest::List;
+        let mut responses = client::request(&context.socket(), &Request::Held(request)).await?;
+        let mut is_shown = false;
+        while let Some(response) = responses.next().await? {
+            if let Response::Held { deletions, quarantined } = response {
+                is_shown = true;
+                let _ = output::print(&render::held(&deletions, &quarantined))?;
+            }
+        }
+        match is_list && !is_shown {
+            true => Err(CommandError::new(Exit::Failed, "the daemon gave no list")),
+            false => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_split_at_its_first_slash() {
+        let id: Id = "lab/Archive/2024".parse().unwrap();
+        assert_eq!((id.account.as_str(), id.mailbox.as_str()), ("lab", "Archive/2024"));
+        for wrong in ["", "lab", "lab/", "/INBOX"] {
+            assert!(wrong.parse::<Id>().is_err(), "{wrong}");
+        }
+    }
+}

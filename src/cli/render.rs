@@ -1,0 +1,295 @@
+//! What people read: status, reports and held deletions as text. Pure; the time and the use of colour are passed in.
+//!
+//! Every text that came from a server is made harmless first. Columns are as wide as their widest cell; trouble stands
+//! below its account on lines of its own, because it is what one looks for.
+
+use super::output::harmless;
+use crate::control::{Deletions, Quarantined, Report, Side};
+use crate::status::{Account, Mailbox, Outbox, State, Status};
+use jiff::Timestamp;
+
+/// The daemon and its accounts.
+pub fn status(status: &Status, now: Timestamp, in_colour: bool) -> String {
+    let since =
+        status.since.map(|since| format!(", up {}", span((now - since).get_seconds()))).unwrap_or_default();
+    let mut text = format!("posthaste {} (pid {}){since}\n", harmless(&status.version), status.pid);
+    if status.accounts.is_empty() {
+        text.push_str("no accounts are configured\n");
+        return text;
+    }
+    let heading = ["ACCOUNT", "STATE", "HEARD", "WAITING", "DETAIL"].map(str::to_owned);
+    let rows: Vec<[String; 5]> = status.accounts.iter().map(|account| cells(account, now)).collect();
+    let widths = widths(std::iter::once(&heading).chain(&rows));
+    text.push_str(&line(&heading, &widths, None));
+    for (account, row) in status.accounts.iter().zip(&rows) {
+        text.push_str(&line(row, &widths, in_colour.then(|| colour(account.state)).flatten()));
+        for trouble in troubles(account, now) {
+            text.push_str(&format!("  {}\n", harmless(&trouble)));
+        }
+    }
+    text
+}
+
+/// What a pass over one account did, on one line and one more for each error.
+pub fn report(report: &Report) -> String {
+    let counts = [
+        (report.downloaded, "fetched"),
+        (report.uploaded, "uploaded"),
+        (report.reflagged, "reflagged"),
+        (report.quarantined, "moved to quarantine"),
+        (report.removed, "removed on the server"),
+        (report.held, "deletions held back"),
+    ];
+    let mut text =
+        format!("{}: {}\n", report.account, counted(&counts).unwrap_or_else(|| "in step".to_owned()));
+    for error in &report.errors {
+        text.push_str(&format!("  error: {}\n", harmless(error)));
+    }
+    if report.held > 0 {
+        text.push_str("  hint: posthaste held\n");
+    }
+    text
+}
+
+/// Deletions held back and copies in quarantine, each with the command that decides.
+pub fn held(deletions: &[Deletions], quarantined: &[Quarantined]) -> String {
+    let mut text = String::new();
+    for Deletions { account, mailbox, side, count, of, approved } in deletions {
+        let gone_from = match side {
+            Side::Remote => "the server",
+            Side::Local => "the Maildir",
+        };
+        let id = harmless(&format!("{account}/{mailbox}"));
+        text.push_str(&format!("{id}: {count} of {of} messages disappeared from {gone_from}\n"));
+        text.push_str(&match approved {
+            true => "  approved: the next pass deletes them on the other side\n".to_owned(),
+            false => format!("  to delete them on the other side: posthaste held approve '{id}'\n"),
+        });
+    }
+    for Quarantined { account, mailbox, count } in quarantined {
+        let id = harmless(&format!("{account}/{mailbox}"));
+        text.push_str(&format!("{id}: {count} copies in quarantine\n"));
+        text.push_str(&format!("  to bring them back: posthaste held restore '{id}'\n"));
+    }
+    match text.is_empty() {
+        true => "nothing is held back and nothing is in quarantine\n".to_owned(),
+        false => text,
+    }
+}
+
+fn cells(account: &Account, now: Timestamp) -> [String; 5] {
+    let heard = account.last_contact.map(|heard| format!("{} ago", span((now - heard).get_seconds())));
+    let detail = match (account.detail.as_str(), &account.push) {
+        ("", Some(push)) => format!("new mail by {push}"),
+        (detail, _) => detail.to_owned(),
+    };
+    [
+        harmless(&account.name),
+        word(account.state).to_owned(),
+        heard.unwrap_or_else(|| "never".to_owned()),
+        waiting(account).unwrap_or_else(|| "-".to_owned()),
+        harmless(&detail),
+    ]
+}
+
+fn word(state: State) -> &'static str {
+    match state {
+        State::Starting => "starting",
+        State::Connecting => "connecting",
+        State::Syncing => "syncing",
+        State::Watching => "watching",
+        State::Waiting => "waiting",
+        State::NeedsLogin => "needs login",
+        State::Denied => "denied",
+        State::Held => "held",
+        State::Stopped => "stopped",
+    }
+}
+
+/// What waits in the queue and for approval; `None` where nothing does.
+fn waiting(account: &Account) -> Option<String> {
+    let Outbox { queued, held, uncertain, failed } = account.outbox;
+    counted(&[
+        (queued.into(), "to send"),
+        (held.into(), "held"),
+        (uncertain.into(), "perhaps sent"),
+        (failed.into(), "refused"),
+        (account.deletions_held.into(), "deletions held back"),
+    ])
+}
+
+/// `3 fetched, 1 uploaded`; `None` where all is zero.
+fn counted(counts: &[(u64, &str)]) -> Option<String> {
+    let named = counts.iter().filter(|(count, _)| *count > 0);
+    let parts: Vec<String> = named.map(|(count, what)| format!("{count} {what}")).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+fn troubles(account: &Account, now: Timestamp) -> Vec<String> {
+    let mailbox = |mailbox: &Mailbox| Some(format!("{}: {}", mailbox.name, mailbox.error.as_ref()?));
+    let next_try = |next: Timestamp| match (next - now).get_seconds() {
+        seconds if seconds > 0 => format!("next try in {}", span(seconds)),
+        _ => "next try now".to_owned(),
+    };
+    let mut lines: Vec<String> = account.error.iter().map(|error| format!("error: {error}")).collect();
+    lines.extend(account.mailboxes.iter().filter_map(mailbox));
+    lines.extend(account.next_try.map(next_try));
+    lines.extend(account.hint.iter().map(|hint| format!("hint: {hint}")));
+    lines
+}
+
+/// A length of time in its largest unit, rounded down; never negative, because clocks differ a little.
+fn span(seconds: i64) -> String {
+    match seconds.max(0) {
+        seconds @ 0..60 => format!("{seconds}s"),
+        seconds @ 60..3_600 => format!("{}m", seconds / 60),
+        seconds @ 3_600..86_400 => format!("{}h", seconds / 3_600),
+        seconds => format!("{}d", seconds / 86_400),
+    }
+}
+
+/// Green where all is well, yellow where it will be, red where the user has to act.
+fn colour(state: State) -> Option<&'static str> {
+    match state {
+        State::Watching => Some("\u{1b}[32m"),
+        State::Waiting => Some("\u{1b}[33m"),
+        State::NeedsLogin | State::Denied | State::Held | State::Stopped => Some("\u{1b}[31m"),
+        State::Starting | State::Connecting | State::Syncing => None,
+    }
+}
+
+fn widths<'a>(rows: impl Iterator<Item = &'a [String; 5]>) -> [usize; 5] {
+    rows.fold([0; 5], |widest, row| {
+        let mut cells = row.iter().map(|cell| cell.chars().count());
+        widest.map(|width| width.max(cells.next().unwrap_or_default()))
+    })
+}
+
+/// One line of the table; the second cell is the state and takes the colour.
+fn line(row: &[String; 5], widths: &[usize; 5], colour: Option<&str>) -> String {
+    let padded = row.iter().zip(widths).enumerate().map(|(column, (cell, &width))| {
+        let cell = format!("{cell:width$}");
+        match colour {
+            Some(colour) if column == 1 => format!("{colour}{cell}\u{1b}[0m"),
+            _ => cell,
+        }
+    });
+    format!("{}\n", padded.collect::<Vec<_>>().join("  ").trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(time: &str) -> Timestamp {
+        format!("2026-11-22T{time}Z").parse().unwrap()
+    }
+
+    fn three_accounts() -> Status {
+        let lab = Account {
+            name: "lab".into(),
+            state: State::Watching,
+            last_contact: Some(at("08:09:48")),
+            push: Some("idle".into()),
+            ..Account::default()
+        };
+        let work = Account {
+            name: "work".into(),
+            state: State::NeedsLogin,
+            last_contact: Some(at("06:00:00")),
+            outbox: Outbox { queued: 2, failed: 1, ..Outbox::default() },
+            error: Some("invalid_grant: the token\u{1b}[2J was revoked".into()),
+            hint: Some("posthaste login work".into()),
+            ..Account::default()
+        };
+        let home = Account {
+            name: "home-office".into(),
+            state: State::Waiting,
+            detail: "Müll".into(),
+            mailboxes: vec![Mailbox {
+                name: "Müll".into(),
+                error: Some("refused".into()),
+                ..Mailbox::default()
+            }],
+            deletions_held: 30,
+            next_try: Some(at("08:10:25")),
+            ..Account::default()
+        };
+        Status {
+            version: "0.1.0".into(),
+            pid: 4711,
+            since: Some(at("08:00:00")),
+            accounts: vec![lab, work, home],
+            ..Status::absent()
+        }
+    }
+
+    #[test]
+    fn a_status_shows_what_each_account_does_and_needs() {
+        let expected = "\
+posthaste 0.1.0 (pid 4711), up 10m
+ACCOUNT      STATE        HEARD    WAITING                 DETAIL
+lab          watching     12s ago  -                       new mail by idle
+work         needs login  2h ago   2 to send, 1 refused
+  error: invalid_grant: the token\u{fffd}[2J was revoked
+  hint: posthaste login work
+home-office  waiting      never    30 deletions held back  Müll
+  Müll: refused
+  next try in 25s
+";
+        assert_eq!(status(&three_accounts(), at("08:10:00"), false), expected);
+    }
+
+    #[test]
+    fn colour_is_only_added() {
+        let plain = status(&three_accounts(), at("08:10:00"), false);
+        let coloured = status(&three_accounts(), at("08:10:00"), true);
+        assert!(
+            coloured.contains("\u{1b}[32mwatching   \u{1b}[0m") && coloured.contains("\u{1b}[31mneeds login")
+        );
+        let mut stripped = coloured;
+        for code in ["\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m", "\u{1b}[0m"] {
+            stripped = stripped.replace(code, "");
+        }
+        assert_eq!(stripped, plain);
+    }
+
+    #[test]
+    fn spans_are_short_and_never_negative() {
+        assert_eq!(
+            [-5, 59, 60, 3_599, 3_600, 86_400, 200_000].map(span),
+            ["0s", "59s", "1m", "59m", "1h", "1d", "2d"]
+        );
+    }
+
+    #[test]
+    fn a_report_counts_what_was_done() {
+        let quiet = Report { account: "lab".into(), ..Report::default() };
+        assert_eq!(report(&quiet), "lab: in step\n");
+        let busy = Report { downloaded: 3, held: 30, errors: vec!["INBOX: lost".into()], ..quiet };
+        assert_eq!(
+            report(&busy),
+            "lab: 3 fetched, 30 deletions held back\n  error: INBOX: lost\n  hint: posthaste held\n"
+        );
+    }
+
+    #[test]
+    fn held_deletions_come_with_the_command_that_decides() {
+        let deletions = Deletions {
+            account: "lab".into(),
+            mailbox: "INBOX".into(),
+            side: Side::Local,
+            count: 30,
+            of: 40,
+            approved: false,
+        };
+        let copies = Quarantined { account: "lab".into(), mailbox: "Old mail".into(), count: 2 };
+        assert_eq!(
+            held(&[deletions], &[copies]),
+            "lab/INBOX: 30 of 40 messages disappeared from the Maildir\n  \
+             to delete them on the other side: posthaste held approve 'lab/INBOX'\n\
+             lab/Old mail: 2 copies in quarantine\n  to bring them back: posthaste held restore 'lab/Old mail'\n"
+        );
+        assert!(held(&[], &[]).starts_with("nothing"));
+    }
+}

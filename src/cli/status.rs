@@ -1,0 +1,73 @@
+//! `posthaste status`: what every account is doing.
+//!
+//! Without a daemon the answer is an empty one and exit code 69, so that a script sees both.
+
+use super::error::CommandError;
+use super::{Context, output, render};
+use crate::control::client;
+use crate::control::{Request, Response};
+use crate::status;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Duration;
+
+/// How often `--watch` asks.
+const PACE: Duration = Duration::from_secs(1);
+/// Clears the terminal and goes to its first line (ECMA-48 ED, CUP).
+const CLEAR: &str = "\u{1b}[2J\u{1b}[H";
+
+/// Arguments of `status`.
+#[derive(Debug, clap::Args)]
+pub struct Status {
+    /// Print the documented JSON
+    #[arg(long)]
+    json: bool,
+    /// Show it anew each second until interrupted
+    #[arg(long)]
+    watch: bool,
+}
+
+impl Status {
+    /// Asks the daemon and prints.
+    pub async fn run(&self, context: &Context) -> Result<(), CommandError> {
+        loop {
+            let answer = ask(&context.socket()).await;
+            let shown = match &answer {
+                Ok(status) => self.show(status, context)?,
+                Err(_) if self.json => self.show(&status::Status::absent(), context)?,
+                Err(error) if self.watch => output::print(&format!("{}{error}\n", self.clear()))?,
+                Err(_) => ControlFlow::Break(()),
+            };
+            if !self.watch || shown.is_break() {
+                return Ok(answer.map(|_| ())?);
+            }
+            tokio::time::sleep(PACE).await;
+        }
+    }
+
+    fn show(&self, status: &status::Status, context: &Context) -> Result<ControlFlow<()>, CommandError> {
+        if self.json {
+            let json = serde_json::to_string(status)
+                .map_err(|cause| CommandError::io("cannot write the status", &cause.into()))?;
+            return output::print(&format!("{json}\n"));
+        }
+        let in_colour = context.environment.allows_colour && output::is_read_by_a_person();
+        let text = render::status(status, jiff::Timestamp::now(), in_colour);
+        output::print(&format!("{}{text}", self.clear()))
+    }
+
+    /// What goes before a picture that replaces the last one.
+    fn clear(&self) -> &'static str {
+        if self.watch && output::is_read_by_a_person() { CLEAR } else { "" }
+    }
+}
+
+async fn ask(socket: &Path) -> Result<status::Status, client::Error> {
+    let mut responses = client::request(socket, &Request::Status).await?;
+    while let Some(response) = responses.next().await? {
+        if let Response::Status(status) = response {
+            return Ok(status);
+        }
+    }
+    Err(client::Error::Lost("it told no status"))
+}

@@ -1,0 +1,116 @@
+//! `posthaste sync`: one complete two-way pass, with progress on a terminal.
+//!
+//! The running daemon makes the pass, because it holds the accounts' locks and connections. The pass counts as failed
+//! when any account or mailbox of it failed: a script must not take half a pass for a whole one.
+
+use super::error::{CommandError, Exit};
+use super::progress::Bar;
+use super::{Context, output, render};
+use crate::control::client;
+use crate::control::{Request, Response};
+use crate::status::Progress;
+
+/// Arguments of `sync`.
+#[derive(Debug, clap::Args)]
+pub struct Sync {
+    /// Accounts [default: all]
+    #[arg(value_name = "ACCOUNT")]
+    accounts: Vec<String>,
+    /// Only mailboxes that match
+    #[arg(long, value_name = "GLOB")]
+    mailbox: Option<String>,
+    /// Print what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Shows the answers of a pass as they come.
+#[derive(Debug)]
+pub struct View {
+    bar: Bar,
+    is_quiet: bool,
+    errors: usize,
+}
+
+impl Sync {
+    /// Has the daemon make the pass and shows it.
+    pub async fn run(self, context: &Context) -> Result<(), CommandError> {
+        let Sync { accounts, mailbox, dry_run } = self;
+        let mut responses =
+            client::request(&context.socket(), &Request::Sync { accounts, mailbox, dry_run }).await?;
+        let mut view = View::new(context.is_quiet);
+        while let Some(response) = responses.next().await? {
+            view.show(response)?;
+        }
+        view.end()
+    }
+}
+
+impl View {
+    /// Nothing shown yet.
+    pub fn new(is_quiet: bool) -> View {
+        View { bar: Bar::new(is_quiet), is_quiet, errors: 0 }
+    }
+
+    /// Shows one answer. Where nobody reads stdout the pass goes on all the same.
+    pub fn show(&mut self, response: Response) -> Result<(), CommandError> {
+        match response {
+            Response::Progress {
+                account,
+                mailbox,
+                messages_done,
+                messages_total,
+                bytes_done,
+                bytes_total,
+            } => {
+                let progress = Progress { mailbox, messages_done, messages_total, bytes_done, bytes_total };
+                self.bar.update(&account, &progress);
+            }
+            Response::Plan { text, .. } => {
+                self.bar.clear();
+                let _ = output::print(&text)?;
+            }
+            Response::Report(report) => {
+                self.bar.clear();
+                self.errors += report.errors.len();
+                if !self.is_quiet || !report.errors.is_empty() {
+                    let _ = output::print(&render::report(&report))?;
+                }
+            }
+            Response::Status(_) | Response::Held { .. } | Response::Done | Response::Error(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Whether all of it went well.
+    pub fn end(self) -> Result<(), CommandError> {
+        self.bar.clear();
+        match self.errors {
+            0 => Ok(()),
+            errors => {
+                Err(CommandError::new(Exit::Failed, format!("the pass is not complete: {errors} errors")))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::Report;
+
+    #[test]
+    fn a_pass_with_an_error_is_a_failed_command() {
+        let report = |errors: &[&str]| {
+            let errors = errors.iter().map(|&error| error.to_owned()).collect();
+            Response::Report(Report { account: "lab".into(), errors, ..Report::default() })
+        };
+        let mut view = View::new(true);
+        view.show(report(&[])).unwrap();
+        view.show(report(&["INBOX: lost"])).unwrap();
+        assert_eq!(view.end().unwrap_err().exit, Exit::Failed);
+        let mut view = View::new(true);
+        view.show(report(&[])).unwrap();
+        assert_eq!(view.end(), Ok(()));
+    }
+}

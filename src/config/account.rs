@@ -1,0 +1,149 @@
+//! An account as meant: everything its worker needs, checked, with defaults applied.
+//!
+//! Invariant: paths are absolute, hosts that would see a secret are named, plain text goes to loopback only. Two values
+//! are equal exactly if a reload need not touch the worker.
+
+use super::mailboxes::Mailboxes;
+use super::secret::Hidden;
+use crate::mail::MailboxName;
+use crate::net::Endpoint;
+use serde::Deserialize;
+use std::path::PathBuf;
+use std::time::Duration;
+use url::Url;
+
+/// One account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Its name: letters, digits, `.`, `_`, `-`, not beginning with a dot; fit for a directory name.
+    pub name: String,
+    /// The mail address.
+    pub address: String,
+    /// The login name.
+    pub user: String,
+    /// The provider whose row in the table was used.
+    pub provider: Option<String>,
+    /// How to log in.
+    pub auth: Auth,
+    /// Where mail is.
+    pub imap: Endpoint,
+    /// Where mail is submitted; `None` where the account only receives.
+    pub smtp: Option<Endpoint>,
+    /// Where mail is kept.
+    pub maildir: PathBuf,
+    /// Where files to be sent are dropped.
+    pub outbox: PathBuf,
+    /// How the hierarchy of mailboxes is laid out on disk.
+    pub layout: Layout,
+    /// Which mailboxes are wanted.
+    pub mailboxes: Mailboxes,
+    /// Mailboxes whose changes are pushed by IDLE; each of them is wanted. Without effect under `poll_only`.
+    pub idle: Vec<MailboxName>,
+    /// How often the mailboxes that are not pushed are looked at.
+    pub sweep: Duration,
+    /// What a local deletion does on the server.
+    pub on_delete: OnDelete,
+    /// Who files the copy of a sent message.
+    pub sent: Sent,
+    /// Never IDLE, only sweep.
+    pub poll_only: bool,
+    /// How many deletions at once need no approval.
+    pub deletion_limit: DeletionLimit,
+    /// Line ends of the files in the Maildir.
+    pub line_endings: LineEndings,
+}
+
+/// How to log in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// XOAUTH2 or OAUTHBEARER with an access token.
+    OAuth2(Box<OAuth2>),
+    /// A password.
+    Password {
+        /// The command that prints it.
+        command: String,
+    },
+}
+
+/// How tokens are obtained and where they may go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OAuth2 {
+    /// The registered client; without one the account cannot log in, and every other account still can.
+    pub client_id: Option<String>,
+    /// The client's secret, for clients that have one.
+    pub client_secret: Option<ClientSecret>,
+    /// Where tokens come from.
+    pub token_url: Url,
+    /// Where the browser goes.
+    pub authorize_url: Option<Url>,
+    /// Where the device flow begins.
+    pub device_url: Option<Url>,
+    /// The loopback redirect without its port, exactly as written: providers compare it letter by letter.
+    pub redirect: String,
+    /// The scopes to ask for.
+    pub scopes: Vec<String>,
+    /// The hosts that an access token may be sent to.
+    pub token_hosts: Vec<String>,
+}
+
+/// Where a client's secret comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientSecret {
+    /// It stands in the configuration.
+    Value(Hidden),
+    /// A command prints it.
+    Command(String),
+}
+
+/// How the hierarchy of mailboxes is laid out on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Layout {
+    /// Directories inside directories.
+    Nested,
+    /// `.a.b` beside each other, INBOX at the top.
+    #[serde(rename = "maildir++")]
+    MaildirPlusPlus,
+}
+
+/// What a local deletion does on the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnDelete {
+    /// The message moves to the server's Trash.
+    Trash,
+    /// The message is expunged.
+    Expunge,
+    /// Nothing.
+    Keep,
+}
+
+/// Who files the copy of a sent message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// We do.
+    Append,
+    /// The submission server does.
+    Server,
+    /// Nobody.
+    None,
+}
+
+/// How many deletions at once need no approval: a plan that exceeds both is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeletionLimit {
+    /// Messages.
+    pub messages: u32,
+    /// Share of the mailbox, 0–100.
+    pub percent: u8,
+}
+
+/// Line ends of the files in the Maildir.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LineEndings {
+    /// LF, as readers on Unix expect.
+    Lf,
+    /// CRLF, byte for byte what the server sent.
+    Crlf,
+}

@@ -1,0 +1,176 @@
+//! Which servers an account talks to: a provider's, or those that are written down, never a mixture.
+//!
+//! Invariant: plain text goes to loopback only. `net` checks the connected address again; here the mistake is shown
+//! before anything is dialled. A mixture of a provider's row with own hosts is refused, because it would send the
+//! provider's token to a host that the provider does not list.
+
+use super::meaning::{Failure, Refusal, Written};
+use super::paths;
+use super::typed::{self, TlsKind};
+use crate::net::{Endpoint, Tls};
+use crate::provider::{Filing, OAuth, Provider, Site};
+use std::net::IpAddr;
+
+/// The servers of an account, and what its provider adds.
+pub(super) struct Servers {
+    pub(super) provider: Option<String>,
+    pub(super) oauth: Option<OAuth>,
+    pub(super) token_hosts: Vec<String>,
+    pub(super) filing: Option<Filing>,
+    pub(super) imap: Endpoint,
+    pub(super) smtp: Option<Endpoint>,
+}
+
+/// Chooses the servers.
+pub(super) fn choose(written: &Written<'_>, address: &str) -> Result<Servers, Failure> {
+    let account = written.account;
+    let Some(provider) = provider(written, address)? else {
+        return Ok(own(written)?);
+    };
+    for (key, table) in [("imap", &account.imap), ("smtp", &account.smtp)] {
+        if table.is_some() {
+            let message =
+                format!("the {key} server is known from provider `{}`; leave one of both out", provider.name);
+            return Err(written.refuse(&[key], message).into());
+        }
+    }
+    let site = site(written, &provider)?;
+    Ok(Servers {
+        imap: site.imap(),
+        smtp: Some(site.smtp()),
+        filing: Some(provider.sent),
+        provider: Some(provider.name),
+        token_hosts: site.token_hosts,
+        oauth: site.oauth,
+    })
+}
+
+/// The provider that is named, or found from the domain of the address unless servers are written down.
+fn provider(written: &Written<'_>, address: &str) -> Result<Option<Provider>, Failure> {
+    let account = written.account;
+    if let Some(name) = &account.provider {
+        return match Provider::by_name(name)? {
+            Some(provider) => Ok(Some(provider)),
+            None => {
+                let known = Provider::names()?.join("`, `");
+                let message = format!("unknown provider `{name}`, expected one of `{known}`");
+                Err(written.refuse(&["provider"], message).into())
+            }
+        };
+    }
+    if account.imap.is_some() {
+        return Ok(None);
+    }
+    let domain = address.rsplit_once('@').map_or(address, |(_, domain)| domain);
+    match Provider::for_domain(domain)? {
+        Some(provider) => Ok(Some(provider)),
+        None => {
+            let message = format!(
+                "no provider is known for {domain}; set `provider`, or `host` in [accounts.{}.imap]",
+                written.name
+            );
+            Err(written.refuse(&["address"], message).into())
+        }
+    }
+}
+
+/// The provider's installation that the account names by `cloud`.
+fn site(written: &Written<'_>, provider: &Provider) -> Result<Site, Refusal> {
+    let cloud = written.account.oauth.as_ref().and_then(|oauth| oauth.cloud.as_deref());
+    let Some(cloud) = cloud.filter(|&cloud| cloud != "global") else { return Ok(provider.site.clone()) };
+    provider.clouds.get(cloud).cloned().ok_or_else(|| {
+        let known: Vec<&str> = provider.clouds.keys().map(String::as_str).collect();
+        let expected = ["global"].into_iter().chain(known).collect::<Vec<_>>().join("`, `");
+        let message =
+            format!("unknown cloud `{cloud}` of provider `{}`, expected one of `{expected}`", provider.name);
+        written.refuse(&["oauth", "cloud"], message)
+    })
+}
+
+/// The servers that are written down.
+fn own(written: &Written<'_>) -> Result<Servers, Refusal> {
+    let Some(imap) = &written.account.imap else {
+        return Err(written.refuse(&[], "neither a provider nor an IMAP server is known"));
+    };
+    let imap = endpoint(written, "imap", imap)?;
+    let smtp = written.account.smtp.as_ref().map(|smtp| endpoint(written, "smtp", smtp)).transpose()?;
+    let mut token_hosts: Vec<String> =
+        [Some(&imap), smtp.as_ref()].into_iter().flatten().map(|server| server.host.clone()).collect();
+    token_hosts.dedup();
+    Ok(Servers { provider: None, oauth: None, token_hosts, filing: None, imap, smtp })
+}
+
+fn endpoint(written: &Written<'_>, table: &str, server: &typed::Server) -> Result<Endpoint, Refusal> {
+    let host = match &server.host {
+        Some(host) if is_host(host) => host.clone(),
+        Some(_) => {
+            return Err(
+                written.refuse(&[table, "host"], "expected a host name or an address, without a port")
+            );
+        }
+        None => return Err(written.refuse(&[table], format!("the {table} server has no `host`"))),
+    };
+    let tls = match server.tls.unwrap_or(TlsKind::Implicit) {
+        TlsKind::Implicit => Tls::Implicit,
+        TlsKind::StartTls => Tls::StartTls,
+        TlsKind::None if is_loopback(&host) => Tls::None,
+        TlsKind::None => {
+            let message = format!(
+                "`none` is possible only to a loopback address, not to {host}; expected `implicit` or `starttls`"
+            );
+            return Err(written.refuse(&[table, "tls"], message));
+        }
+    };
+    let port = match server.port {
+        Some(0) => return Err(written.refuse(&[table, "port"], "0 is no port, expected 1 to 65535")),
+        Some(port) => port,
+        None => default_port(table, tls),
+    };
+    let ca = server.ca.as_deref().map(|path| paths::absolute(path, written.home)).transpose();
+    let ca = ca.map_err(|wrong| written.refuse(&[table, "ca"], wrong))?;
+    Ok(Endpoint { host, port, tls, ca })
+}
+
+/// RFC 8314 §7 for implicit TLS, RFC 9051 §11.1 and RFC 6409 §3.1 else.
+fn default_port(table: &str, tls: Tls) -> u16 {
+    match (table, tls) {
+        ("imap", Tls::Implicit) => 993,
+        ("imap", _) => 143,
+        (_, Tls::Implicit) => 465,
+        (_, _) => 587,
+    }
+}
+
+/// A name or address literal; a colon is right in IPv6 only.
+fn is_host(host: &str) -> bool {
+    let plain = |character: char| character.is_alphanumeric() || "-._".contains(character);
+    host.parse::<IpAddr>().is_ok() || (!host.is_empty() && host.chars().all(plain))
+}
+
+/// Whether a host is this machine by its very name; nothing is looked up.
+pub(super) fn is_loopback(host: &str) -> bool {
+    let literal = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || literal.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_told_by_name() {
+        for host in ["localhost", "LOCALHOST", "127.0.0.1", "127.9.9.9", "::1", "[::1]"] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in ["localhost.example.org", "0.0.0.0", "10.0.0.1", "127.0.0.1.nip.io", ""] {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_host_has_no_port_and_no_blanks() {
+        assert!(is_host("imap.example.org") && is_host("::1") && is_host("bücher.example"));
+        assert!(!is_host("imap.example.org:993") && !is_host("a b") && !is_host("") && !is_host("https://x"));
+    }
+}

@@ -1,0 +1,149 @@
+//! An account as meant, written as TOML again: what `config show` prints.
+//!
+//! Reading it back gives the same account, so what is shown is what is done; a test keeps that. A client's secret is
+//! never written, and what a provider's row supplies stands in comments, because the file may not repeat it.
+
+use super::account::{Account, Auth, ClientSecret, Layout, LineEndings, OAuth2, OnDelete, Sent};
+use super::duration;
+use crate::net::{Endpoint, Tls};
+use std::fmt::{self, Display, Write};
+
+impl Account {
+    /// The account as a TOML table with every key that has an effect.
+    pub fn to_toml(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = self.write(&mut text);
+        text
+    }
+
+    fn write(&self, out: &mut String) -> fmt::Result {
+        let name = quoted(&self.name);
+        writeln!(out, "[accounts.{name}]")?;
+        line(out, "address", quoted(&self.address))?;
+        line(out, "user", quoted(&self.user))?;
+        if let Some(provider) = &self.provider {
+            line(out, "provider", quoted(provider))?;
+        }
+        match &self.auth {
+            Auth::OAuth2(_) => line(out, "auth", quoted("oauth2"))?,
+            Auth::Password { command } => {
+                line(out, "auth", quoted("password"))?;
+                line(out, "password_command", quoted(command))?;
+            }
+        }
+        self.write_keeping(out)?;
+        let comment = if self.provider.is_some() { "# " } else { "" };
+        for (table, server) in [("imap", Some(&self.imap)), ("smtp", self.smtp.as_ref())] {
+            if let Some(server) = server {
+                write_server(out, &format!("{name}.{table}"), server, comment)?;
+            }
+        }
+        match &self.auth {
+            Auth::OAuth2(oauth) => write_oauth(out, &name, oauth, comment),
+            Auth::Password { .. } => Ok(()),
+        }
+    }
+
+    fn write_keeping(&self, out: &mut String) -> fmt::Result {
+        line(out, "maildir", quoted(&self.maildir.to_string_lossy()))?;
+        line(out, "outbox", quoted(&self.outbox.to_string_lossy()))?;
+        line(
+            out,
+            "layout",
+            quoted(match self.layout {
+                Layout::Nested => "nested",
+                Layout::MaildirPlusPlus => "maildir++",
+            }),
+        )?;
+        line(out, "mailboxes", list(self.mailboxes.globs()))?;
+        line(out, "idle", list(self.idle.iter().map(ToString::to_string)))?;
+        line(out, "sweep", quoted(&duration::write(self.sweep)))?;
+        line(
+            out,
+            "on_delete",
+            quoted(match self.on_delete {
+                OnDelete::Trash => "trash",
+                OnDelete::Expunge => "expunge",
+                OnDelete::Keep => "keep",
+            }),
+        )?;
+        line(
+            out,
+            "sent",
+            quoted(match self.sent {
+                Sent::Append => "append",
+                Sent::Server => "server",
+                Sent::None => "none",
+            }),
+        )?;
+        line(out, "poll_only", self.poll_only)?;
+        let limit = self.deletion_limit;
+        line(
+            out,
+            "deletion_limit",
+            format!("{{ messages = {}, percent = {} }}", limit.messages, limit.percent),
+        )?;
+        line(
+            out,
+            "line_endings",
+            quoted(match self.line_endings {
+                LineEndings::Lf => "lf",
+                LineEndings::Crlf => "crlf",
+            }),
+        )
+    }
+}
+
+fn write_server(out: &mut String, table: &str, server: &Endpoint, comment: &str) -> fmt::Result {
+    let tls = match server.tls {
+        Tls::Implicit => "implicit",
+        Tls::StartTls => "starttls",
+        Tls::None => "none",
+    };
+    writeln!(out, "\n{comment}[accounts.{table}]")?;
+    writeln!(out, "{comment}host = {}", quoted(&server.host))?;
+    writeln!(out, "{comment}port = {}", server.port)?;
+    writeln!(out, "{comment}tls = {}", quoted(tls))?;
+    match &server.ca {
+        Some(ca) => writeln!(out, "{comment}ca = {}", quoted(&ca.to_string_lossy())),
+        None => Ok(()),
+    }
+}
+
+fn write_oauth(out: &mut String, name: &str, oauth: &OAuth2, comment: &str) -> fmt::Result {
+    writeln!(out, "\n[accounts.{name}.oauth]")?;
+    if let Some(client_id) = &oauth.client_id {
+        line(out, "client_id", quoted(client_id))?;
+    }
+    match &oauth.client_secret {
+        Some(ClientSecret::Value(_)) => writeln!(out, "# client_secret is set and not shown")?,
+        Some(ClientSecret::Command(command)) => line(out, "client_secret_command", quoted(command))?,
+        None => {}
+    }
+    let urls = [
+        ("authorize_url", oauth.authorize_url.as_ref()),
+        ("token_url", Some(&oauth.token_url)),
+        ("device_url", oauth.device_url.as_ref()),
+    ];
+    for (key, url) in urls {
+        if let Some(url) = url {
+            writeln!(out, "{comment}{key} = {}", quoted(url.as_str()))?;
+        }
+    }
+    writeln!(out, "{comment}redirect = {}", quoted(&oauth.redirect))?;
+    writeln!(out, "{comment}scopes = {}", list(oauth.scopes.iter().cloned()))
+}
+
+fn line(out: &mut String, key: &str, value: impl Display) -> fmt::Result {
+    writeln!(out, "{key} = {value}")
+}
+
+fn list(elements: impl Iterator<Item = String>) -> String {
+    format!("[{}]", elements.map(|element| quoted(&element)).collect::<Vec<_>>().join(", "))
+}
+
+/// A JSON string is a TOML basic string: the escapes of the one are a subset of the other's.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")
+}

@@ -1,0 +1,251 @@
+//! The configuration from text to meaning.
+
+use super::*;
+use crate::mail::MailboxName;
+use crate::net::Tls;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The smallest account with servers of its own.
+const LAB: &str = "[accounts.lab]\naddress = \"alice@mail.test\"\nauth = \"password\"\npassword_command = \"pass lab\"\n\
+                   imap = { host = \"mail.test\" }\n";
+
+fn load_with(text: &str, variables: &[(&str, &str)]) -> Result<Config, Error> {
+    let environment = variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
+    Config::from_text(Path::new("c.toml"), text, environment, Path::new("/home/a"))
+}
+
+fn load(text: &str) -> Config {
+    load_with(text, &[]).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn refusal(text: &str) -> String {
+    load_with(text, &[]).unwrap_err().to_string()
+}
+
+/// The refusal of [`LAB`] with lines added to its table.
+fn lab_refusal(lines: &str) -> String {
+    refusal(&format!("{LAB}{lines}"))
+}
+
+#[test]
+fn two_lines_are_an_account() {
+    let config = load("[accounts.work]\naddress = \"alice@contoso.com\"\nprovider = \"microsoft\"\n");
+    let work = config.account("work").unwrap();
+    assert_eq!(work.user, "alice@contoso.com");
+    assert_eq!(work.imap.to_string(), "outlook.office365.com:993");
+    let smtp = work.smtp.as_ref().unwrap();
+    assert_eq!((smtp.to_string().as_str(), smtp.tls), ("smtp.office365.com:587", Tls::StartTls));
+    assert_eq!(work.maildir, PathBuf::from("/home/a/Mail/work"));
+    assert_eq!(work.outbox, PathBuf::from("/home/a/Outbox/work"));
+    assert_eq!(work.idle, [MailboxName::inbox()]);
+    assert_eq!(work.sweep, Duration::from_secs(60));
+    assert_eq!(work.sent, Sent::Server);
+    assert_eq!(work.deletion_limit, DeletionLimit { messages: 20, percent: 25 });
+    let Auth::OAuth2(oauth) = &work.auth else { panic!("{:?}", work.auth) };
+    assert_eq!(oauth.token_url.as_str(), "https://login.microsoftonline.com/common/oauth2/v2.0/token");
+    assert_eq!(oauth.redirect, "http://localhost");
+    assert_eq!(oauth.client_id, None);
+}
+
+#[test]
+fn the_provider_is_found_from_the_domain() {
+    let config = load("[accounts.g]\naddress = \"a@gmail.com\"\noauth = { client_id = \"x\" }\n");
+    assert_eq!(config.accounts[0].provider.as_deref(), Some("gmail"));
+    assert_eq!(config.accounts[0].imap.host, "imap.gmail.com");
+}
+
+#[test]
+fn tenant_and_cloud_choose_the_endpoints() {
+    let config = load(
+        "[accounts.w]\naddress = \"a@contoso.us\"\nprovider = \"microsoft\"\noauth = { tenant = \"contoso.us\", cloud = \"us-gov\" }\n",
+    );
+    let account = &config.accounts[0];
+    assert_eq!(account.imap.host, "outlook.office365.us");
+    let Auth::OAuth2(oauth) = &account.auth else { panic!("{:?}", account.auth) };
+    assert_eq!(oauth.token_url.as_str(), "https://login.microsoftonline.us/contoso.us/oauth2/v2.0/token");
+    assert!(oauth.scopes.iter().any(|scope| scope.starts_with("https://outlook.office365.us/IMAP")));
+}
+
+#[test]
+fn the_example_is_understood_and_shows_every_key() {
+    let config = load(EXAMPLE);
+    let names: Vec<&str> = config.accounts.iter().map(|account| account.name.as_str()).collect();
+    assert_eq!(names, ["home", "lab", "work"]);
+    for key in keys() {
+        let mut words = EXAMPLE.split(|character: char| !character.is_alphanumeric() && character != '_');
+        let shown = words.any(|word| word == key);
+        assert!(shown, "{key} is missing in the example");
+    }
+}
+
+/// Every key, as the typed structures themselves tell when they refuse an unknown one.
+fn keys() -> Vec<String> {
+    let probes = [
+        "x = 1",
+        "[accounts.a]\nx = 1",
+        "[accounts.a.imap]\nx = 1",
+        "[accounts.a.oauth]\nx = 1",
+        "[accounts.a.deletion_limit]\nx = 1",
+    ];
+    let keys: Vec<String> = probes
+        .iter()
+        .flat_map(|probe| {
+            let message = refusal(probe);
+            let expected = message.split_once("expected ").map(|(_, expected)| expected.to_owned());
+            let named = expected.unwrap_or_default();
+            named.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()
+        })
+        .collect();
+    assert!(keys.len() > 35, "{keys:?}");
+    keys
+}
+
+#[test]
+fn what_is_shown_means_the_same() {
+    let mut config = load(EXAMPLE);
+    for account in &mut config.accounts {
+        if let Auth::OAuth2(oauth) = &mut account.auth {
+            oauth.client_secret = None;
+        }
+    }
+    let shown: Vec<String> = config.accounts.iter().map(Account::to_toml).collect();
+    assert_eq!(load(&shown.join("\n")), config);
+}
+
+#[test]
+fn secrets_are_neither_shown_nor_in_debug_but_a_change_is_seen() {
+    let one = load(EXAMPLE);
+    let other = load(&EXAMPLE.replace("not-really", "something-else"));
+    assert_ne!(one, other);
+    let shown: String = one.accounts.iter().map(Account::to_toml).collect();
+    assert!(!format!("{one:?}{shown}").contains("not-really"));
+}
+
+#[test]
+fn contradictions_point_at_their_line() {
+    assert_eq!(
+        refusal("[accounts.lab]\naddress = \"a@mail.test\"\n"),
+        "c.toml:2:11: no provider is known for mail.test; set `provider`, or `host` in [accounts.lab.imap]"
+    );
+    let text = format!("{LAB}smtp = {{ host = \"mail.test\", tls = \"none\" }}\n");
+    let error = load_with(&text, &[]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "c.toml:6:36: `none` is possible only to a loopback address, not to mail.test; expected `implicit` or `starttls`"
+    );
+    assert_eq!(
+        error.excerpt(),
+        Some("smtp = { host = \"mail.test\", tls = \"none\" }\n                                   ^^^^^^")
+    );
+}
+
+#[test]
+fn what_contradicts_itself_is_refused() {
+    let cases = [
+        ("protocol = \"pop3\"", "`pop3` comes in a later version"),
+        ("provider = \"gmail\"", "the imap server is known from provider `gmail`"),
+        ("mailboxes = [\"!Junk\"]", "no mailbox would be wanted"),
+        ("mailboxes = [\"Work\"]\nidle = [\"INBOX\"]", "`INBOX` is not among the wanted `mailboxes`"),
+        ("sweep = \"60\"", "`60` is no duration"),
+        ("sweep = \"0s\"", "`0s` is out of range"),
+        ("deletion_limit = { percent = 101 }", "at most 100 percent"),
+        ("user = \"a\\u0001b\"", "no control characters"),
+        ("maildir = \"Mail\"", "`Mail` is no absolute path"),
+        ("smtp = { port = 25 }", "the smtp server has no `host`"),
+        ("smtp = { host = \"mail.test:25\" }", "without a port"),
+        ("oauth = { client_id = \"x\" }", "has no meaning with auth = \"password\""),
+        ("outbox = \"/home/a/Mail/lab/Outbox\"", "overlap"),
+    ];
+    for (lines, expected) in cases {
+        let message = lab_refusal(lines);
+        assert!(message.contains(expected) && message.starts_with("c.toml:"), "{lines}: {message}");
+    }
+}
+
+#[test]
+fn login_needs_what_it_needs() {
+    let oauth = |table: &str| {
+        refusal(&format!(
+            "[accounts.lab]\naddress = \"a@mail.test\"\nimap = {{ host = \"mail.test\" }}\noauth = {{ {table} }}\n"
+        ))
+    };
+    assert!(oauth("client_id = \"x\"").contains("needs `token_url`"));
+    assert!(oauth("token_url = \"http://mail.test/token\"").contains("only to a loopback address"));
+    assert!(oauth("token_url = \"mail.test\"").contains("is no URL"));
+    assert!(oauth("token_url = \"https://x\", tenant = \"y\"").contains("no meaning without a provider"));
+    assert!(oauth("token_url = \"https://x\", redirect = \"http://evil.test\"").contains("loopback address"));
+    assert!(
+        oauth("token_url = \"https://x\", client_secret = \"s\", client_secret_command = \"c\"")
+            .contains("leave one of both out")
+    );
+    let provider = |name: &str, lines: &str| {
+        refusal(&format!("[accounts.lab]\naddress = \"a@b.test\"\nprovider = \"{name}\"\n{lines}\n"))
+    };
+    assert!(provider("icloud", "").contains("no OAuth2"));
+    assert!(provider("gmail", "auth = \"password\"").contains("needs `password_command`"));
+    assert!(provider("gmail", "password_command = \"x\"").contains("no meaning without auth"));
+    assert!(provider("gmail", "oauth = { scopes = [] }").contains("known from provider `gmail`"));
+    assert!(provider("gmail", "oauth = { tenant = \"x\" }").contains("has no tenants"));
+    assert!(provider("gmail", "oauth = { cloud = \"dod\" }").contains("unknown cloud `dod`"));
+    assert!(provider("microsoft", "oauth = { tenant = \"../x\" }").contains("a tenant id"));
+    assert!(provider("gmial", "").contains("unknown provider `gmial`, expected one of `fastmail`, `gmail`"));
+}
+
+#[test]
+fn loopback_may_be_in_the_clear() {
+    let config = load(
+        "[accounts.lab]\naddress = \"a@mail.test\"\nimap = { host = \"127.0.0.1\", port = 1143, tls = \"none\" }\n\
+         oauth = { client_id = \"x\", token_url = \"http://127.0.0.1:9000/token\" }\n",
+    );
+    assert_eq!((config.accounts[0].imap.tls, config.accounts[0].imap.port), (Tls::None, 1143));
+    assert_eq!(config.accounts[0].smtp, None);
+    let Auth::OAuth2(oauth) = &config.accounts[0].auth else { panic!("{config:?}") };
+    assert_eq!(oauth.token_hosts, ["127.0.0.1"]);
+}
+
+#[test]
+fn accounts_keep_out_of_each_others_directories() {
+    let two = |one: &str, other: &str| {
+        let second = LAB.replace("accounts.lab", "accounts.two");
+        load_with(&format!("{LAB}{one}\n{second}{other}\n"), &[]).map_err(|error| error.to_string())
+    };
+    assert!(two("", "").is_ok());
+    assert!(
+        two("", "maildir = \"~/Mail/lab\"")
+            .unwrap_err()
+            .starts_with("c.toml:12:11: the maildir /home/a/Mail/lab of `two`")
+    );
+    assert!(two("maildir = \"~/Mail\"", "").unwrap_err().contains("overlap"));
+    assert!(two("", "outbox = \"~/Mail/lab/x\"").unwrap_err().contains("overlap"));
+    assert!(two("", "maildir = \"~/Mail/labs\"").is_ok());
+}
+
+#[test]
+fn account_names_are_fit_for_directories() {
+    for name in [".hidden", "a/b", "..", "", "a b", "é", "-v"] {
+        let message = refusal(&LAB.replace("accounts.lab", &format!("accounts.\"{name}\"")));
+        assert!(message.contains("is no account name"), "{message}");
+    }
+    assert!(load_with(&LAB.replace("accounts.lab", "accounts.\"a.b_c-1\""), &[]).is_ok());
+}
+
+#[test]
+fn the_environment_overrides_and_is_blamed() {
+    let config = load_with(LAB, &[("POSTHASTE_ACCOUNTS__LAB__SWEEP", "5s")]).unwrap();
+    assert_eq!(config.accounts[0].sweep, Duration::from_secs(5));
+    let wrong = load_with(LAB, &[("POSTHASTE_ACCOUNTS__LAB__SWEEP", "5")]).unwrap_err();
+    assert!(wrong.to_string().starts_with("POSTHASTE_ACCOUNTS__LAB__SWEEP: `5` is no duration"));
+    let typo = load_with(LAB, &[("POSTHASTE_ACCOUNTS__LBA__SWEEP", "5s")]).unwrap_err();
+    assert!(typo.to_string().starts_with("POSTHASTE_ACCOUNTS__LBA__SWEEP: account `lba` has no `address`"));
+}
+
+#[test]
+fn a_missing_file_says_how_to_begin() {
+    use crate::error::Classified;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("config.toml");
+    let error = Config::load(&path, std::iter::empty(), Path::new("/home/a")).unwrap_err();
+    assert!(error.to_string().contains("config.toml"));
+    assert!(error.hint().unwrap().contains("posthaste config example"));
+}

@@ -1,0 +1,184 @@
+//! How an account logs in: by OAuth2 with the provider's endpoints or its own, or by a password command.
+//!
+//! Invariant: secrets and tokens travel by `https`, or by `http` to loopback. Keys that would have no effect are
+//! refused: a scope list beside a provider, an `[oauth]` table beside a password.
+
+use super::account::{Auth, ClientSecret, OAuth2};
+use super::meaning::{Refusal, Written};
+use super::servers::{Servers, is_loopback};
+use super::typed::{self, AuthKind};
+use url::Url;
+
+/// RFC 8252 §7.3: the address, not the name, unless a provider wants it otherwise.
+const REDIRECT: &str = "http://127.0.0.1";
+
+/// The way to log in.
+pub(super) fn auth(written: &Written<'_>, servers: &Servers) -> Result<Auth, Refusal> {
+    let account = written.account;
+    match (account.auth.unwrap_or(AuthKind::OAuth2), &account.password_command) {
+        (AuthKind::OAuth2, Some(_)) => {
+            Err(written.refuse(&["password_command"], "has no meaning without auth = \"password\""))
+        }
+        (AuthKind::OAuth2, None) => oauth2(written, servers).map(|oauth| Auth::OAuth2(Box::new(oauth))),
+        (AuthKind::Password, _) if account.oauth.is_some() => {
+            Err(written.refuse(&["oauth"], "has no meaning with auth = \"password\""))
+        }
+        (AuthKind::Password, Some(command)) if !command.trim().is_empty() => {
+            Ok(Auth::Password { command: command.clone() })
+        }
+        (AuthKind::Password, _) => Err(written.refuse(
+            &["auth"],
+            "auth = \"password\" needs `password_command`, a command that prints the password",
+        )),
+    }
+}
+
+fn oauth2(written: &Written<'_>, servers: &Servers) -> Result<OAuth2, Refusal> {
+    let none = typed::OAuth::default();
+    let oauth = written.account.oauth.as_ref().unwrap_or(&none);
+    let mut meant = match &servers.provider {
+        Some(name) => of_provider(written, oauth, name, servers)?,
+        None => of_account(written, oauth, servers)?,
+    };
+    if oauth.client_id.as_deref().is_some_and(|id| id.trim().is_empty()) {
+        return Err(written.refuse(&["oauth", "client_id"], "expected the id of a registered client"));
+    }
+    meant.client_id = oauth.client_id.clone();
+    meant.client_secret = client_secret(written, oauth)?;
+    Ok(meant)
+}
+
+/// The provider's endpoints; the account may choose only the tenant.
+fn of_provider(
+    written: &Written<'_>,
+    oauth: &typed::OAuth,
+    name: &str,
+    servers: &Servers,
+) -> Result<OAuth2, Refusal> {
+    let Some(known) = &servers.oauth else {
+        let message = format!(
+            "provider `{name}` has no OAuth2 for mail programs; set auth = \"password\" and `password_command` with an app password"
+        );
+        return Err(written.refuse(&["auth"], message));
+    };
+    let named = [
+        ("authorize_url", oauth.authorize_url.is_some()),
+        ("token_url", oauth.token_url.is_some()),
+        ("device_url", oauth.device_url.is_some()),
+        ("redirect", oauth.redirect.is_some()),
+        ("scopes", oauth.scopes.is_some()),
+    ];
+    if let Some((key, _)) = named.iter().find(|(_, is_named)| *is_named) {
+        return Err(written
+            .refuse(&["oauth", key], format!("is known from provider `{name}`; leave one of both out")));
+    }
+    let tenant = tenant(written, oauth, known.tenant.as_deref(), name)?;
+    let at = |key: &str, template: &str| url(written, key, &template.replace("{tenant}", &tenant));
+    Ok(OAuth2 {
+        client_id: None,
+        client_secret: None,
+        token_url: at("token_url", &known.token_url)?,
+        authorize_url: Some(at("authorize_url", &known.authorize_url)?),
+        device_url: known.device_url.as_deref().map(|device| at("device_url", device)).transpose()?,
+        redirect: known.redirect.clone(),
+        scopes: known.scopes.clone(),
+        token_hosts: servers.token_hosts.clone(),
+    })
+}
+
+/// The endpoints that are written down.
+fn of_account(written: &Written<'_>, oauth: &typed::OAuth, servers: &Servers) -> Result<OAuth2, Refusal> {
+    for (key, is_named) in [("tenant", oauth.tenant.is_some()), ("cloud", oauth.cloud.is_some())] {
+        if is_named {
+            return Err(written.refuse(&["oauth", key], "has no meaning without a provider"));
+        }
+    }
+    let Some(token_url) = &oauth.token_url else {
+        let message = format!(
+            "OAuth2 without a provider needs `token_url` in [accounts.{}.oauth]; or set auth = \"password\"",
+            written.name
+        );
+        return Err(written.refuse(&["oauth"], message));
+    };
+    let at =
+        |key: &str, text: &Option<String>| text.as_deref().map(|text| url(written, key, text)).transpose();
+    Ok(OAuth2 {
+        client_id: None,
+        client_secret: None,
+        token_url: url(written, "token_url", token_url)?,
+        authorize_url: at("authorize_url", &oauth.authorize_url)?,
+        device_url: at("device_url", &oauth.device_url)?,
+        redirect: redirect(written, oauth)?,
+        scopes: oauth.scopes.clone().unwrap_or_default(),
+        token_hosts: servers.token_hosts.clone(),
+    })
+}
+
+fn client_secret(written: &Written<'_>, oauth: &typed::OAuth) -> Result<Option<ClientSecret>, Refusal> {
+    match (&oauth.client_secret, &oauth.client_secret_command) {
+        (Some(_), Some(_)) => Err(written.refuse(
+            &["oauth", "client_secret_command"],
+            "`client_secret` is set as well; leave one of both out",
+        )),
+        (Some(value), None) => Ok(Some(ClientSecret::Value(value.clone()))),
+        (None, Some(command)) if command.trim().is_empty() => {
+            Err(written.refuse(&["oauth", "client_secret_command"], "expected a command"))
+        }
+        (None, Some(command)) => Ok(Some(ClientSecret::Command(command.clone()))),
+        (None, None) => Ok(None),
+    }
+}
+
+/// The tenant becomes a part of a URL's path, so it is a name or an id and nothing else.
+fn tenant(
+    written: &Written<'_>,
+    oauth: &typed::OAuth,
+    default: Option<&str>,
+    provider: &str,
+) -> Result<String, Refusal> {
+    match (&oauth.tenant, default) {
+        (Some(_), None) => {
+            Err(written.refuse(&["oauth", "tenant"], format!("provider `{provider}` has no tenants")))
+        }
+        (Some(tenant), Some(_)) => {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-".contains(&byte);
+            match tenant.starts_with(|first: char| first.is_ascii_alphanumeric()) && tenant.bytes().all(plain)
+            {
+                true => Ok(tenant.clone()),
+                false => Err(written.refuse(
+                    &["oauth", "tenant"],
+                    "expected `common`, `organizations`, `consumers`, a domain or a tenant id",
+                )),
+            }
+        }
+        (None, default) => Ok(default.unwrap_or_default().to_owned()),
+    }
+}
+
+fn url(written: &Written<'_>, key: &str, text: &str) -> Result<Url, Refusal> {
+    let refuse = |message: String| written.refuse(&["oauth", key], message);
+    let url = Url::parse(text).map_err(|wrong| refuse(format!("`{text}` is no URL: {wrong}")))?;
+    let host = url.host_str().unwrap_or_default();
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if is_loopback(host) => Ok(url),
+        "http" => Err(refuse(format!(
+            "`http` is possible only to a loopback address, not to {host}; expected `https`"
+        ))),
+        scheme => Err(refuse(format!("`{scheme}` is no scheme for this, expected `https`"))),
+    }
+}
+
+/// The redirect ends at this machine and carries no port: each login listens on a free one.
+fn redirect(written: &Written<'_>, oauth: &typed::OAuth) -> Result<String, Refusal> {
+    let text = oauth.redirect.as_deref().unwrap_or(REDIRECT);
+    let is_ours =
+        |url: &Url| url.scheme() == "http" && url.host_str().is_some_and(is_loopback) && url.port().is_none();
+    match Url::parse(text) {
+        Ok(url) if is_ours(&url) => Ok(text.to_owned()),
+        _ => Err(written.refuse(
+            &["oauth", "redirect"],
+            "expected `http://` and a loopback address without a port, like \"http://127.0.0.1\"",
+        )),
+    }
+}
