@@ -7,6 +7,7 @@
 
 use super::answer::{Answer, classify};
 use super::keeper::KeeperConfig;
+use crate::error::chain;
 use jiff::Timestamp;
 use oauth2::basic::BasicClient;
 use oauth2::{
@@ -15,7 +16,6 @@ use oauth2::{
 };
 use reqwest::header::RETRY_AFTER;
 use secrecy::{ExposeSecret, SecretString};
-use std::error::Error as _;
 use std::time::Duration;
 use url::{Host, Url};
 
@@ -75,7 +75,10 @@ pub(super) async fn refresh(
 async fn send(request: HttpRequest, is_local: bool) -> Answer {
     match exchange(request, is_local).await {
         Ok(answer) => answer,
-        Err(error) => retry(&reason(&error.without_url())),
+        // Names hosts and TLS reasons, and holds neither request nor body.
+        Err(error) => {
+            retry(&format!("the token endpoint cannot be reached: {}", chain(&error.without_url())))
+        }
     }
 }
 
@@ -108,17 +111,6 @@ fn client(is_local: bool) -> reqwest::Result<reqwest::Client> {
 
 fn retry(cause: &str) -> Answer {
     Answer::Retry { after: None, cause: cause.to_owned() }
-}
-
-/// The chain of a transport error, which names hosts and TLS reasons but holds no body.
-fn reason(error: &reqwest::Error) -> String {
-    let mut text = format!("the token endpoint cannot be reached: {error}");
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

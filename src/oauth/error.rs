@@ -3,7 +3,6 @@
 //! Causes are kept as text or shared, so that one failure can be told to every caller that waited for it. No variant
 //! has room for a secret: server words are cleaned before they come here, and bodies and commands never do.
 
-use super::answer::words;
 use crate::error::{Class, Classified};
 use std::io;
 use std::path::PathBuf;
@@ -117,7 +116,7 @@ impl Error {
     }
 
     pub(super) fn unavailable(account: &str, cause: &str, after: Option<Duration>) -> Error {
-        Error::Unavailable { account: account.to_owned(), cause: words(cause), after }
+        Error::Unavailable { account: account.to_owned(), cause: cause.to_owned(), after }
     }
 }
 

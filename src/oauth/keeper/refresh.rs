@@ -94,6 +94,7 @@ impl Inner {
         self.refresh().await
     }
 
+    /// A new access token by the saved login, unless a pause or a refusal stands against it.
     pub(super) async fn refresh(&self) -> Result<AccessToken, Error> {
         self.check_pause()?;
         let lock = self.lock().await?;
@@ -143,10 +144,13 @@ impl Inner {
         let lock = lock.clone();
         let grant = next.clone();
         let written = self.on_disk(move |store| store.save(&lock, &grant, Timestamp::now())).await;
-        self.state().unsaved = match (&written, saved) {
-            (Err(_), Some(saved)) => Some((saved.refresh_token, next)),
-            _ => None,
-        };
+        let mut state = self.state();
+        match (&written, saved) {
+            (Ok(()), _) => state.unsaved = None,
+            (Err(_), Some(saved)) => state.unsaved = Some((saved.refresh_token, next)),
+            (Err(_), None) => {}
+        }
+        drop(state);
         written.map_err(|error| self.failed(error))
     }
 

@@ -466,3 +466,41 @@ async fn nothing_that_can_be_printed_holds_a_secret() {
     assert!(shown.contains("AADSTS700082"), "the server's words are there");
     assert!(!shown.contains("CANARY"), "{shown}");
 }
+
+/// A TLS server whose certificate nobody trusts; the task ends with whether a client shook hands with it.
+fn untrusted_server() -> (Url, tokio::task::JoinHandle<bool>) {
+    use openssl::{asn1::Asn1Time, hash::MessageDigest, pkey::PKey, rsa::Rsa, ssl, x509};
+    let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
+    let mut name = x509::X509Name::builder().unwrap();
+    name.append_entry_by_text("CN", "localhost").unwrap();
+    let name = name.build();
+    let mut certificate = x509::X509::builder().unwrap();
+    certificate.set_subject_name(&name).unwrap();
+    certificate.set_issuer_name(&name).unwrap();
+    certificate.set_pubkey(&key).unwrap();
+    certificate.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
+    certificate.set_not_after(&Asn1Time::days_from_now(1).unwrap()).unwrap();
+    certificate.sign(&key, MessageDigest::sha256()).unwrap();
+    let mut acceptor = ssl::SslAcceptor::mozilla_intermediate_v5(ssl::SslMethod::tls()).unwrap();
+    acceptor.set_private_key(&key).unwrap();
+    acceptor.set_certificate(&certificate.build()).unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://localhost:{}/token", listener.local_addr().unwrap().port()).parse().unwrap();
+    let task = tokio::task::spawn_blocking(move || {
+        let (peer, _) = listener.accept().unwrap();
+        acceptor.build().accept(peer).is_ok()
+    });
+    (url, task)
+}
+
+#[tokio::test]
+async fn a_token_endpoint_whose_certificate_is_not_trusted_gets_no_token() {
+    let home = Home::new();
+    let (url, shook_hands) = untrusted_server();
+    let config = home.keeper(&Server::start([]).await).inner.config.clone();
+    let keeper = Keeper::new(KeeperConfig { token_url: url, ..config });
+    let error = keeper.import("r1".into()).await.unwrap_err();
+    assert!(error.to_string().contains("certificate verify failed"), "{error}");
+    assert!(matches!(error.class(), Class::Retry { .. }));
+    assert!(!shook_hands.await.unwrap());
+}
