@@ -1,1 +1,260 @@
 //! The worker of one account: the only place where drivers meet.
+//!
+//! Three loops, each with its own connection: [`inbound`] owns the Maildir and the ledger and makes every pass,
+//! [`watch`] holds IDLE and pokes it, [`outbound`] sends what is dropped into the outbox. Trouble in one does not stop
+//! the others: mail arrives while submission is refused. They meet in a [`wake::Wake`] and a [`board::Board`] only.
+//! This module knows no supervisor and no socket: whoever runs it gives it a channel of [`Order`]s.
+
+mod board;
+mod held;
+mod inbound;
+mod login;
+mod observe;
+mod outbound;
+mod sent;
+mod session;
+mod stores;
+mod wake;
+mod watch;
+
+pub use login::{Error as LoginError, Login};
+pub use stores::Error as StoreError;
+
+use crate::config::{Account, Mailboxes};
+use crate::error::Class;
+use crate::mail::MailboxName;
+use crate::status::{self, Progress};
+use board::{Board, Complaint};
+use inbound::Inbound;
+use std::path::PathBuf;
+use std::sync::Arc;
+use stores::Stores;
+use tokio::sync::{Notify, mpsc, watch as status_watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use wake::Wake;
+
+/// Orders that may wait while a pass runs.
+const ORDERS: usize = 16;
+
+/// What a running account can be told.
+#[derive(Debug)]
+pub struct Order {
+    /// What to do.
+    pub wish: Wish,
+    /// Where to tell of it; the end of the channel is the end of the answer.
+    pub to: mpsc::UnboundedSender<Told>,
+}
+
+/// What to do.
+#[derive(Clone, Debug)]
+pub enum Wish {
+    /// A complete pass, over the mailboxes that match.
+    Sync {
+        /// Only these; `None` for all that the account wants.
+        mailbox: Option<Mailboxes>,
+        /// Only show the plan.
+        dry_run: bool,
+    },
+    /// What the guard holds back and what lies in quarantine.
+    ListHeld,
+    /// Carry out the deletions held back in a mailbox.
+    Approve(MailboxName),
+    /// Bring messages of a mailbox back: those whose deletion is held, and those in quarantine.
+    Restore(MailboxName),
+}
+
+/// What an account tells about an order.
+#[derive(Clone, Debug)]
+pub enum Told {
+    /// How far the pass is.
+    Progress(Progress),
+    /// What a dry run would do.
+    Plan(String),
+    /// What the pass did.
+    Summary(Summary),
+    /// What is held back and what lies in quarantine.
+    Held(HeldList),
+    /// It could not be done.
+    Refused {
+        /// What kind of trouble.
+        class: Class,
+        /// What failed.
+        text: String,
+        /// What the user can do.
+        hint: Option<String>,
+    },
+}
+
+/// Deletions held back, and copies in quarantine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeldList {
+    /// Deletions held back, with their mailbox.
+    pub deletions: Vec<(MailboxName, crate::sync::Held)>,
+    /// How many copies lie in quarantine, by mailbox.
+    pub quarantined: Vec<(MailboxName, u64)>,
+}
+
+/// What a pass did, in numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Messages fetched.
+    pub downloaded: u64,
+    /// Messages uploaded.
+    pub uploaded: u64,
+    /// Messages moved on the server.
+    pub moved: u64,
+    /// Messages whose flags changed.
+    pub reflagged: u64,
+    /// Local copies moved to quarantine.
+    pub quarantined: u64,
+    /// Messages removed from mailboxes of the server.
+    pub removed: u64,
+    /// Deletions held back.
+    pub held: u64,
+    /// What went wrong, a line each.
+    pub errors: Vec<String>,
+}
+
+/// The way to a running account.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    orders: mpsc::Sender<Order>,
+    login_changed: Arc<Notify>,
+}
+
+/// The account's end of a [`Handle`].
+#[derive(Debug)]
+pub struct Inbox {
+    orders: mpsc::Receiver<Order>,
+    login_changed: Arc<Notify>,
+}
+
+/// A new way to an account.
+pub fn handle() -> (Handle, Inbox) {
+    let (sender, orders) = mpsc::channel(ORDERS);
+    let login_changed = Arc::new(Notify::new());
+    (Handle { orders: sender, login_changed: Arc::clone(&login_changed) }, Inbox { orders, login_changed })
+}
+
+impl Handle {
+    /// Gives an order; `false` when the account is not running.
+    pub async fn order(&self, order: Order) -> bool {
+        self.orders.send(order).await.is_ok()
+    }
+
+    /// The token on disk changed: an account that needs a login tries again at once.
+    pub fn login_changed(&self) {
+        self.login_changed.notify_waiters();
+    }
+}
+
+/// Why an account cannot run at all.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The Maildir or the ledger.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The login.
+    #[error(transparent)]
+    Login(#[from] LoginError),
+}
+
+impl crate::error::Classified for Error {
+    fn class(&self) -> Class {
+        match self {
+            Error::Store(error) => error.class(),
+            Error::Login(error) => error.class(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Error::Store(error) => error.hint(),
+            Error::Login(error) => error.hint(),
+        }
+    }
+}
+
+/// What all loops of an account share.
+#[derive(Clone, Debug)]
+struct Shared {
+    account: Arc<Account>,
+    login: Login,
+    board: Board,
+    wake: Arc<Wake>,
+    login_changed: Arc<Notify>,
+    stop: CancellationToken,
+    state_dir: PathBuf,
+}
+
+/// Runs an account until `stop`.
+///
+/// # Errors
+/// Only what makes running impossible; trouble on the way is in the status, and a panic of any loop is passed on.
+pub async fn run(
+    account: Account,
+    state_dir: PathBuf,
+    status: status_watch::Sender<status::Account>,
+    inbox: Inbox,
+    stop: CancellationToken,
+) -> Result<(), Error> {
+    let board = Board::new(&account.name, status);
+    let started = start(account, state_dir, board.clone(), Arc::clone(&inbox.login_changed), stop).await;
+    let (shared, stores) = started.inspect_err(|error| board.trouble(&Complaint::new(error), None))?;
+    let (sent_mailbox, sent) = status_watch::channel(None);
+    let mut loops = JoinSet::new();
+    loops.spawn(Inbound::new(shared.clone(), stores, sent_mailbox).run(inbox.orders));
+    if !shared.account.poll_only {
+        for mailbox in shared.account.idle.clone() {
+            loops.spawn(watch::run(shared.clone(), mailbox));
+        }
+    }
+    if shared.account.smtp.is_some() {
+        loops.spawn(outbound::run(shared.clone(), sent));
+    }
+    while let Some(end) = loops.join_next().await {
+        if let Err(failure) = end
+            && failure.is_panic()
+        {
+            shared.stop.cancel();
+            std::panic::resume_unwind(failure.into_panic());
+        }
+    }
+    if let Some(keeper) = shared.login.keeper() {
+        keeper.settle().await;
+    }
+    Ok(())
+}
+
+async fn start(
+    account: Account,
+    state_dir: PathBuf,
+    board: Board,
+    login_changed: Arc<Notify>,
+    stop: CancellationToken,
+) -> Result<(Shared, Stores), Error> {
+    let stores = Stores::open(&account, &state_dir).await?;
+    let login = Login::new(&account, &state_dir).await?;
+    let account = Arc::new(account);
+    let wake = Arc::new(Wake::default());
+    Ok((Shared { account, login, board, wake, login_changed, stop, state_dir }, stores))
+}
+
+/// One order without a daemon: connects, carries it out, ends.
+///
+/// # Errors
+/// What makes running impossible; trouble with the server is told through the order.
+pub async fn carry_out(account: Account, state_dir: PathBuf, order: Order) -> Result<(), Error> {
+    let (status, _) = status_watch::channel(status::Account::default());
+    let board = Board::new(&account.name, status);
+    let stop = CancellationToken::new();
+    let (shared, stores) = start(account, state_dir, board, Arc::new(Notify::new()), stop).await?;
+    let (sent_mailbox, _) = status_watch::channel(None);
+    let login = shared.login.clone();
+    Inbound::new(shared, stores, sent_mailbox).once(order).await;
+    if let Some(keeper) = login.keeper() {
+        keeper.settle().await;
+    }
+    Ok(())
+}

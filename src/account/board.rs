@@ -1,0 +1,151 @@
+//! What an account tells about itself: the one place that writes its [`status::Account`].
+
+use crate::error::{Class, Classified, chain};
+use crate::status::{self, State};
+use crate::sync::report::Report;
+use crate::sync::{MailboxRecord, Trouble};
+use jiff::Timestamp;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// The status of one account, shared by its loops.
+#[derive(Clone, Debug)]
+pub(super) struct Board {
+    account: String,
+    sender: watch::Sender<status::Account>,
+}
+
+/// An error as the user sees it.
+#[derive(Clone, Debug)]
+pub(super) struct Complaint {
+    pub(super) class: Class,
+    pub(super) text: String,
+    pub(super) hint: Option<String>,
+}
+
+impl Complaint {
+    pub(super) fn new(error: &impl Classified) -> Complaint {
+        Complaint { class: error.class(), text: chain(error), hint: error.hint() }
+    }
+
+    pub(super) fn of_trouble(trouble: &Trouble) -> Complaint {
+        Complaint { class: trouble.class, text: chain(trouble), hint: trouble.hint.clone() }
+    }
+}
+
+impl Board {
+    pub(super) fn new(account: &str, sender: watch::Sender<status::Account>) -> Board {
+        Board { account: account.to_owned(), sender }
+    }
+
+    pub(super) fn state(&self, state: State, detail: &str) {
+        self.sender.send_modify(|status| {
+            status.state = state;
+            detail.clone_into(&mut status.detail);
+            if state != State::Waiting {
+                status.next_try = None;
+            }
+        });
+    }
+
+    /// A server said something.
+    pub(super) fn heard(&self) {
+        self.sender.send_modify(|status| status.last_contact = Some(Timestamp::now()));
+    }
+
+    pub(super) fn logged_in(&self, mechanism: &str, expires: Option<Timestamp>) {
+        self.sender.send_modify(|status| {
+            status.mechanism = Some(mechanism.to_owned());
+            status.token_expires = expires;
+            status.last_contact = Some(Timestamp::now());
+        });
+    }
+
+    pub(super) fn push(&self, push: &str) {
+        self.sender.send_modify(|status| status.push = Some(push.to_owned()));
+    }
+
+    pub(super) fn outbox(&self, counts: status::Outbox) {
+        self.sender.send_if_modified(|status| std::mem::replace(&mut status.outbox, counts) != counts);
+    }
+
+    /// Trouble stands until [`Board::well`]. One log line for each new trouble, not for each attempt.
+    pub(super) fn trouble(&self, complaint: &Complaint, wait: Option<Duration>) {
+        let state = match complaint.class {
+            Class::NeedsLogin => State::NeedsLogin,
+            Class::Denied => State::Denied,
+            Class::GiveUp => State::Stopped,
+            Class::Retry { .. } => State::Waiting,
+        };
+        let is_news = self.sender.borrow().error.as_deref() != Some(complaint.text.as_str());
+        if is_news {
+            let hint = complaint.hint.as_deref().unwrap_or_default();
+            tracing::warn!(account = %self.account, error = %complaint.text, hint, "trouble");
+        }
+        self.sender.send_modify(|status| {
+            status.state = state;
+            status.detail = String::new();
+            status.error = Some(complaint.text.clone());
+            status.hint = complaint.hint.clone();
+            status.next_try = wait.and_then(|wait| Timestamp::now().checked_add(wait).ok());
+        });
+    }
+
+    /// All is well again, or waits for a word of the user about deletions held back.
+    pub(super) fn well(&self, records: &[MailboxRecord], report: &Report) {
+        let held: u32 = records.iter().flat_map(|record| &record.held).map(|held| held.count).sum();
+        let complaint = report.mailboxes.values().find_map(|mailbox| mailbox.trouble.as_ref());
+        self.sender.send_modify(|status| {
+            status.state = if held > 0 { State::Held } else { State::Watching };
+            status.detail = String::new();
+            status.deletions_held = held;
+            status.last_contact = Some(Timestamp::now());
+            status.error = complaint.map(|trouble| chain(trouble));
+            status.next_try = None;
+            status.hint = complaint.and_then(|trouble| trouble.hint.clone()).or_else(|| self.held_hint(records));
+        });
+    }
+
+    fn held_hint(&self, records: &[MailboxRecord]) -> Option<String> {
+        let record = records.iter().find(|record| !record.held.is_empty())?;
+        let (account, mailbox) = (&self.account, &record.name);
+        Some(format!(
+            "to carry the deletions out: posthaste held approve {account}/{mailbox}; to get the messages back: posthaste held restore {account}/{mailbox}"
+        ))
+    }
+
+    /// Brings the mailboxes up to date with the ledger and what a pass did.
+    pub(super) fn mailboxes(&self, records: &[MailboxRecord], report: &Report) {
+        let now = Timestamp::now();
+        self.sender.send_modify(|status| {
+            let before = std::mem::take(&mut status.mailboxes);
+            status.mailboxes = records
+                .iter()
+                .filter(|record| !record.absent && record.directory.is_some())
+                .map(|record| {
+                    let known = before.iter().find(|mailbox| mailbox.name == record.name.as_str());
+                    mailbox(record, known.cloned().unwrap_or_default(), report, now)
+                })
+                .collect();
+        });
+    }
+}
+
+fn mailbox(record: &MailboxRecord, mut known: status::Mailbox, report: &Report, now: Timestamp) -> status::Mailbox {
+    known.name = record.name.to_string();
+    known.messages = record.messages;
+    let is_whole = report.trouble.is_none();
+    match report.mailboxes.get(&record.name) {
+        Some(done) => {
+            known.arrived += done.arrived;
+            known.quarantined += done.quarantined;
+            known.error = done.trouble.as_ref().map(|trouble| chain(trouble));
+            if is_whole && done.trouble.is_none() && !done.incomplete {
+                known.synced = Some(now);
+            }
+        }
+        None if is_whole && known.error.is_none() => known.synced = Some(now),
+        None => {}
+    }
+    known
+}

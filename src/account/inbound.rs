@@ -1,0 +1,338 @@
+//! The inbound loop: the one owner of Maildir, ledger and working connection. Every pass of the account is made here.
+//!
+//! A turn is: find out where to look (pokes, hints, sweep, orders), make passes until nothing is left to pick up, tell
+//! the board. A connection is carried from turn to turn while all is well and dropped on the first error.
+
+use super::board::Complaint;
+use super::observe::Counter;
+use super::session::connect;
+use super::stores::{Stores, Watched};
+use super::wake::Looks;
+use super::{Order, Shared, Summary, Told, Wish};
+use crate::backoff::Backoff;
+use crate::config::{self, Mailboxes};
+use crate::error::Class;
+use crate::imap::Remote;
+use crate::mail::{MailboxName, SpecialUse};
+use crate::maildir::{Hint, KEEP};
+use crate::status::State;
+use crate::sync::guard::DeletionLimit;
+use crate::sync::plan::{OnDelete, Policy};
+use crate::sync::report::Report;
+use crate::sync::{Extent, Ledger as _, MailboxRecord, Pass};
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, sleep_until};
+
+/// How long to collect local hints: readers rename and move in bursts, and one pass should see the whole of it.
+const QUIET: Duration = Duration::from_millis(60);
+/// How often every directory is scanned although no hint came (NFS and FUSE give none), and the quarantine purged.
+const RESCAN: Duration = Duration::from_secs(600);
+/// How often a needed login is looked for on disk; costs a read of the token file.
+const LOGIN_LOOK: Duration = Duration::from_secs(30);
+/// What repeating is not expected to help is repeated all the same, seldom: the cause may be mended outside.
+const SELDOM: Duration = Duration::from_secs(300);
+/// Passes in a row that pick up what our own actions left; more would be a loop.
+const FOLLOW_UPS: usize = 4;
+
+/// The loop with all it owns.
+pub(super) struct Inbound {
+    pub(super) shared: Shared,
+    pub(super) stores: Stores,
+    watched: Watched,
+    policy: Policy,
+    /// Mailboxes that were in trouble: their directory is scanned again next time.
+    unclean: BTreeSet<MailboxName>,
+    sent_mailbox: watch::Sender<Option<MailboxName>>,
+    last_scan: Option<Instant>,
+}
+
+impl Inbound {
+    pub(super) fn new(
+        shared: Shared,
+        stores: Stores,
+        sent_mailbox: watch::Sender<Option<MailboxName>>,
+    ) -> Inbound {
+        let limit = shared.account.deletion_limit;
+        let policy = Policy {
+            on_delete: match shared.account.on_delete {
+                config::OnDelete::Trash => OnDelete::Trash,
+                config::OnDelete::Expunge => OnDelete::Expunge,
+                config::OnDelete::Keep => OnDelete::Keep,
+            },
+            limit: DeletionLimit { messages: limit.messages, percent: u32::from(limit.percent) },
+            trash: None,
+        };
+        let watched = Watched::start(&stores.maildir);
+        Inbound { shared, stores, watched, policy, unclean: BTreeSet::new(), sent_mailbox, last_scan: None }
+    }
+
+    /// Runs until the account stops.
+    pub(super) async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
+        let stop = self.shared.stop.clone();
+        let mut failures = 0;
+        while !stop.is_cancelled() {
+            let mut was_well = false;
+            let outcome = tokio::select! {
+                outcome = self.connected(&mut orders, &mut was_well) => outcome,
+                () = stop.cancelled() => return,
+            };
+            let Err(complaint) = outcome else { continue };
+            if std::mem::take(&mut was_well) && complaint.class == Class::RETRY {
+                // Servers close working connections as a matter of course: not worth a word if the next one is well.
+                tracing::debug!(account = %self.shared.account.name, error = %complaint.text, "reconnecting");
+                failures = 0;
+                continue;
+            }
+            let wait = delay(complaint.class, failures);
+            failures = failures.saturating_add(1);
+            self.shared.board.trouble(&complaint, Some(wait));
+            self.rest(&complaint, wait, &mut orders).await;
+        }
+    }
+
+    /// Carries out one order and ends.
+    pub(super) async fn once(mut self, order: Order) {
+        let refused = order.to.clone();
+        let outcome = match connect(&self.shared).await {
+            Err(complaint) => Err(complaint),
+            Ok(connected) => {
+                let mut remote = Remote::new(connected.session);
+                let outcome = self.obey(&mut remote, order).await;
+                remote.into_session().logout().await;
+                outcome
+            }
+        };
+        if let Err(complaint) = outcome {
+            refuse(&refused, &complaint);
+        }
+    }
+
+    /// One connection from its login to its end; `Ok` when it is to be replaced or the account stops.
+    async fn connected(
+        &mut self,
+        orders: &mut mpsc::Receiver<Order>,
+        was_well: &mut bool,
+    ) -> Result<(), Complaint> {
+        self.shared.board.state(State::Connecting, "");
+        let connected = connect(&self.shared).await?;
+        self.shared.board.logged_in(connected.session.mechanism(), connected.expires);
+        let ends = Instant::now() + connected.life();
+        let mut remote = Remote::new(connected.session);
+        let mut looks = Looks { everything: self.last_scan.is_none(), sweep: true, ..Looks::default() };
+        loop {
+            if !looks.is_empty() {
+                let extent = self.extent(std::mem::take(&mut looks));
+                self.turn(&mut remote, extent, None, &mut Summary::default()).await?;
+                *was_well = true;
+            }
+            tokio::select! {
+                biased;
+                () = self.shared.wake.poked() => looks = self.shared.wake.take(),
+                Some(order) = orders.recv() => self.obey_or_refuse(&mut remote, order).await?,
+                hint = next_hint(&mut self.watched) => looks = self.collect(hint).await,
+                () = sleep(self.shared.account.sweep) => looks.sweep = true,
+                () = sleep_until(ends) => {
+                    remote.into_session().logout().await;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Hints of a short while, together with pokes that came meanwhile.
+    async fn collect(&mut self, first: Hint) -> Looks {
+        sleep(QUIET).await;
+        let mut looks = self.shared.wake.take();
+        let mut hint = Some(first);
+        while let Some(found) = hint {
+            match found {
+                Hint::Everything | Hint::Structure => looks.everything = true,
+                Hint::Mailbox(mailbox) => drop(looks.local.insert(mailbox)),
+            }
+            hint = self.watched.hints.as_mut().and_then(crate::maildir::Hints::try_next);
+        }
+        looks
+    }
+
+    fn extent(&mut self, looks: Looks) -> Extent {
+        let rescan = self.last_scan.is_none_or(|last| last.elapsed() > RESCAN);
+        if looks.everything || (looks.sweep && rescan) {
+            self.last_scan = Some(Instant::now());
+            return Extent::default();
+        }
+        let dirty = |mailbox: &MailboxName| looks.local.contains(mailbox) || self.unclean.contains(mailbox);
+        let local_clean = self.watched.followed().iter().filter(|mailbox| !dirty(mailbox)).cloned().collect();
+        let only = (!looks.sweep).then(|| looks.remote.union(&looks.local).cloned().collect());
+        Extent { only, local_clean, dry_run: false }
+    }
+
+    /// Passes until nothing is left to pick up.
+    async fn turn(
+        &mut self,
+        remote: &mut Remote,
+        mut extent: Extent,
+        order: Option<(&mpsc::UnboundedSender<Told>, Option<&Mailboxes>)>,
+        summary: &mut Summary,
+    ) -> Result<(), Complaint> {
+        let (to, glob) = (order.map(|(to, _)| to.clone()), order.and_then(|(_, glob)| glob));
+        for _ in 0..FOLLOW_UPS {
+            let report = self.pass(remote, &extent, to.clone(), glob).await;
+            summary.add(&report);
+            if let (Some(plan), Some(to)) = (&report.plan, &to) {
+                // Whoever asked may be gone.
+                let _ = to.send(Told::Plan(plan.to_string()));
+                self.shared.board.state(State::Watching, "");
+                return Ok(());
+            }
+            self.after(&report).await?;
+            if report.follow_up.is_empty() {
+                break;
+            }
+            extent = Extent { only: Some(report.follow_up), ..Extent::default() };
+        }
+        Ok(())
+    }
+
+    async fn pass(
+        &mut self,
+        remote: &mut Remote,
+        extent: &Extent,
+        to: Option<mpsc::UnboundedSender<Told>>,
+        glob: Option<&Mailboxes>,
+    ) -> Report {
+        let observer = Counter::new(self.shared.board.clone(), to);
+        let mailboxes = &self.shared.account.mailboxes;
+        let wanted = |mailbox: &MailboxName| {
+            mailboxes.wants(mailbox) && glob.is_none_or(|glob| glob.wants(mailbox))
+        };
+        let Stores { maildir: local, ledger } = &mut self.stores;
+        let pass = Pass { remote, local, ledger, policy: &self.policy, wanted: &wanted, observer: &observer };
+        pass.run(extent).await
+    }
+
+    /// Tells the board and the watch what a pass brought; passes on what ended it.
+    async fn after(&mut self, report: &Report) -> Result<(), Complaint> {
+        for (name, mailbox) in &report.mailboxes {
+            match mailbox.trouble.is_some() || mailbox.incomplete {
+                true => drop(self.unclean.insert(name.clone())),
+                false => drop(self.unclean.remove(name)),
+            }
+        }
+        let records = self.stores.ledger.mailboxes().await;
+        let records = records.map_err(|trouble| Complaint::of_trouble(&trouble))?;
+        self.watched.follow(&self.stores.maildir, &records);
+        self.shared.board.mailboxes(&records, report);
+        if let Some(trouble) = &report.trouble {
+            return Err(Complaint::of_trouble(trouble));
+        }
+        self.shared.board.well(&records, report);
+        self.sent_mailbox.send_replace(Some(sent_mailbox(&records)));
+        self.housekeep().await;
+        Ok(())
+    }
+
+    /// Once for each full scan: old copies leave the quarantine, abandoned deliveries leave `tmp`.
+    async fn housekeep(&mut self) {
+        if self.last_scan.is_none_or(|last| last.elapsed() > QUIET) {
+            return;
+        }
+        let now = SystemTime::now();
+        let purged = self.stores.maildir.purge_quarantine(now, KEEP).await;
+        let swept = self.stores.maildir.sweep_tmp(now).await;
+        if let Err(trouble) = purged.and(swept) {
+            tracing::warn!(account = %self.shared.account.name, error = %trouble, "cannot clean up the Maildir");
+        }
+    }
+
+    /// An order whose failure ends the connection is answered before that.
+    async fn obey_or_refuse(&mut self, remote: &mut Remote, order: Order) -> Result<(), Complaint> {
+        let to = order.to.clone();
+        self.obey(remote, order).await.inspect_err(|complaint| refuse(&to, complaint))
+    }
+
+    async fn obey(&mut self, remote: &mut Remote, order: Order) -> Result<(), Complaint> {
+        let Order { wish, to } = order;
+        match wish {
+            Wish::Sync { mailbox, dry_run } => self.sync(remote, &to, mailbox.as_ref(), dry_run).await,
+            Wish::ListHeld => {
+                let list = self.held_list().await.map_err(|trouble| Complaint::of_trouble(&trouble))?;
+                let _ = to.send(Told::Held(list));
+                Ok(())
+            }
+            Wish::Approve(mailbox) => {
+                self.approve(&mailbox).await.map_err(|trouble| Complaint::of_trouble(&trouble))?;
+                self.sync(remote, &to, None, false).await
+            }
+            Wish::Restore(mailbox) => {
+                self.restore(remote, &mailbox).await.map_err(|trouble| Complaint::of_trouble(&trouble))?;
+                self.watched.unfollow(&self.stores.maildir, &mailbox);
+                self.sync(remote, &to, None, false).await
+            }
+        }
+    }
+
+    async fn sync(
+        &mut self,
+        remote: &mut Remote,
+        to: &mpsc::UnboundedSender<Told>,
+        glob: Option<&Mailboxes>,
+        dry_run: bool,
+    ) -> Result<(), Complaint> {
+        let extent = Extent { dry_run, ..Extent::default() };
+        let mut summary = Summary::default();
+        self.turn(remote, extent, Some((to, glob)), &mut summary).await?;
+        if !dry_run {
+            let _ = to.send(Told::Summary(summary));
+        }
+        Ok(())
+    }
+
+    /// Waits after trouble. A login, a new order or the end of the account cut it short.
+    async fn rest(&mut self, complaint: &Complaint, wait: Duration, orders: &mut mpsc::Receiver<Order>) {
+        let is_login = complaint.class == Class::NeedsLogin;
+        tokio::select! {
+            () = sleep(if is_login { wait.min(LOGIN_LOOK) } else { wait }) => {}
+            () = self.shared.login_changed.notified() => {}
+            () = self.shared.stop.cancelled() => {}
+            Some(order) = orders.recv() => match connect(&self.shared).await {
+                Ok(connected) => {
+                    let mut remote = Remote::new(connected.session);
+                    // The refusal is told; what it means for the account the next turn finds out.
+                    let _ = self.obey_or_refuse(&mut remote, order).await;
+                    remote.into_session().logout().await;
+                }
+                Err(complaint) => refuse(&order.to, &complaint),
+            },
+        }
+    }
+}
+
+async fn next_hint(watched: &mut Watched) -> Hint {
+    match &mut watched.hints {
+        Some(hints) => hints.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn refuse(to: &mpsc::UnboundedSender<Told>, complaint: &Complaint) {
+    let Complaint { class, text, hint } = complaint.clone();
+    // Whoever asked may be gone.
+    let _ = to.send(Told::Refused { class, text, hint });
+}
+
+/// How long to wait after trouble of this class.
+fn delay(class: Class, failures: u32) -> Duration {
+    let usual = Backoff::CONNECTION.delay(failures, fastrand::f64());
+    match class {
+        Class::Retry { after } => usual.max(after.unwrap_or_default()),
+        Class::NeedsLogin | Class::Denied | Class::GiveUp => SELDOM,
+    }
+}
+
+/// Where copies of sent messages go.
+fn sent_mailbox(records: &[MailboxRecord]) -> MailboxName {
+    let marked = records.iter().find(|record| record.special_use == Some(SpecialUse::Sent) && !record.absent);
+    marked.map_or_else(|| MailboxName::new("Sent"), |record| record.name.clone())
+}

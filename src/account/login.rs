@@ -1,0 +1,153 @@
+//! How an account proves who it is: an access token from the keeper, or a password from a command.
+//!
+//! A refused token causes exactly one forced refresh and one more attempt; then the account needs a login. A token is
+//! given only for the hosts that its provider lists.
+
+use crate::config::{Account, Auth, ClientSecret, OAuth2};
+use crate::error::{Class, Classified};
+use crate::net::Endpoint;
+use crate::oauth::{self, AccessToken, Keeper, KeeperConfig};
+use jiff::Timestamp;
+use secrecy::SecretString;
+use std::path::Path;
+
+/// What a server may ask for.
+#[derive(Clone)]
+pub(super) enum Proof {
+    Token(AccessToken),
+    Password(SecretString),
+}
+
+impl Proof {
+    /// When it ends.
+    pub(super) fn expires(&self) -> Option<Timestamp> {
+        match self {
+            Proof::Token(token) => token.expires,
+            Proof::Password(_) => None,
+        }
+    }
+}
+
+/// The login of one account; clones share the token.
+#[derive(Clone, Debug)]
+pub struct Login {
+    user: String,
+    source: Source,
+    token_hosts: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+enum Source {
+    Keeper(Keeper),
+    Command(String),
+}
+
+/// Why there is no proof.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The token endpoint, the token file or the command.
+    #[error(transparent)]
+    Token(#[from] oauth::Error),
+    /// No application is registered.
+    #[error("account {account} has no client_id")]
+    NoClient {
+        /// The account.
+        account: String,
+    },
+    /// The host is not one that the provider lists.
+    #[error("refusing to send the token of account {account} to {host}: it is not a host of its provider")]
+    ForeignHost {
+        /// The account.
+        account: String,
+        /// The host.
+        host: String,
+    },
+}
+
+impl Classified for Error {
+    fn class(&self) -> Class {
+        match self {
+            Error::Token(error) => error.class(),
+            Error::NoClient { .. } => Class::NeedsLogin,
+            Error::ForeignHost { .. } => Class::GiveUp,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Error::Token(error) => error.hint(),
+            Error::NoClient { account } => {
+                Some(format!("set client_id in [accounts.{account}.oauth] of the configuration"))
+            }
+            Error::ForeignHost { .. } => Some("correct the host in the configuration".into()),
+        }
+    }
+}
+
+impl Login {
+    /// The login of `account`, whose token is kept in `state_dir`.
+    pub async fn new(account: &Account, state_dir: &Path) -> Result<Login, Error> {
+        let (source, token_hosts) = match &account.auth {
+            Auth::Password { command } => (Source::Command(command.clone()), Vec::new()),
+            Auth::OAuth2(oauth) => {
+                (Source::Keeper(keeper(account, oauth, state_dir).await?), oauth.token_hosts.clone())
+            }
+        };
+        Ok(Login { user: account.user.clone(), source, token_hosts })
+    }
+
+    /// The keeper of the token; `None` for a password.
+    pub fn keeper(&self) -> Option<&Keeper> {
+        match &self.source {
+            Source::Keeper(keeper) => Some(keeper),
+            Source::Command(_) => None,
+        }
+    }
+
+    pub(super) fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// A proof for this server.
+    pub(super) async fn proof(&self, endpoint: &Endpoint, account: &str) -> Result<Proof, Error> {
+        match &self.source {
+            Source::Keeper(keeper) => {
+                self.check_host(endpoint, account)?;
+                Ok(Proof::Token(keeper.token().await?))
+            }
+            Source::Command(command) => Ok(Proof::Password(oauth::password::run(command).await?)),
+        }
+    }
+
+    /// Another proof after a refusal; `None` where there is no other.
+    pub(super) async fn another(&self, refused: &Proof) -> Result<Option<Proof>, Error> {
+        match (&self.source, refused) {
+            (Source::Keeper(keeper), Proof::Token(token)) => Ok(Some(Proof::Token(keeper.renew(token).await?))),
+            _ => Ok(None),
+        }
+    }
+
+    fn check_host(&self, endpoint: &Endpoint, account: &str) -> Result<(), Error> {
+        let host = endpoint.host.to_ascii_lowercase();
+        let is_listed = self.token_hosts.iter().any(|listed| listed.eq_ignore_ascii_case(&host));
+        let foreign = || Error::ForeignHost { account: account.to_owned(), host };
+        if is_listed { Ok(()) } else { Err(foreign()) }
+    }
+}
+
+async fn keeper(account: &Account, oauth: &OAuth2, state_dir: &Path) -> Result<Keeper, Error> {
+    let client_id = oauth.client_id.clone().ok_or_else(|| Error::NoClient { account: account.name.clone() })?;
+    let client_secret = match &oauth.client_secret {
+        None => None,
+        Some(ClientSecret::Value(secret)) => Some(secret.secret().clone()),
+        Some(ClientSecret::Command(command)) => Some(oauth::password::run(command).await?),
+    };
+    Ok(Keeper::new(KeeperConfig {
+        account: account.name.clone(),
+        client_id,
+        client_secret,
+        token_url: oauth.token_url.clone(),
+        scopes: oauth.scopes.clone(),
+        store: state_dir.join("token.json"),
+    }))
+}

@@ -1,0 +1,68 @@
+//! A session with the IMAP server: a proof, a connection, and one more attempt with a fresh token after a refusal.
+
+use super::Shared;
+use super::board::Complaint;
+use super::login::Proof;
+use crate::error::{Class, Classified};
+use crate::imap;
+use jiff::Timestamp;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// How long before its token ends a connection is replaced: Exchange drops it within seconds of the end.
+const BEFORE_EXPIRY: Duration = Duration::from_secs(60);
+/// The shortest life of a connection, for servers whose tokens live no longer than [`BEFORE_EXPIRY`].
+const SHORTEST_LIFE: Duration = Duration::from_secs(20);
+
+/// A session that is logged in, and when to replace it.
+pub(super) struct Connected {
+    pub(super) session: imap::Session,
+    pub(super) expires: Option<Timestamp>,
+}
+
+impl Connected {
+    /// How long this session may live; a day where nothing ends it.
+    pub(super) fn life(&self) -> Duration {
+        let left = |expires: Timestamp| Duration::try_from(expires.duration_since(Timestamp::now())).ok();
+        match self.expires {
+            None => Duration::from_secs(24 * 3600),
+            Some(expires) => {
+                left(expires).unwrap_or_default().saturating_sub(BEFORE_EXPIRY).max(SHORTEST_LIFE)
+            }
+        }
+    }
+}
+
+/// Connects and logs in.
+pub(super) async fn connect(shared: &Shared) -> Result<Connected, Complaint> {
+    let account = &shared.account;
+    let options = imap::Options { endpoint: account.imap.clone(), disable: BTreeSet::new() };
+    let proof = shared.login.proof(&account.imap, &account.name).await.map_err(|error| Complaint::new(&error))?;
+    let (session, proof) = match imap::connect(&options, &credentials(shared, &proof)).await {
+        Err(error) if error.class() == Class::NeedsLogin => {
+            let another = shared.login.another(&proof).await.map_err(|error| Complaint::new(&error))?;
+            let Some(proof) = another else { return Err(refused(shared, &error)) };
+            let session = imap::connect(&options, &credentials(shared, &proof)).await;
+            (session.map_err(|error| refused(shared, &error))?, proof)
+        }
+        outcome => (outcome.map_err(|error| Complaint::new(&error))?, proof),
+    };
+    Ok(Connected { session, expires: proof.expires() })
+}
+
+/// A refusal names the command that helps.
+fn refused(shared: &Shared, error: &imap::Error) -> Complaint {
+    let mut complaint = Complaint::new(error);
+    if complaint.class == Class::NeedsLogin && shared.login.keeper().is_some() {
+        complaint.hint = Some(format!("run: posthaste login {}", shared.account.name));
+    }
+    complaint
+}
+
+fn credentials(shared: &Shared, proof: &Proof) -> imap::Credentials {
+    let user = shared.login.user().to_owned();
+    match proof {
+        Proof::Token(token) => imap::Credentials::Bearer { user, token: token.secret.clone() },
+        Proof::Password(password) => imap::Credentials::Password { user, password: password.clone() },
+    }
+}

@@ -1,0 +1,131 @@
+//! What an account keeps on disk: its Maildir, its ledger, and the watch on the Maildir.
+
+use crate::config::{self, Account};
+use crate::error::{Class, Classified};
+use crate::ledger::{self, Ledger};
+use crate::mail::MailboxName;
+use crate::maildir::{self, Hints, Layout, LineEndings, Maildir, MaildirWatch};
+use crate::sync::MailboxRecord;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// The Maildir and the ledger of one account.
+pub(super) struct Stores {
+    pub(super) maildir: Maildir,
+    pub(super) ledger: Ledger,
+}
+
+/// Why the stores cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The Maildir.
+    #[error(transparent)]
+    Maildir(#[from] maildir::Error),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] ledger::Error),
+    /// The program is ending.
+    #[error("opening the stores was interrupted")]
+    Interrupted,
+}
+
+impl Classified for Error {
+    fn class(&self) -> Class {
+        match self {
+            Error::Maildir(error) => error.class(),
+            Error::Ledger(error) => error.class(),
+            Error::Interrupted => Class::RETRY,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Error::Maildir(error) => error.hint(),
+            Error::Ledger(error) => error.hint(),
+            Error::Interrupted => None,
+        }
+    }
+}
+
+impl Stores {
+    /// Opens both, off the reactor.
+    pub(super) async fn open(account: &Account, state_dir: &Path) -> Result<Stores, Error> {
+        let (account, path) = (account.clone(), state_dir.join("ledger.db"));
+        let open = move || -> Result<Stores, Error> {
+            Ok(Stores { maildir: maildir(&account)?, ledger: Ledger::open(&path)? })
+        };
+        tokio::task::spawn_blocking(open).await.unwrap_or(Err(Error::Interrupted))
+    }
+}
+
+/// The Maildir of an account as configured. Blocks.
+pub(super) fn maildir(account: &Account) -> Result<Maildir, maildir::Error> {
+    let layout = match account.layout {
+        config::Layout::Nested => Layout::Nested,
+        config::Layout::MaildirPlusPlus => Layout::MaildirPlusPlus,
+    };
+    let line_endings = match account.line_endings {
+        config::LineEndings::Lf => LineEndings::Lf,
+        config::LineEndings::Crlf => LineEndings::Crlf,
+    };
+    Maildir::open(account.maildir.clone(), layout, line_endings)
+}
+
+/// The watch on the Maildir. Where the kernel refuses watches, directories are scanned instead.
+pub(super) struct Watched {
+    watch: Option<MaildirWatch>,
+    pub(super) hints: Option<Hints>,
+    followed: BTreeSet<MailboxName>,
+}
+
+impl Watched {
+    pub(super) fn start(maildir: &Maildir) -> Watched {
+        let begun = MaildirWatch::new().and_then(|(mut watch, hints)| {
+            watch.follow_directories(maildir.root())?;
+            Ok((watch, hints))
+        });
+        match begun {
+            Ok((watch, hints)) => {
+                Watched { watch: Some(watch), hints: Some(hints), followed: BTreeSet::new() }
+            }
+            Err(error) => Watched::blind(&error),
+        }
+    }
+
+    fn blind(error: &maildir::Error) -> Watched {
+        tracing::warn!(%error, "local changes are found by scanning only");
+        Watched { watch: None, hints: None, followed: BTreeSet::new() }
+    }
+
+    /// Follows mailboxes that are new; those are not clean yet, what happened before is unseen.
+    pub(super) fn follow(&mut self, maildir: &Maildir, records: &[MailboxRecord]) {
+        for record in records.iter().filter(|record| record.directory.is_some()) {
+            let Some(watch) = &mut self.watch else { return };
+            if self.followed.contains(&record.name) {
+                continue;
+            }
+            let followed = maildir
+                .directory(&record.name)
+                .and_then(|directory| if directory.is_dir() { watch.follow(&record.name, &directory).map(|()| true) } else { Ok(false) });
+            match followed {
+                Ok(true) => drop(self.followed.insert(record.name.clone())),
+                Ok(false) => {}
+                Err(error) => *self = Watched::blind(&error),
+            }
+        }
+    }
+
+    /// Forgets a mailbox whose directory was made anew, so that it is followed again.
+    pub(super) fn unfollow(&mut self, maildir: &Maildir, mailbox: &MailboxName) {
+        if let (true, Some(watch), Ok(directory)) =
+            (self.followed.remove(mailbox), &mut self.watch, maildir.directory(mailbox))
+        {
+            watch.unfollow(&directory);
+        }
+    }
+
+    /// Mailboxes in which no change can go unseen.
+    pub(super) fn followed(&self) -> &BTreeSet<MailboxName> {
+        &self.followed
+    }
+}

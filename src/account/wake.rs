@@ -1,0 +1,70 @@
+//! Wake-ups of the inbound loop: edges, merged.
+//!
+//! Any number of pokes while the loop is busy become one look at everything they named. A poke never carries what
+//! changed, only where to look: the loop reads the world itself, so that a lost or doubled poke is harmless.
+
+use crate::mail::MailboxName;
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+use tokio::sync::Notify;
+
+/// Where to look.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Looks {
+    /// Everything, on both sides, with fresh lists.
+    pub(super) everything: bool,
+    /// All mailboxes as the server lists them now.
+    pub(super) sweep: bool,
+    /// Mailboxes whose server side changed.
+    pub(super) remote: BTreeSet<MailboxName>,
+    /// Mailboxes whose directory changed.
+    pub(super) local: BTreeSet<MailboxName>,
+}
+
+impl Looks {
+    /// Whether there is nothing to look at.
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Looks::default()
+    }
+}
+
+/// The merged wake-ups of one account.
+#[derive(Debug, Default)]
+pub(super) struct Wake {
+    looks: Mutex<Looks>,
+    notify: Notify,
+}
+
+impl Wake {
+    /// Adds to where to look, and wakes the loop.
+    pub(super) fn poke(&self, add: impl FnOnce(&mut Looks)) {
+        add(&mut self.looks.lock().unwrap_or_else(PoisonError::into_inner));
+        self.notify.notify_one();
+    }
+
+    /// Waits for a poke. Cancel-safe: what was poked stays until [`Wake::take`].
+    pub(super) async fn poked(&self) {
+        self.notify.notified().await;
+    }
+
+    /// All that was poked since the last call.
+    pub(super) fn take(&self) -> Looks {
+        std::mem::take(&mut *self.looks.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn pokes_merge_and_are_not_lost_while_nobody_waits() {
+        let wake = Wake::default();
+        for name in ["a", "b", "a"] {
+            wake.poke(|looks| drop(looks.remote.insert(MailboxName::new(name))));
+        }
+        wake.poked().await;
+        assert_eq!(wake.take().remote.len(), 2);
+        assert!(wake.take().is_empty());
+    }
+}

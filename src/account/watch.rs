@@ -1,0 +1,97 @@
+//! The watching connection of one mailbox: IDLE, and a poke for each word of the server.
+//!
+//! It reads nothing but that something changed; the inbound loop looks what it was. A connection is replaced before its
+//! token ends; what happens meanwhile is not missed, because every new IDLE begins with a poke. Trouble here is told to
+//! the inbound loop as a sweep, which finds out whether the server is well.
+
+use super::Shared;
+use super::session::{Connected, connect};
+use crate::backoff::Backoff;
+use crate::imap::IdleEnd;
+use crate::mail::MailboxName;
+use tokio::time::{sleep, timeout};
+
+/// Watches `mailbox` until the account stops or the server turns out to have no IDLE.
+pub(super) async fn run(shared: Shared, mailbox: MailboxName) {
+    let mut failures = 0;
+    let mut connected: Option<Connected> = None;
+    while !shared.stop.is_cancelled() {
+        let outcome = match connected.take() {
+            Some(connected) => hold(&shared, &mailbox, connected).await,
+            None => open(&shared).await.map(Next::Replace),
+        };
+        match outcome {
+            Ok(Next::Replace(fresh)) => {
+                failures = 0;
+                connected = Some(fresh);
+            }
+            Ok(Next::Poll) => return shared.board.push("poll"),
+            Ok(Next::End) => return,
+            Err(()) => {
+                shared.wake.poke(|looks| looks.sweep = true);
+                let delay = Backoff::CONNECTION.delay(failures, fastrand::f64());
+                failures += 1;
+                tokio::select! {
+                    () = sleep(delay) => {}
+                    () = shared.login_changed.notified() => {}
+                    () = shared.stop.cancelled() => return,
+                }
+            }
+        }
+    }
+}
+
+enum Next {
+    Replace(Connected),
+    Poll,
+    End,
+}
+
+async fn open(shared: &Shared) -> Result<Connected, ()> {
+    tokio::select! {
+        outcome = connect(shared) => outcome.map_err(|complaint| {
+            tracing::debug!(account = %shared.account.name, error = %complaint.text, "cannot watch");
+        }),
+        () = shared.stop.cancelled() => Err(()),
+    }
+}
+
+/// Idles for the life of one connection, then opens the next before this one is given up.
+async fn hold(shared: &Shared, mailbox: &MailboxName, connected: Connected) -> Result<Next, ()> {
+    let life = connected.life();
+    let mut session = connected.session;
+    let ends = shared.stop.child_token();
+    let timer = ends.clone();
+    let idle = session.idle(mailbox, &ends, || {
+        shared.board.push("idle");
+        shared.board.heard();
+        shared.wake.poke(|looks| drop(looks.remote.insert(mailbox.clone())));
+    });
+    tokio::pin!(idle);
+    let end = match timeout(life, &mut idle).await {
+        Ok(end) => end,
+        Err(_) => {
+            timer.cancel();
+            idle.await
+        }
+    };
+    match end {
+        Ok(IdleEnd::NotOffered) => {
+            session.logout().await;
+            Ok(Next::Poll)
+        }
+        Ok(_) if shared.stop.is_cancelled() => {
+            session.logout().await;
+            Ok(Next::End)
+        }
+        Ok(_) => {
+            let fresh = open(shared).await;
+            session.logout().await;
+            fresh.map(Next::Replace)
+        }
+        Err(error) => {
+            tracing::debug!(account = %shared.account.name, %mailbox, %error, "watching ended");
+            Err(())
+        }
+    }
+}
