@@ -57,7 +57,12 @@ impl Spool {
         };
         let message = self.path(&id, "eml");
         disk::rename_new(&temporary, &message).map_err(at("write", &message))?;
-        self.store(entry(id.clone(), file, prepared, now))?;
+        if let Err(error) = self.store(entry(id.clone(), file, prepared, now)) {
+            // The record may stand there although it is not known to be durable; the file will be taken anew.
+            self.discard(&self.path(&id, "json"))?;
+            self.discard(&message)?;
+            return Err(error);
+        }
         self.finish_source(&id)?;
         Ok(Accepted::Queued(id))
     }

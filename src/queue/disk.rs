@@ -70,9 +70,9 @@ fn step() -> io::Result<()> {
 }
 
 #[cfg(test)]
-pub(super) use fuse::set as set_fuse;
-#[cfg(test)]
 use fuse::step;
+#[cfg(test)]
+pub(super) use fuse::{fail_once, set as set_fuse};
 
 /// Lets a test stop all work on the disk after a number of steps, as a crash would.
 #[cfg(test)]
@@ -81,15 +81,26 @@ mod fuse {
     use std::io;
 
     thread_local!(static LEFT: Cell<Option<u32>> = const { Cell::new(None) });
+    thread_local!(static ONCE: Cell<bool> = const { Cell::new(false) });
 
     /// Every step after the next `steps` fails; `None`: none does.
     pub(crate) fn set(steps: Option<u32>) {
         LEFT.set(steps);
+        ONCE.set(false);
+    }
+
+    /// The step after the next `steps` fails, and no other.
+    pub(crate) fn fail_once(steps: u32) {
+        LEFT.set(Some(steps));
+        ONCE.set(true);
     }
 
     pub(super) fn step() -> io::Result<()> {
         match LEFT.get() {
-            Some(0) => Err(io::Error::other("crashed")),
+            Some(0) => {
+                LEFT.set((!ONCE.get()).then_some(0));
+                Err(io::Error::other("crashed"))
+            }
             left => {
                 LEFT.set(left.map(|steps| steps - 1));
                 Ok(())

@@ -1,6 +1,6 @@
 //! The queue on a real disk: acceptance, refusal, states, and a crash after every single step.
 
-use super::disk::set_fuse;
+use super::disk::{fail_once, set_fuse};
 use super::*;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
@@ -222,6 +222,28 @@ fn live(place: &Place, wire: &mut u32) -> Result<(), Error> {
         spool.transition(&id, State::Filed, None)?;
     }
     Ok(())
+}
+
+#[test]
+fn one_fault_of_the_disk_at_any_step_of_acceptance_makes_no_second_submission() {
+    for steps in 0.. {
+        let place = Place::new();
+        place.drop_in("m", MESSAGE);
+        let mut spool = place.open().unwrap();
+        fail_once(steps);
+        let failed = place.accept(&mut spool).is_err();
+        set_fuse(None);
+        assert!(!failed || spool.due(now()).is_empty(), "not due while its file stands in the outbox");
+        place.accept(&mut spool).unwrap();
+        spool.settle();
+        assert_eq!(spool.due(now()).len(), 1, "after fault {steps}");
+        assert_eq!(names(&place.outbox()), [""; 0]);
+        assert_eq!(place.open().unwrap().entries().count(), 1, "also on disk, after fault {steps}");
+        if !failed {
+            assert!(steps > 5);
+            return;
+        }
+    }
 }
 
 /// Runs `life` with a crash after every number of steps, and again without; `check` sees the end.

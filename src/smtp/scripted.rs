@@ -347,6 +347,16 @@ async fn a_reply_before_the_end_of_the_text_is_never_a_success() {
     assert!(!two.is_usable());
 }
 
+/// The account runs it in a task of its own.
+#[tokio::test]
+async fn a_submission_may_run_in_a_task() {
+    let script = format!("{MAIL}C: RCPT TO:<b@x>\nS: 250 ok\n{TEXT}C: .\nS: 250 ok");
+    let (mut session, server) = session(ALL, &script, 4096).await;
+    let task = tokio::spawn(async move { send(&mut session, &["b@x"]).await.0 });
+    assert!(matches!(task.await.unwrap(), Ok(Verdict::Sent { .. })));
+    server.await.unwrap();
+}
+
 #[tokio::test]
 async fn without_the_record_of_it_the_end_is_not_sent() {
     let script = format!("{MAIL}C: RCPT TO:<b@x>\nS: 250 ok\n{TEXT}hang");
