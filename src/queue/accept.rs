@@ -107,7 +107,8 @@ impl Spool {
     }
 
     fn accepted_before(&self, file: &OutboxFile) -> Option<Id> {
-        let is_it = |source: &Source| source.identity == file.identity && source.path == file.path;
+        let is_it =
+            |source: &Source| source.identity == file.identity && source.path == file.path.as_os_str();
         self.entries
             .values()
             .find(|entry| entry.source.as_ref().is_some_and(is_it))
@@ -120,8 +121,9 @@ impl Spool {
         let Some(entry) = self.entries.get_mut(id) else { return Ok(()) };
         if let Some(source) = &entry.source {
             let is_it = |found: fs::Metadata| FileIdentity::of(&found) == source.identity;
-            if fs::symlink_metadata(&source.path).is_ok_and(is_it) {
-                disk::remove(&source.path).map_err(at("remove from the outbox", &source.path))?;
+            let path = Path::new(&source.path);
+            if fs::symlink_metadata(path).is_ok_and(is_it) {
+                disk::remove(path).map_err(at("remove from the outbox", path))?;
             }
             entry.source = None;
         }
@@ -139,7 +141,7 @@ fn entry(id: Id, file: &OutboxFile, prepared: Prepared, now: Timestamp) -> Entry
         size,
         eight_bit,
         name: file.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        source: Some(Source { path: file.path.clone(), identity: file.identity }),
+        source: Some(Source { path: file.path.clone().into(), identity: file.identity }),
         bcc: outgoing.bcc,
         crlf,
         accepted: now,

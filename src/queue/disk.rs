@@ -4,6 +4,7 @@
 //! after it. A failed fsync is final for that file: it is removed, never tried again.
 
 use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
+use rustix::io::Errno;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -40,7 +41,14 @@ pub(super) fn replace(path: &Path, temporary: &Path, bytes: &[u8]) -> io::Result
 /// Renames; an existing `to` is an error (`AlreadyExists`), never overwritten.
 pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     step()?;
-    renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?;
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // An outbox on NFS: a hard link does not overwrite either.
+        Err(Errno::INVAL | Errno::NOSYS) => {
+            fs::hard_link(from, to)?;
+            fs::remove_file(from)?;
+        }
+        renamed => renamed?,
+    }
     sync_parent(to)
 }
 

@@ -7,8 +7,8 @@ use super::envelope::Envelope;
 use super::outbox::FileIdentity;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
 
 /// The name of a submission: time of acceptance and a random part, so that names sort by age.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -42,8 +42,8 @@ pub enum State {
 /// The file of the outbox that a submission was made of, while it may still stand there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
-    /// Where it was.
-    pub path: PathBuf,
+    /// Where it was; not a path type, because those cannot be stored when they are not UTF-8.
+    pub path: OsString,
     /// Which file it was.
     pub identity: FileIdentity,
 }

@@ -4,8 +4,10 @@ use super::disk::{fail_once, set_fuse};
 use super::*;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -112,6 +114,16 @@ fn what_cannot_be_sent_goes_to_failed_untouched_and_nothing_is_overwritten() {
     assert!(place.failed("m.2.txt").contains("\"bob\" is no mail address"));
     assert_eq!(names(&place.queue()), [""; 0]);
     assert_eq!(spool.counts().failed, 3);
+}
+
+#[test]
+fn a_name_that_is_no_text_is_a_name() {
+    let place = Place::new();
+    fs::write(place.outbox().join(OsStr::from_bytes(b"caf\xe9")), MESSAGE).unwrap();
+    let mut spool = place.open().unwrap();
+    assert!(matches!(place.accept(&mut spool).unwrap()[..], [Accepted::Queued(_)]));
+    assert_eq!(names(&place.outbox()), [""; 0]);
+    assert_eq!(place.open().unwrap().due(now()).len(), 1);
 }
 
 #[test]
