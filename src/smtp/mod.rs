@@ -14,6 +14,8 @@ mod reply;
 #[cfg(test)]
 mod scripted;
 mod session;
+#[cfg(test)]
+mod starttls_tests;
 mod transaction;
 mod verdict;
 mod wire;

@@ -11,7 +11,7 @@ use crate::net::{Endpoint, Stream, Tls};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, duplex};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -25,7 +25,8 @@ fn play(script: &str, buffer: usize) -> (Stream, JoinHandle<String>) {
     (Box::new(client), tokio::spawn(run))
 }
 
-async fn follow(script: &str, server: DuplexStream) -> String {
+/// Follows a script on one side of a connection.
+pub(super) async fn follow(script: &str, server: impl AsyncRead + AsyncWrite + Unpin) -> String {
     let mut heard = String::new();
     let mut server = BufReader::new(server);
     for step in script.lines().map(str::trim_start).filter(|step| !step.is_empty()) {
@@ -50,7 +51,7 @@ fn endpoint(tls: Tls) -> Endpoint {
     Endpoint { host: "localhost".into(), port: 587, tls, ca: None }
 }
 
-fn bearer() -> Credentials {
+pub(super) fn bearer() -> Credentials {
     Credentials::Bearer {
         user: "test@contoso.onmicrosoft.com".into(),
         token: "EwBAAl3BAAUFFpUAo7J3Ve0bjLBWZWCclRC3EoAA".to_owned().into(),
@@ -82,7 +83,7 @@ async fn send(session: &mut Session, recipients: &[&str]) -> (Result<Verdict, Er
     (result, asked.load(Ordering::SeqCst))
 }
 
-const XOAUTH2_LINE: &str = "C: dXNlcj10ZXN0QGNvbnRvc28ub25taWNyb3NvZnQuY29tAWF1dGg9QmVhcmVyIEV3QkFBbDNCQUFVRkZwVUFvN0ozVmUwYmpMQldaV0NjbFJDM0VvQUEBAQ==";
+pub(super) const XOAUTH2_LINE: &str = "C: dXNlcj10ZXN0QGNvbnRvc28ub25taWNyb3NvZnQuY29tAWF1dGg9QmVhcmVyIEV3QkFBbDNCQUFVRkZwVUFvN0ozVmUwYmpMQldaV0NjbFJDM0VvQUEBAQ==";
 
 async fn log_in(script: &str) -> Result<(), Error> {
     let (mut session, server) = session("AUTH LOGIN XOAUTH2", script, 4096).await;
@@ -345,6 +346,16 @@ async fn a_reply_before_the_end_of_the_text_is_never_a_success() {
     let (result, asked) = send(&mut two, &["b@x"]).await;
     assert!(matches!(result, Ok(Verdict::Permanent { stage: Stage::Body, .. })) && !asked, "{result:?}");
     assert!(!two.is_usable());
+}
+
+/// The account runs it in a task of its own.
+#[tokio::test]
+async fn a_submission_may_run_in_a_task() {
+    let script = format!("{MAIL}C: RCPT TO:<b@x>\nS: 250 ok\n{TEXT}C: .\nS: 250 ok");
+    let (mut session, server) = session(ALL, &script, 4096).await;
+    let task = tokio::spawn(async move { send(&mut session, &["b@x"]).await.0 });
+    assert!(matches!(task.await.unwrap(), Ok(Verdict::Sent { .. })));
+    server.await.unwrap();
 }
 
 #[tokio::test]

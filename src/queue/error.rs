@@ -1,0 +1,58 @@
+//! Why the queue could not do its work. Never a message's fault; what is wrong with a message is a
+//! [`super::Refusal`].
+
+use super::record::{Id, State};
+use crate::error::{Class, Classified};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why the queue could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The disk refused.
+    #[error("cannot {what} {path}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// No such submission.
+    #[error("no message {0} in the queue")]
+    Unknown(Id),
+    /// A step that must not follow.
+    #[error("message {id} is {from} and cannot become {to}")]
+    Illegal {
+        /// The submission.
+        id: Id,
+        /// Its state.
+        from: State,
+        /// The state asked for.
+        to: State,
+    },
+}
+
+impl Classified for Error {
+    fn class(&self) -> Class {
+        match self {
+            Error::Io { .. } => Class::RETRY,
+            Error::Unknown(_) | Error::Illegal { .. } => Class::GiveUp,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Error::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                Some("the disk is full".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Tells what was tried on which file.
+pub(super) fn at<'a>(what: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Error + 'a {
+    move |source| Error::Io { what, path: path.to_owned(), source }
+}
