@@ -40,7 +40,7 @@ use tracing::{info, warn};
 use unit::Surroundings;
 
 /// Time for units to end by themselves: a stop is over within five seconds, aborting and farewells included.
-const STOP: Duration = Duration::from_secs(4);
+const STOP: Duration = Duration::from_millis(3500);
 /// Orders that can wait while a reload reads the configuration.
 const ORDERS: usize = 16;
 
@@ -71,7 +71,7 @@ pub struct Unit<S> {
     pub state_dir: PathBuf,
     /// Where it tells what it does.
     pub status: watch::Sender<Account>,
-    /// Cancelled when it has to end; four seconds later it is aborted.
+    /// Cancelled when it has to end; three and a half seconds later it is aborted.
     pub stop: CancellationToken,
 }
 

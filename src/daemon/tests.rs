@@ -1,3 +1,6 @@
+//! The daemon with a scripted fleet: injected signals and a service manager that listens; real signals in a process of
+//! its own.
+
 use super::*;
 use crate::control::client;
 use crate::error::Class;
@@ -18,6 +21,8 @@ enum Script {
     Login,
     /// Panics.
     Panic,
+    /// Does not listen when it is asked to stop.
+    Deaf,
 }
 
 type Config = Result<BTreeMap<String, Script>, String>;
@@ -46,6 +51,7 @@ impl Fleet for Scripted {
                 Script::Login if !has_login => {
                     return Err(Failure { class: Class::NeedsLogin, text: "refused".into(), hint: None });
                 }
+                Script::Deaf => return std::future::pending().await,
                 Script::Watch(_) | Script::Login => {}
             }
             unit.status.send_modify(|account| account.state = State::Watching);
@@ -79,10 +85,10 @@ fn places(directory: &Path) -> Places {
 
 impl Rig {
     fn start(config: Config) -> Rig {
-        Rig::start_in(tempfile::tempdir().unwrap(), config)
+        Rig::start_in(tempfile::tempdir().unwrap(), config, None)
     }
 
-    fn start_in(directory: tempfile::TempDir, config: Config) -> Rig {
+    fn start_in(directory: tempfile::TempDir, config: Config, watchdog: Option<Duration>) -> Rig {
         let (started, runs) = mpsc::unbounded_channel();
         let fleet = Scripted { config: Mutex::new(config), has_login: Mutex::new(false), runs: started };
         let fleet = Arc::new(fleet);
@@ -95,7 +101,7 @@ impl Rig {
         });
         let stream = futures_util::stream::poll_fn(move |context| arriving.poll_recv(context));
         let (fleet_too, places) = (Arc::clone(&fleet), places(directory.path()));
-        let daemon = tokio::spawn(serve(fleet_too, places, stream, herald, None));
+        let daemon = tokio::spawn(serve(fleet_too, places, stream, herald, watchdog));
         Rig { directory, fleet, signals, heard, runs, daemon }
     }
 
@@ -154,10 +160,8 @@ async fn the_service_manager_hears_ready_status_and_stopping() {
     rig.hears("STATUS=1 account watching; 1 needs login").await;
     rig.signals.send(Signal::Stop).unwrap();
     rig.hears("STOPPING=1").await;
-    let socket = places(rig.directory.path()).socket;
-    let _keep = tempfile::tempdir().unwrap();
     timeout(SOON, &mut rig.daemon).await.unwrap().unwrap().unwrap();
-    assert!(!socket.exists());
+    assert!(!places(rig.directory.path()).socket.exists());
 }
 
 #[tokio::test]
@@ -243,11 +247,72 @@ async fn a_second_daemon_is_refused_and_the_first_runs_on() {
 async fn an_account_in_use_by_another_process_waits_for_it() {
     let directory = tempfile::tempdir().unwrap();
     let _sync_without_daemon = Lock::account(&directory.path().join("state"), "a").unwrap();
-    let mut rig = Rig::start_in(directory, accounts(&[("a", Script::Watch(1))]));
+    let mut rig = Rig::start_in(directory, accounts(&[("a", Script::Watch(1))]), None);
     rig.hears("STATUS=1 account waiting").await;
     let error = rig.account("a").await.error.unwrap();
     assert!(error.contains("account a is in use by another posthaste process"), "{error}");
     assert!(rig.runs.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn units_answer_for_the_watchdog_while_they_wait() {
+    let directory = tempfile::tempdir().unwrap();
+    let limit = Some(Duration::from_millis(40));
+    let mut rig = Rig::start_in(directory, accounts(&[("a", Script::Watch(1))]), limit);
+    rig.hears("STATUS=1 account watching").await;
+    for _ in 0..3 {
+        rig.hears("WATCHDOG=1").await;
+    }
+}
+
+/// Where the process that [`signals_reload_stop_and_end_at_once`] starts finds its directory.
+const SIGNALLED: &str = "POSTHASTE_TEST_SIGNALLED";
+
+#[tokio::test]
+#[ignore = "started by signals_reload_stop_and_end_at_once"]
+async fn run_until_signalled() {
+    let directory = PathBuf::from(std::env::var_os(SIGNALLED).unwrap());
+    let (runs, _nobody_counts) = mpsc::unbounded_channel();
+    let config = Mutex::new(accounts(&[("deaf", Script::Deaf)]));
+    run(Scripted { config, has_login: Mutex::new(false), runs }, places(&directory)).await.unwrap();
+}
+
+#[test]
+fn signals_reload_stop_and_end_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let (socket, hear) = service_manager(directory.path());
+    let mut daemon = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "daemon::tests::run_until_signalled", "--ignored"])
+        .env("NOTIFY_SOCKET", &socket)
+        .env(SIGNALLED, directory.path())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let send = |signal| rustix::process::kill_process(rustix::process::Pid::from_child(&daemon), signal);
+    let hears = |start: &str| while !hear().starts_with(start) {};
+    hears("READY=1");
+    send(rustix::process::Signal::HUP).unwrap();
+    hears("RELOADING=1");
+    hears("READY=1");
+    send(rustix::process::Signal::TERM).unwrap();
+    hears("STOPPING=1");
+    let begin = std::time::Instant::now();
+    send(rustix::process::Signal::TERM).unwrap();
+    assert_eq!(daemon.wait().unwrap().code(), Some(128 + 15));
+    assert!(begin.elapsed() < STOP, "the second signal does not wait for the deaf unit");
+}
+
+/// A socket that a service manager would listen on, and what it hears.
+fn service_manager(directory: &Path) -> (PathBuf, impl Fn() -> String) {
+    let path = directory.join("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(SOON)).unwrap();
+    let hear = move || {
+        let mut buffer = [0; 256];
+        let size = socket.recv(&mut buffer).expect("nothing was said");
+        String::from_utf8(buffer[..size].to_vec()).unwrap()
+    };
+    (path, hear)
 }
 
 /// The real socket: the environment cannot be changed inside a test, so this one runs in a process of its own, where
@@ -266,21 +331,14 @@ fn speak_to_the_service_manager() {
 #[test]
 fn the_herald_speaks_to_notify_socket() {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("notify");
-    let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
-    socket.set_read_timeout(Some(SOON)).unwrap();
+    let (socket, hear) = service_manager(directory.path());
     let mut speaker = std::process::Command::new(std::env::current_exe().unwrap());
     speaker.args(["--exact", "daemon::tests::speak_to_the_service_manager", "--ignored"]);
-    assert!(speaker.env("NOTIFY_SOCKET", &path).output().unwrap().status.success());
-    let mut buffer = [0; 256];
-    let mut datagram = || {
-        let size = socket.recv(&mut buffer).unwrap();
-        String::from_utf8(buffer[..size].to_vec()).unwrap()
-    };
-    assert_eq!(datagram(), "READY=1\n");
-    let reloading = datagram();
+    assert!(speaker.env("NOTIFY_SOCKET", socket).output().unwrap().status.success());
+    assert_eq!(hear(), "READY=1\n");
+    let reloading = hear();
     assert!(reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="), "one datagram: {reloading}");
-    assert_eq!(datagram(), "STATUS=3 accounts watching\n");
-    assert_eq!(datagram(), "WATCHDOG=1\n");
-    assert_eq!(datagram(), "STOPPING=1\n");
+    assert_eq!(hear(), "STATUS=3 accounts watching\n");
+    assert_eq!(hear(), "WATCHDOG=1\n");
+    assert_eq!(hear(), "STOPPING=1\n");
 }
