@@ -146,9 +146,12 @@ impl<S: Clone + Send + Sync + 'static> Keep<S> {
         let unit = &self.life.name;
         match (&end, pause) {
             (End::Finished, _) => info!(unit, "finished"),
-            (End::Failed(failure), Some(pause)) => warn!(unit, "{failure}; next attempt in {pause:?}"),
+            (End::Failed(failure), Some(pause)) => warn!(unit, "{failure}; next attempt in {pause:.1?}"),
             (End::Failed(failure), None) => warn!(unit, "{failure}; stays down"),
-            (End::Panicked(text), _) => warn!(unit, "panicked: {text}; next attempt in {pause:?}"),
+            (End::Panicked(text), Some(pause)) => {
+                warn!(unit, "panicked: {text}; next attempt in {pause:.1?}");
+            }
+            (End::Panicked(text), None) => warn!(unit, "panicked: {text}; stays down"),
         }
         self.say(Event::Ended(end, pause));
     }

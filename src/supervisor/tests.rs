@@ -1,3 +1,5 @@
+//! Units after a script, with the clock stopped: restarts, replacement, and the two stages of a stop.
+
 use super::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::mpsc;

@@ -1,3 +1,5 @@
+//! The server over real sockets: order, bounds, deadlines with the clock stopped, and who is refused.
+
 use super::super::client;
 use super::*;
 use std::fs;

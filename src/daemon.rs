@@ -1,1 +1,0 @@
-//! The composition root: config to units to supervisor; signals, readiness, reload.

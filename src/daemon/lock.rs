@@ -1,0 +1,129 @@
+//! One process at a time: a lock on a directory of the state.
+//!
+//! The daemon holds one on the whole state, and one on each account whose unit runs; `posthaste sync` without a daemon
+//! holds that of its account. It is a flock, which the kernel releases when the process dies: a pid file was rejected,
+//! because pids come back after a reboot. The pid in the file is only for the message. The file is never removed:
+//! another process may have just opened it. Blocking: call it off the reactor.
+
+use crate::error::{Class, Classified};
+use rustix::fs::{FlockOperation, flock};
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// The holder has the directory for itself until this is dropped.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// Why there is no lock.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another process has it.
+    #[error("{what} is in use by another posthaste process{}", holder(*.pid))]
+    Held {
+        /// What is locked, in the user's words.
+        what: String,
+        /// The process, where it could be found out.
+        pid: Option<u32>,
+    },
+    /// The file system refused.
+    #[error("cannot lock {path}")]
+    Io {
+        /// The lock file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+fn holder(pid: Option<u32>) -> String {
+    pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
+}
+
+impl Classified for Error {
+    fn class(&self) -> Class {
+        Class::RETRY
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Error::Held { .. } => {
+                Some("wait for it to end, or stop it: systemctl --user stop posthaste".to_owned())
+            }
+            Error::Io { .. } => None,
+        }
+    }
+}
+
+impl Lock {
+    /// Locks the state directory of an account, made where it is missing.
+    pub fn account(state_dir: &Path, account: &str) -> Result<Lock, Error> {
+        Lock::directory(&state_dir.join(account), format!("account {account}"))
+    }
+
+    /// Locks a directory, made where it is missing; `what` names it in the error.
+    pub fn directory(directory: &Path, what: impl Into<String>) -> Result<Lock, Error> {
+        let path = directory.join("lock");
+        let outcome = DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
+            .and_then(|()| open(&path))
+            .and_then(take);
+        match outcome {
+            Ok(file) => Ok(Lock { _file: file }),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                Err(Error::Held { what: what.into(), pid: written_pid(&path) })
+            }
+            Err(source) => Err(Error::Io { path, source }),
+        }
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
+/// Takes the lock without waiting and leaves our pid in the file.
+fn take(mut file: File) -> io::Result<File> {
+    flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+    file.set_len(0)?;
+    writeln!(file, "{}", std::process::id())?;
+    Ok(file)
+}
+
+fn written_pid(path: &Path) -> Option<u32> {
+    let mut text = String::new();
+    File::open(path).ok()?.take(32).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_holder_is_refused_with_the_pid_of_the_first() {
+        let state = tempfile::tempdir().unwrap();
+        let first = Lock::account(state.path(), "lab").unwrap();
+        let refused = Lock::account(state.path(), "lab").unwrap_err();
+        let expected =
+            format!("account lab is in use by another posthaste process (pid {})", std::process::id());
+        assert_eq!(refused.to_string(), expected);
+        let _other = Lock::account(state.path(), "other").expect("accounts do not exclude each other");
+        drop(first);
+        Lock::account(state.path(), "lab").expect("free again");
+    }
+
+    #[test]
+    fn a_file_left_by_a_dead_process_locks_nobody_out() {
+        let state = tempfile::tempdir().unwrap();
+        std::fs::write(state.path().join("lock"), "1\n").unwrap();
+        Lock::directory(state.path(), "the state").unwrap();
+        let text = std::fs::read_to_string(state.path().join("lock")).unwrap();
+        assert_eq!(text.trim(), std::process::id().to_string());
+    }
+}

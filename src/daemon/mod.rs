@@ -1,0 +1,291 @@
+//! The composition root: configuration to units to supervisor; signals, readiness, reload, control.
+//!
+//! What an account does is behind the [`Fleet`]; this module only keeps accounts running, each in its own unit, and
+//! tells the service manager and the control socket about them. It is one loop over signals and orders; the
+//! configuration in force is always one that was read completely and found right.
+//!
+//! Order at the start: configuration, lock on the state, control socket, units, READY. Order at the end: STOPPING,
+//! units, control socket, lock.
+
+mod board;
+mod herald;
+pub mod lock;
+mod pulse;
+mod signals;
+mod unit;
+
+pub use signals::Signal;
+
+use crate::control::server::{Handler, Replies, Server};
+use crate::control::{Code, Refusal, Request, Response};
+use crate::status::Account;
+use crate::supervisor::plan::Law;
+use crate::supervisor::{Failure, Supervisor};
+use anyhow::Context;
+use board::Board;
+use futures_util::future::BoxFuture;
+use futures_util::{Stream, StreamExt};
+use herald::Herald;
+use jiff::Timestamp;
+use lock::Lock;
+use pulse::Pulses;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+use unit::Surroundings;
+
+/// Time for units to end by themselves: a stop is over within five seconds, aborting and farewells included.
+const STOP: Duration = Duration::from_millis(3500);
+/// Orders that can wait while a reload reads the configuration.
+const ORDERS: usize = 16;
+
+/// The accounts: what they are and how one is run.
+pub trait Fleet: Send + Sync + 'static {
+    /// All that makes an account what it is; another value means that its unit is replaced.
+    type Spec: Clone + PartialEq + Send + Sync + 'static;
+
+    /// Reads the configuration. May block; called off the reactor.
+    fn load(&self) -> anyhow::Result<BTreeMap<String, Self::Spec>>;
+
+    /// Runs one account until `unit.stop`; then it returns `Ok`. An error or a panic is this account's alone.
+    fn run(&self, unit: Unit<Self::Spec>) -> BoxFuture<'static, Result<(), Failure>>;
+
+    /// Answers every request but [`Request::Status`] and [`Request::Reload`]; of [`Request::TokenChanged`] only
+    /// those for accounts whose unit is running.
+    fn answer(&self, request: Request, replies: Replies) -> BoxFuture<'_, Result<(), Refusal>>;
+}
+
+/// What a worker gets.
+#[derive(Debug)]
+pub struct Unit<S> {
+    /// Name of the account.
+    pub name: String,
+    /// What it is.
+    pub spec: S,
+    /// Its part of the state directory; locked, and made where it was missing.
+    pub state_dir: PathBuf,
+    /// Where it tells what it does.
+    pub status: watch::Sender<Account>,
+    /// Cancelled when it has to end; three and a half seconds later it is aborted.
+    pub stop: CancellationToken,
+}
+
+/// Where the daemon lives.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// The control socket.
+    pub socket: PathBuf,
+    /// What must survive a restart; one directory for each account.
+    pub state_dir: PathBuf,
+}
+
+/// Runs the daemon until a signal ends it. Errors are those of the start: a configuration that is wrong
+/// ([`Fleet::load`]'s own error), a second daemon ([`lock::Error`], [`crate::control::server::Error`]).
+pub async fn run<F: Fleet>(fleet: F, places: Places) -> anyhow::Result<()> {
+    let signals = signals::listen().context("cannot listen to signals")?;
+    serve(Arc::new(fleet), places, signals, Herald::systemd(), sd_notify::watchdog_enabled()).await
+}
+
+/// [`run`] with its surroundings passed in.
+async fn serve<F: Fleet>(
+    fleet: Arc<F>,
+    places: Places,
+    signals: impl Stream<Item = Signal> + Unpin,
+    herald: Herald,
+    watchdog: Option<Duration>,
+) -> anyhow::Result<()> {
+    let wanted = load(&fleet).await?;
+    let _lock = lock_state(places.state_dir.clone()).await?;
+    let server = Server::bind(&places.socket).await?;
+    let (board, pulses) = (Board::new(Timestamp::now()), Pulses::new());
+    let (orders, incoming) = mpsc::channel(ORDERS);
+    let stop = CancellationToken::new();
+    let desk = Desk { fleet: Arc::clone(&fleet), board: board.clone(), orders };
+    let serving = tokio::spawn(server.run(Arc::new(desk), stop.clone()));
+
+    let mut helpers = JoinSet::new();
+    helpers.spawn(announce(board.clone(), herald.clone()));
+    if let Some(limit) = watchdog {
+        helpers.spawn(pulse::feed(pulses.clone(), herald.clone(), limit));
+    }
+    let surroundings = Surroundings { fleet: Arc::clone(&fleet), state_dir: places.state_dir, board, pulses };
+    let mut daemon = Daemon::new(surroundings, herald);
+    daemon.apply(&wanted);
+    daemon.herald.ready();
+    info!(accounts = wanted.len(), "ready");
+
+    let outcome = daemon.attend(signals, incoming, serving, stop).await;
+    helpers.shutdown().await;
+    outcome
+}
+
+/// The daemon while it runs.
+struct Daemon<F: Fleet> {
+    fleet: Arc<F>,
+    board: Board,
+    herald: Herald,
+    supervisor: Supervisor<F::Spec>,
+}
+
+/// What the control socket wants done by the daemon's own loop.
+enum Order {
+    Reload(oneshot::Sender<Result<(), Refusal>>),
+    Revive(String, oneshot::Sender<bool>),
+}
+
+impl<F: Fleet> Daemon<F> {
+    fn new(surroundings: Surroundings<F>, herald: Herald) -> Daemon<F> {
+        let surroundings = Arc::new(surroundings);
+        let (fleet, board) = (Arc::clone(&surroundings.fleet), surroundings.board.clone());
+        let run = move |name: &str, spec, stop| -> BoxFuture<'static, Result<(), Failure>> {
+            Box::pin(Arc::clone(&surroundings).live(name.to_owned(), spec, stop))
+        };
+        let listening = board.clone();
+        let listener = move |name: &str, event| listening.record(name, event, Timestamp::now());
+        let supervisor = Supervisor::new(Law::WORKER, Arc::new(run), Arc::new(listener));
+        Daemon { fleet, board, herald, supervisor }
+    }
+
+    /// The loop; returns when all has ended.
+    async fn attend(
+        mut self,
+        mut signals: impl Stream<Item = Signal> + Unpin,
+        mut orders: mpsc::Receiver<Order>,
+        mut serving: JoinHandle<()>,
+        stop: CancellationToken,
+    ) -> anyhow::Result<()> {
+        let outcome = loop {
+            tokio::select! {
+                signal = signals.next() => match signal {
+                    Some(Signal::Reload) => {
+                        let _told_by_log_and_status = self.reload().await;
+                    }
+                    Some(Signal::Stop) | None => break Ok(()),
+                },
+                Some(order) = orders.recv() => self.obey(order).await,
+                ended = &mut serving => {
+                    break Err(anyhow::anyhow!("the control socket failed: {ended:?}"));
+                }
+            }
+        };
+        info!("stopping");
+        self.herald.stopping();
+        self.supervisor.stop(STOP).await;
+        stop.cancel();
+        if outcome.is_ok() {
+            serving.await.context("the control socket failed")?;
+        }
+        outcome
+    }
+
+    async fn obey(&mut self, order: Order) {
+        // A client that went away needs no answer.
+        match order {
+            Order::Reload(reply) => {
+                let _gone = reply.send(self.reload().await);
+            }
+            Order::Revive(account, reply) => {
+                let _gone = reply.send(self.supervisor.revive(&account));
+            }
+        }
+    }
+
+    /// Reads the configuration again; one that is wrong changes nothing.
+    async fn reload(&mut self) -> Result<(), Refusal> {
+        self.herald.reloading();
+        let outcome = match load(&self.fleet).await {
+            Ok(wanted) => {
+                info!(accounts = wanted.len(), "configuration reloaded");
+                self.board.notice(None);
+                self.apply(&wanted);
+                Ok(())
+            }
+            Err(error) => {
+                warn!("configuration not reloaded, the old one stays in force: {error:#}");
+                self.board.notice(Some("configuration not reloaded, see the log".to_owned()));
+                let message = format!("configuration not reloaded, the old one stays in force: {error:#}");
+                Err(Refusal::new(Code::Configuration, message).with_hint("posthaste config check"))
+            }
+        };
+        self.herald.ready();
+        outcome
+    }
+
+    fn apply(&mut self, wanted: &BTreeMap<String, F::Spec>) {
+        self.board.retain(wanted.keys());
+        self.supervisor.apply(wanted);
+    }
+}
+
+/// Answers at the control socket.
+struct Desk<F> {
+    fleet: Arc<F>,
+    board: Board,
+    orders: mpsc::Sender<Order>,
+}
+
+impl<F: Fleet> Handler for Desk<F> {
+    fn handle(&self, request: Request, replies: Replies) -> BoxFuture<'_, Result<(), Refusal>> {
+        Box::pin(async move {
+            match request {
+                Request::Status => {
+                    replies.send(Response::Status(self.board.status())).await;
+                    Ok(())
+                }
+                Request::Reload => self.order(Order::Reload).await?,
+                Request::TokenChanged { account } => {
+                    let revived = self.order(|reply| Order::Revive(account.clone(), reply)).await?;
+                    if revived {
+                        return Ok(());
+                    }
+                    self.fleet.answer(Request::TokenChanged { account }, replies).await
+                }
+                request => self.fleet.answer(request, replies).await,
+            }
+        })
+    }
+}
+
+impl<F> Desk<F> {
+    async fn order<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Result<T, Refusal> {
+        let stopping = || Refusal::new(Code::Retry, "the daemon is stopping");
+        let (reply, answer) = oneshot::channel();
+        self.orders.send(order(reply)).await.map_err(|_| stopping())?;
+        answer.await.map_err(|_| stopping())
+    }
+}
+
+async fn load<F: Fleet>(fleet: &Arc<F>) -> anyhow::Result<BTreeMap<String, F::Spec>> {
+    let fleet = Arc::clone(fleet);
+    spawn_blocking(move || fleet.load()).await.context("reading the configuration failed")?
+}
+
+async fn lock_state(state_dir: PathBuf) -> anyhow::Result<Lock> {
+    let what = format!("the state in {}", state_dir.display());
+    let lock = spawn_blocking(move || Lock::directory(&state_dir, what)).await;
+    Ok(lock.context("locking the state failed")??)
+}
+
+/// Keeps the one line that the service manager shows, sent only when it changes.
+async fn announce(board: Board, herald: Herald) {
+    let mut changes = board.changes();
+    let mut shown = String::new();
+    loop {
+        let line = board.summary();
+        if line != shown {
+            herald.status(&line);
+            shown = line;
+        }
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,33 @@
+//! Signals as a stream of what they mean. The only module that handles signals.
+//!
+//! The first SIGTERM or SIGINT asks for a stop and arms the second, which ends the process inside the handler: that
+//! works even where no task runs any more.
+
+use futures_util::{Stream, StreamExt};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
+use signal_hook_tokio::Signals;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGTERM, SIGINT.
+    Stop,
+    /// SIGHUP.
+    Reload,
+}
+
+/// Starts listening. The order of the handlers matters: the first signal must not find itself armed.
+pub(super) fn listen() -> io::Result<impl Stream<Item = Signal> + Unpin> {
+    let armed = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT] {
+        // The exit status that a shell shows for a process that the signal killed.
+        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&armed))?;
+        flag::register(signal, Arc::clone(&armed))?;
+    }
+    let signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    Ok(signals.map(|signal| if signal == SIGHUP { Signal::Reload } else { Signal::Stop }))
+}

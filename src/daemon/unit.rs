@@ -1,0 +1,64 @@
+//! One account as a unit: its lock, its status, its pulse, around the worker that the [`Fleet`] runs.
+
+use super::board::Board;
+use super::lock::Lock;
+use super::pulse::{Pulse, Pulses};
+use super::{Fleet, Unit};
+use crate::error::Class;
+use crate::status::Account;
+use crate::supervisor::Failure;
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// What all units have in common.
+pub(super) struct Surroundings<F> {
+    pub(super) fleet: Arc<F>,
+    pub(super) state_dir: PathBuf,
+    pub(super) board: Board,
+    pub(super) pulses: Pulses,
+}
+
+impl<F: Fleet> Surroundings<F> {
+    /// One run of a unit. The lock is held to its end, however it ends.
+    pub(super) async fn live(
+        self: Arc<Self>,
+        name: String,
+        spec: F::Spec,
+        stop: CancellationToken,
+    ) -> Result<(), Failure> {
+        let _lock = self.lock(name.clone()).await?;
+        let (status, words) = watch::channel(Account { name: name.clone(), ..Account::default() });
+        self.board.attach(&name, words.clone());
+        let pulse = self.pulses.register(&name);
+        let state_dir = self.state_dir.join(&name);
+        let worker = self.fleet.run(Unit { name, spec, state_dir, status, stop });
+        tokio::select! {
+            end = worker => end,
+            never = attend(&self.board, words, pulse) => match never {},
+        }
+    }
+
+    async fn lock(&self, name: String) -> Result<Lock, Failure> {
+        let state_dir = self.state_dir.clone();
+        match tokio::task::spawn_blocking(move || Lock::account(&state_dir, &name)).await {
+            Ok(outcome) => outcome.map_err(|error| Failure::new(&error)),
+            Err(error) => Err(Failure { class: Class::RETRY, text: error.to_string(), hint: None }),
+        }
+    }
+}
+
+/// Passes changes of the status on and answers for the unit, inside its task.
+async fn attend(board: &Board, mut words: watch::Receiver<Account>, mut pulse: Pulse) -> Infallible {
+    loop {
+        tokio::select! {
+            changed = words.changed() => match changed {
+                Ok(()) => board.touch(),
+                Err(_worker_is_silent) => loop { pulse.beat().await },
+            },
+            () = pulse.beat() => {}
+        }
+    }
+}
