@@ -23,7 +23,7 @@ pub mod token;
 use clap::{Parser, Subcommand};
 use environment::Environment;
 use error::CommandError;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use tracing::Level;
 
@@ -132,7 +132,7 @@ impl Context {
 
     /// Where an account keeps its state.
     pub fn state_of(&self, account: &str) -> PathBuf {
-        self.environment.state_dir.join(Path::new(account))
+        self.environment.state_dir.join(account)
     }
 }
 
@@ -143,32 +143,4 @@ fn block_on(command: impl Future<Output = Result<(), CommandError>>) -> Result<(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
-
-    #[test]
-    fn the_arguments_are_sound() {
-        Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn shared_arguments_are_taken_before_and_after_the_command() {
-        let before = Arguments::try_parse_from(["posthaste", "-vv", "--config", "/c", "status"]).unwrap();
-        let after = Arguments::try_parse_from(["posthaste", "status", "-vv", "--config", "/c"]).unwrap();
-        for arguments in [before, after] {
-            assert_eq!(arguments.shared.verbose, 2);
-            assert_eq!(arguments.shared.config.as_deref(), Some(Path::new("/c")));
-        }
-    }
-
-    #[test]
-    fn wrong_usage_is_exit_code_2_and_help_is_0() {
-        let code = |arguments: &[&str]| Arguments::try_parse_from(arguments).unwrap_err().exit_code();
-        assert_eq!(code(&["posthaste", "fly"]), 2);
-        assert_eq!(code(&["posthaste", "-v", "-q", "status"]), 2);
-        assert_eq!(code(&["posthaste"]), 2);
-        assert_eq!(code(&["posthaste", "--help"]), 0);
-        assert_eq!(code(&["posthaste", "--version"]), 0);
-    }
-}
+mod tests;

@@ -18,7 +18,7 @@ impl Account {
     }
 
     fn write(&self, out: &mut String) -> fmt::Result {
-        let name = quoted(&self.name);
+        let name = key(&self.name);
         writeln!(out, "[accounts.{name}]")?;
         line(out, "address", quoted(&self.address))?;
         line(out, "user", quoted(&self.user))?;
@@ -133,6 +133,11 @@ fn write_oauth(out: &mut String, name: &str, oauth: &OAuth2, comment: &str) -> f
     }
     writeln!(out, "{comment}redirect = {}", quoted(&oauth.redirect))?;
     writeln!(out, "{comment}scopes = {}", list(oauth.scopes.iter().cloned()))
+}
+
+/// An account name as a key: a dot would begin a new table.
+fn key(name: &str) -> String {
+    if name.contains('.') { quoted(name) } else { name.to_owned() }
 }
 
 fn line(out: &mut String, key: &str, value: impl Display) -> fmt::Result {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::mail::MailboxName;
 use crate::net::Tls;
+use proptest::prelude::*;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -111,6 +112,8 @@ fn what_is_shown_means_the_same() {
     }
     let shown: Vec<String> = config.accounts.iter().map(Account::to_toml).collect();
     assert_eq!(load(&shown.join("\n")), config);
+    let dotted = load(&LAB.replace("accounts.lab", "accounts.\"my.lab\""));
+    assert_eq!(load(&dotted.accounts[0].to_toml()), dotted);
 }
 
 #[test]
@@ -248,4 +251,18 @@ fn a_missing_file_says_how_to_begin() {
     let error = Config::load(&path, std::iter::empty(), Path::new("/home/a")).unwrap_err();
     assert!(error.to_string().contains("config.toml"));
     assert!(error.hint().unwrap().contains("posthaste config example"));
+}
+
+proptest! {
+    #[test]
+    fn no_text_and_no_variable_makes_it_panic(text in "(\\[accounts\\.|lab|\\]|\\.|=|\"|client_secret|imap|\\{|\\n|\\t|ü|.){0,40}", value in ".{0,20}") {
+        let variables = [("POSTHASTE_ACCOUNTS__LAB__SWEEP", value.as_str()), ("POSTHASTE_ACCOUNTS__LAB__IDLE", &value)];
+        if let Err(error) = load_with(&text, &variables) {
+            prop_assert!(!error.to_string().is_empty());
+        }
+        let broken_lab = format!("{LAB}{text}");
+        if let Err(error) = load_with(&broken_lab, &[]) {
+            prop_assert!(error.to_string().starts_with("c.toml:"));
+        }
+    }
 }

@@ -16,12 +16,11 @@ const REDIRECT: &str = "http://127.0.0.1";
 pub(super) fn auth(written: &Written<'_>, servers: &Servers) -> Result<Auth, Refusal> {
     let account = written.account;
     match (account.auth.unwrap_or(AuthKind::OAuth2), &account.password_command) {
-        (AuthKind::OAuth2, Some(_)) => {
-            Err(written.refuse(&["password_command"], "has no meaning without auth = \"password\""))
-        }
+        (AuthKind::OAuth2, Some(_)) => Err(written
+            .refuse(&["password_command"], "`password_command` has no meaning without auth = \"password\"")),
         (AuthKind::OAuth2, None) => oauth2(written, servers).map(|oauth| Auth::OAuth2(Box::new(oauth))),
         (AuthKind::Password, _) if account.oauth.is_some() => {
-            Err(written.refuse(&["oauth"], "has no meaning with auth = \"password\""))
+            Err(written.refuse(&["oauth"], "`oauth` has no meaning with auth = \"password\""))
         }
         (AuthKind::Password, Some(command)) if !command.trim().is_empty() => {
             Ok(Auth::Password { command: command.clone() })
@@ -69,8 +68,10 @@ fn of_provider(
         ("scopes", oauth.scopes.is_some()),
     ];
     if let Some((key, _)) = named.iter().find(|(_, is_named)| *is_named) {
-        return Err(written
-            .refuse(&["oauth", key], format!("is known from provider `{name}`; leave one of both out")));
+        return Err(written.refuse(
+            &["oauth", key],
+            format!("`{key}` is known from provider `{name}`; leave one of both out"),
+        ));
     }
     let tenant = tenant(written, oauth, known.tenant.as_deref(), name)?;
     let at = |key: &str, template: &str| url(written, key, &template.replace("{tenant}", &tenant));
@@ -90,7 +91,7 @@ fn of_provider(
 fn of_account(written: &Written<'_>, oauth: &typed::OAuth, servers: &Servers) -> Result<OAuth2, Refusal> {
     for (key, is_named) in [("tenant", oauth.tenant.is_some()), ("cloud", oauth.cloud.is_some())] {
         if is_named {
-            return Err(written.refuse(&["oauth", key], "has no meaning without a provider"));
+            return Err(written.refuse(&["oauth", key], format!("`{key}` has no meaning without a provider")));
         }
     }
     let Some(token_url) = &oauth.token_url else {
