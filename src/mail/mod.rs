@@ -6,6 +6,7 @@
 mod flags;
 mod identity;
 mod mailbox;
+pub mod sasl;
 mod uid;
 mod uidset;
 mod unique;
