@@ -83,7 +83,8 @@ pub(super) fn decode(wire: &[u8], delimiter: Option<char>) -> Option<MailboxName
         Some(delimiter) => raw.trim_end_matches(delimiter).split(delimiter).map(decode).collect(),
         None => vec![decode(raw)],
     };
-    Some(MailboxName::from_levels(levels.iter().map(String::as_str)))
+    let name = MailboxName::from_levels(levels.iter().map(String::as_str));
+    (!name.as_str().is_empty()).then_some(name)
 }
 
 /// A quoted string (RFC 9051 §9); the names that [`Names`] keeps have no line ends.
@@ -176,7 +177,7 @@ mod tests {
 
     #[test]
     fn names_that_no_command_can_carry_are_left_out() {
-        for wire in [&b""[..], b"a\r\nA1 DELETE b", b"\xff", &[b'x'; 4000]] {
+        for wire in [&b""[..], b"//", b"a\r\nA1 DELETE b", b"\xff", &[b'x'; 4000]] {
             assert_eq!(decode(wire, Some('/')), None);
         }
         assert_eq!(decode(b"../../etc", None).unwrap().as_str(), "..%2F..%2Fetc");

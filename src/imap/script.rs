@@ -60,3 +60,15 @@ pub(super) async fn bring_up(tls: Tls, transcript: &str) -> (Result<Session, Err
     let credentials = Credentials::Bearer { user: "u@x".into(), token: "tok".to_owned().into() };
     (establish(stream, &options(tls), &credentials).await, server)
 }
+
+/// A session whose server says these bytes, whatever it is told, and then ends the connection.
+pub(super) async fn deaf(bytes: &[u8]) -> Result<Session, Error> {
+    let (client, mut server) = duplex(1 << 20);
+    server.write_all(bytes).await.unwrap();
+    server.shutdown().await.unwrap();
+    // What the client writes is taken and forgotten.
+    tokio::spawn(async move { tokio::io::copy(&mut server, &mut tokio::io::sink()).await });
+    let mut session = Session::new(Box::new(client), BytesMut::new(), "XOAUTH2");
+    session.introduce(false, &BTreeSet::new()).await?;
+    Ok(session)
+}

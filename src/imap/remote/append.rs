@@ -59,12 +59,12 @@ async fn attempt(
 ) -> Result<Option<Code>, Error> {
     let name = session.wire_name(mailbox).await?;
     let capabilities = session.capabilities();
-    let waits = !capabilities.has("LITERAL+") && !(capabilities.has("LITERAL-") && upload.size <= SMALL);
-    let sign = if waits { "" } else { "+" };
+    let is_free = capabilities.has("LITERAL+") || (capabilities.has("LITERAL-") && upload.size <= SMALL);
+    let sign = if is_free { "+" } else { "" };
     session.claim()?;
     let tag = session
         .send(&format!("APPEND {name} ({}) \"{}\" {{{}{sign}}}", upload.flags, upload.date, upload.size))?;
-    let refused = if waits { invitation(session, tag).await? } else { None };
+    let refused = if is_free { None } else { invitation(session, tag).await? };
     let completion = match refused {
         Some(completion) => completion,
         None => {

@@ -1,9 +1,10 @@
 //! The remote against servers that behave and servers that do not.
 
 use super::*;
-use crate::imap::script::{Server, session};
+use crate::imap::script::{Server, deaf, session};
 use crate::mail::{Flags, ModSeq, SpecialUse};
 use crate::sync::{Gone, Listing, Marks, Remote as _};
+use proptest::prelude::*;
 use std::io::{Seek, Write};
 
 async fn remote(capabilities: &str, transcript: &str) -> (Remote, Server) {
@@ -334,26 +335,20 @@ async fn equal_flag_changes_share_a_command_and_all_are_answered() {
 
 #[tokio::test]
 async fn a_move_tells_where_messages_landed_and_creates_its_target_once() {
-    let transcript = "C: P2 LIST \"\" \"\"
+    let transcript = "C: P3 LIST \"\" \"\"
          S: * LIST (\\Noselect) \"/\" \"\"
-         S: P2 OK done
-         C: P3 UID MOVE 4:5 \"Trash\"
-         S: P3 NO [TRYCREATE] none
-         C: P4 CREATE \"Trash\"
-         S: P4 OK done
-         C: P5 SUBSCRIBE \"Trash\"
-         S: P5 NO cannot
-         C: P6 UID MOVE 4:5 \"Trash\"
+         S: P3 OK done
+         C: P4 UID MOVE 4:5 \"Trash\"
+         S: P4 NO [TRYCREATE] none
+         C: P5 CREATE \"Trash\"
+         S: P5 OK done
+         C: P6 SUBSCRIBE \"Trash\"
+         S: P6 NO cannot
+         C: P7 UID MOVE 4:5 \"Trash\"
          S: * OK [COPYUID 3 4:5 70:71] x
          S: * 2 EXPUNGE
-         S: P6 OK done";
-    let transcript = selected(2)
-        + &transcript
-            .replace("P6", "P7")
-            .replace("P5", "P6")
-            .replace("P4", "P5")
-            .replace("P3", "P4")
-            .replace("P2", "P3");
+         S: P7 OK done";
+    let transcript = selected(2) + transcript;
     let (mut remote, server) = remote("MOVE UIDPLUS", &transcript).await;
     let fate = Fate::MoveTo(MailboxName::new("Trash"));
     let landed = remote.remove(&at(), &uids(&[4, 5]), &fate).await.unwrap();
@@ -450,4 +445,60 @@ async fn a_mailbox_that_exists_is_created() {
     there.create(&name).await.unwrap();
     let (mut missing, _server) = remote("", &format!("{refused}S: P4 OK done")).await;
     assert_eq!(scope(missing.create(&name).await), Scope::Mailbox);
+}
+
+/// All that a server says while a session opens INBOX, fetches its one message and moves it.
+const SAID: &str = "* CAPABILITY IMAP4rev1 MOVE UIDPLUS\r\nP1 OK x\r\n* 1 EXISTS\r\n* OK [UIDVALIDITY 7] x\r\n\
+    P2 OK done\r\n* 1 FETCH (UID 4 FLAGS () RFC822.SIZE 3)\r\nP3 OK done\r\n* 1 FETCH (UID 4 BODY[] {3}\r\n\
+    abc FLAGS ())\r\nP4 OK done\r\n* OK [COPYUID 9 4 5] x\r\n* 1 EXPUNGE\r\nP5 OK done\r\n";
+
+/// Does all that, and tells how many steps succeeded.
+async fn all_steps(said: &[u8]) -> usize {
+    let Ok(session) = deaf(said).await else { return 0 };
+    let mut remote = Remote::new(session);
+    let inbox = MailboxName::inbox();
+    if remote.open(&inbox, None).await.is_err() {
+        return 1;
+    }
+    let (into, _from) = mpsc::channel(100);
+    if remote.fetch(&at(), &uids(&[4]), into).await.is_err() {
+        return 2;
+    }
+    match remote.remove(&at(), &uids(&[4]), &Fate::MoveTo(inbox)).await {
+        Err(_) => 3,
+        Ok(_) => 4,
+    }
+}
+
+#[tokio::test]
+async fn a_connection_cut_at_any_octet_never_passes_for_a_success() {
+    let end_of = |answer: &str| SAID.find(answer).unwrap() + answer.len();
+    let ends = ["P1 OK x\r\n", "P3 OK done\r\n", "P4 OK done\r\n", "P5 OK done\r\n"].map(end_of);
+    for cut in 0..=SAID.len() {
+        let expected = ends.iter().filter(|&&end| cut >= end).count();
+        assert_eq!(all_steps(&SAID.as_bytes()[..cut]).await, expected, "cut after {cut} octets");
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_server_that_garbles_its_words_makes_nobody_panic(
+        changes in proptest::collection::vec((0..SAID.len(), any::<u8>()), 1..8)
+    ) {
+        let mut said = SAID.as_bytes().to_vec();
+        for (at, byte) in changes {
+            said[at] = byte;
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(all_steps(&said));
+    }
+}
+
+#[tokio::test]
+async fn a_message_refused_alone_concerns_that_message() {
+    let transcript = selected(2)
+        + "C: P3 UID FETCH 4 (UID FLAGS INTERNALDATE BODY.PEEK[])\nS: P3 NO Some messages could not be FETCHed";
+    let (mut remote, _server) = remote("", &transcript).await;
+    let (into, _from) = mpsc::channel(1);
+    assert_eq!(scope(remote.fetch(&at(), &uids(&[4]), into).await), Scope::Message);
 }
