@@ -16,6 +16,7 @@ mod names;
 mod parse;
 mod remote;
 mod select;
+mod selected;
 mod session;
 mod utf7;
 mod wire;

@@ -5,7 +5,8 @@
 
 use super::error::Error;
 use super::parse::Response;
-use super::session::{Batch, Event, Selected, Session};
+use super::selected::Selected;
+use super::session::{Batch, Event, Session};
 use crate::mail::{MailboxName, UidValidity};
 use crate::sync::At;
 

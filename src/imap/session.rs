@@ -10,8 +10,8 @@ use super::capabilities::Capabilities;
 use super::error::{Error, clean};
 use super::names::Names;
 use super::parse::{self, Code, Condition, Response, Status};
+use super::selected::Selected;
 use super::wire::{Framer, Piece};
-use crate::mail::{Flags, MailboxName};
 use crate::net::Stream;
 use bytes::{Bytes, BytesMut};
 use std::collections::{BTreeSet, VecDeque};
@@ -57,19 +57,6 @@ pub struct Session {
 /// The tag of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Tag(u32);
-
-/// What the server said about the selected mailbox.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Selected {
-    pub(super) name: Option<MailboxName>,
-    pub(super) exists: Option<u32>,
-    pub(super) uid_validity: Option<u32>,
-    pub(super) uid_next: Option<u32>,
-    pub(super) highest_mod_seq: Option<u64>,
-    pub(super) read_only: bool,
-    /// PERMANENTFLAGS; without it all flags are permanent (RFC 3501 §7.1).
-    pub(super) permanent: Option<Flags>,
-}
 
 /// What happens on the connection.
 #[derive(Debug)]
@@ -359,7 +346,10 @@ impl Session {
                 Err(self.lost(Error::Bye(clean(&text))))
             }
             response => {
-                self.apply(&response);
+                self.skipped += u64::from(response == Response::Other);
+                if let Some(selected) = self.selected.as_mut() {
+                    selected.apply(&response);
+                }
                 Ok(Some(Event::Data(response)))
             }
         }
@@ -369,40 +359,12 @@ impl Session {
         let number = tag.strip_prefix('P').and_then(|number| number.parse().ok());
         match number {
             Some(number) if number <= self.last_tag => {
-                self.apply_code(condition.code.as_ref());
+                if let (Some(selected), Some(code)) = (self.selected.as_mut(), &condition.code) {
+                    selected.apply_code(code);
+                }
                 Ok(Event::Done(Tag(number), Completion(condition)))
             }
             _ => Err(self.lost(Error::Protocol("an answer to no command"))),
-        }
-    }
-
-    /// Keeps the mailbox state true.
-    fn apply(&mut self, response: &Response) {
-        let selected = self.selected.as_mut();
-        match response {
-            Response::Exists(count) => {
-                if let Some(selected) = selected {
-                    selected.exists = Some(*count);
-                }
-            }
-            Response::Expunge => forget(selected, 1),
-            Response::Vanished { earlier: false, uids } => forget(selected, uids.len()),
-            Response::Condition(condition) => self.apply_code(condition.code.as_ref()),
-            Response::Other => self.skipped += 1,
-            _ => {}
-        }
-    }
-
-    fn apply_code(&mut self, code: Option<&Code>) {
-        let (Some(selected), Some(code)) = (self.selected.as_mut(), code) else { return };
-        match code {
-            Code::UidValidity(number) => selected.uid_validity = Some(*number),
-            Code::UidNext(number) => selected.uid_next = Some(*number),
-            Code::HighestModSeq(number) => selected.highest_mod_seq = Some(*number),
-            Code::NoModSeq => selected.highest_mod_seq = None,
-            Code::ReadOnly => selected.read_only = true,
-            Code::PermanentFlags(names) => selected.permanent = Some(permanent(names)),
-            _ => {}
         }
     }
 
@@ -411,16 +373,4 @@ impl Session {
         self.usable = false;
         error
     }
-}
-
-fn forget(selected: Option<&mut Selected>, count: u64) {
-    if let Some(exists) = selected.and_then(|selected| selected.exists.as_mut()) {
-        *exists = exists.saturating_sub(u32::try_from(count).unwrap_or(u32::MAX));
-    }
-}
-
-/// The flags that PERMANENTFLAGS lets us store; `\*` allows new keywords, `$Forwarded` among them.
-fn permanent(names: &[String]) -> Flags {
-    let any = names.iter().any(|name| name == "\\*");
-    parse::flags(names) | if any { Flags::FORWARDED } else { Flags::NONE }
 }
