@@ -251,7 +251,7 @@ fn login_error(answer: Answer) -> Error {
 }
 
 fn refused(command: &'static str, text: String) -> Error {
-    Error::Refused { command, code: None, text }
+    Error::Refused { command, code: None, text, is_bad: false }
 }
 
 /// async-imap reports both a broken connection and an unreadable reply as an I/O error; its texts quote the server.

@@ -57,6 +57,8 @@ pub enum Error {
         code: Option<String>,
         /// The server's words.
         text: String,
+        /// Whether it was BAD: the server does not know the command.
+        is_bad: bool,
     },
     /// The server contradicted itself; nothing may be concluded from what it said.
     #[error("the answer for {mailbox} cannot be trusted: {reason}")]
@@ -109,6 +111,11 @@ impl Error {
                 | Error::UnsafeExpunge(_)
                 | Error::NoBody { .. }
         )
+    }
+
+    /// Whether the server did not understand what it offered to understand.
+    pub(super) fn is_bad(&self) -> bool {
+        matches!(self, Error::Refused { is_bad: true, .. })
     }
 
     /// The response code of a refusal.
@@ -171,7 +178,7 @@ mod tests {
     use super::*;
 
     fn refused(text: &str) -> Error {
-        Error::Refused { command: "FETCH", code: None, text: text.into() }
+        Error::Refused { command: "FETCH", code: None, text: text.into(), is_bad: false }
     }
 
     #[test]

@@ -55,7 +55,13 @@ impl Session {
                 _ => {}
             }
         }
-        let state = first.unwrap_or(Err(Error::Unusable)).inspect_err(|_| self.selected = None)?;
+        let state = first.unwrap_or(Err(Error::Unusable)).inspect_err(|error| {
+            self.selected = None;
+            if error.is_bad() {
+                // Offered and then not understood: the next attempt goes without.
+                self.withdraw("CONDSTORE");
+            }
+        })?;
         let exists = state.exists.ok_or_else(|| contradiction(mailbox, "no EXISTS".to_owned()))?;
         if let Some(selected) = self.selected.as_mut() {
             selected.name = Some(mailbox.clone());

@@ -95,6 +95,7 @@ impl Completion {
                 command,
                 code: code.as_ref().and_then(Code::name).map(str::to_owned),
                 text: clean(&text),
+                is_bad: status == Status::Bad,
             }),
         }
     }

@@ -10,9 +10,9 @@ use crate::mail::MailboxName;
 pub(super) async fn create(session: &mut Session, mailbox: &MailboxName) -> Result<(), Error> {
     let name = session.wire_name(mailbox).await?;
     match session.run("CREATE", format!("CREATE {name}"), |_| {}).await {
-        Err(Error::Refused { command, code, text }) => {
+        Err(refusal @ Error::Refused { .. }) => {
             if !exists(session, &name).await? {
-                return Err(Error::Refused { command, code, text });
+                return Err(refusal);
             }
         }
         other => {

@@ -27,7 +27,12 @@ pub(super) async fn remove(
             Ok(Landed::default())
         }
         Fate::MoveTo(target) if session.capabilities().has("MOVE") => {
-            transfer(session, "UID MOVE", uids, target).await
+            let moved = transfer(session, "UID MOVE", uids, target).await;
+            if moved.as_ref().is_err_and(Error::is_bad) {
+                // Offered and then not understood: the next attempt goes by COPY.
+                session.withdraw("MOVE");
+            }
+            moved
         }
         Fate::MoveTo(target) => {
             let landed = transfer(session, "UID COPY", uids, target).await?;

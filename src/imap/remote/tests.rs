@@ -502,3 +502,17 @@ async fn a_message_refused_alone_concerns_that_message() {
     let (into, _from) = mpsc::channel(1);
     assert_eq!(scope(remote.fetch(&at(), &uids(&[4]), into).await), Scope::Message);
 }
+
+#[tokio::test]
+async fn what_is_offered_and_then_not_understood_is_not_used_again() {
+    let transcript = "C: P2 SELECT INBOX (CONDSTORE)\nS: P2 BAD what\nC: P3 SELECT INBOX\nS: * 0 EXISTS\n\
+                      S: * OK [UIDVALIDITY 7] x\nS: P3 OK done\nC: P4 UID MOVE 4 INBOX\nS: P4 BAD what\n\
+                      C: P5 UID COPY 4 INBOX\nS: P5 NO no";
+    let (mut remote, server) = remote("CONDSTORE MOVE", transcript).await;
+    assert!(remote.open(&MailboxName::inbox(), None).await.is_err());
+    assert!(remote.open(&MailboxName::inbox(), None).await.is_ok());
+    for _ in 0..2 {
+        assert!(remote.remove(&at(), &uids(&[4]), &Fate::MoveTo(MailboxName::inbox())).await.is_err());
+    }
+    server.finished().await;
+}
