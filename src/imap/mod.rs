@@ -1,1 +1,84 @@
-//! The IMAP driver: wire, parser, session, and the `Remote` of one account.
+//! The IMAP driver: wire, parser, session, and the [`Remote`] of one account.
+//!
+//! Bytes become framed responses ([`wire`]), these become values ([`parse`]), a [`Session`] turns commands into typed
+//! outcomes, and [`Remote`] says what they mean for a pass. Invariant: no command ends without the server's tagged
+//! answer or an error; an empty or cut answer is never taken for an empty mailbox. async-imap serves only until login
+//! is done ([`bringup`]); its typed commands turn NO and cut connections into empty successes. RFC 9051, 3501, 7162,
+//! 6851, 4315, 2177, 5819, 6154, 7888. This module knows no Maildir, no ledger and no token endpoint.
+
+mod bringup;
+mod capabilities;
+mod date;
+mod error;
+mod guard;
+mod idle;
+mod names;
+mod parse;
+mod remote;
+mod select;
+mod selected;
+mod session;
+mod utf7;
+mod wire;
+
+#[cfg(test)]
+mod script;
+
+pub use capabilities::Capabilities;
+pub use error::Error;
+pub use idle::IdleEnd;
+pub use remote::Remote;
+pub use session::Session;
+
+use crate::net;
+use secrecy::SecretString;
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// How to log in.
+#[derive(Clone)]
+pub enum Credentials {
+    /// An OAuth2 access token, for XOAUTH2.
+    Bearer {
+        /// The login name.
+        user: String,
+        /// The access token.
+        token: SecretString,
+    },
+    /// A password, for PLAIN.
+    Password {
+        /// The login name.
+        user: String,
+        /// The password.
+        password: SecretString,
+    },
+}
+
+/// The kind and the user; never the secret.
+impl fmt::Debug for Credentials {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Credentials::Bearer { user, .. } => write!(out, "Bearer({user})"),
+            Credentials::Password { user, .. } => write!(out, "Password({user})"),
+        }
+    }
+}
+
+/// Where to connect, and what not to use there.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The server.
+    pub endpoint: net::Endpoint,
+    /// Capabilities that are switched off although the server offers them, such as `CONDSTORE`; and two that no
+    /// server offers by name: without `PIPELINING` one command is sent at a time, without `COPYUID` the pairs told for
+    /// several moved messages are not believed (Yahoo).
+    pub disable: BTreeSet<String>,
+}
+
+/// Connects and logs in.
+///
+/// # Errors
+/// [`Error::Login`] where the credentials are refused; what else can happen may pass.
+pub async fn connect(options: &Options, credentials: &Credentials) -> Result<Session, Error> {
+    bringup::establish(net::dial(&options.endpoint).await?, options, credentials).await
+}

@@ -1,0 +1,375 @@
+//! From an open stream to a session that is logged in.
+//!
+//! Greeting, STARTTLS, AUTHENTICATE on async-imap's connection, above a [`Guard`]; then the stream goes over to our own
+//! session, and capabilities and ID are asked there. Invariants: no credential leaves before TLS is up where it was
+//! asked for; nothing that the server said in the clear is kept or shown; PREAUTH is refused, because the session would
+//! be somebody else's; NO to AUTHENTICATE means refused credentials unless the server says that it is passing trouble.
+//! RFC 3501 §6.2, RFC 4959 (SASL-IR), the XOAUTH2 protocol of Google and Microsoft. async-imap's own `authenticate` was
+//! rejected: it loses the reason of a refusal and cannot give up a challenge with `*`.
+
+use super::error::{clean, is_denied, suggested_delay};
+use super::guard::Guard;
+use super::session::{DEADLINE, Session};
+use super::{Credentials, Error, Options};
+use crate::mail::sasl;
+use crate::net::{self, Stream, Tls};
+use async_imap::Client;
+use async_imap::imap_proto::{Capability, Response, Status};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::BytesMut;
+use secrecy::{ExposeSecret, SecretString};
+use std::io;
+use tokio::io::AsyncWriteExt;
+use tokio::time::timeout;
+
+/// A connection that is not yet logged in.
+struct Greeted {
+    client: Client<Guard<Stream>>,
+    tag: u32,
+    capabilities: Vec<String>,
+}
+
+/// The end of a command during bring-up.
+struct Answer {
+    outcome: Outcome,
+    text: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Ok,
+    No,
+    Bad,
+}
+
+/// One step of a dialogue.
+enum Step {
+    Challenge,
+    Done(Answer),
+}
+
+/// Brings up a session on a stream just dialled.
+pub(super) async fn establish(
+    stream: Stream,
+    options: &Options,
+    credentials: &Credentials,
+) -> Result<Session, Error> {
+    let mut greeted = Greeted::new(stream);
+    greeted.greeting().await?;
+    if options.endpoint.tls == Tls::StartTls {
+        let stream = greeted.start_tls().await?;
+        // What was said in the clear is forgotten together with the parser that read it.
+        greeted = Greeted::new(net::start_tls(stream, &options.endpoint).await?);
+    }
+    greeted.ask_capabilities().await?;
+    let mechanism = greeted.authenticate(credentials).await?;
+    let asks_id = greeted.capabilities.iter().any(|name| name == "ID");
+    let (stream, rest) = greeted.into_parts();
+    let mut session = Session::new(stream, rest, mechanism);
+    session.introduce(asks_id, &options.disable).await?;
+    Ok(session)
+}
+
+impl Greeted {
+    fn new(stream: Stream) -> Greeted {
+        Greeted { client: Client::new(Guard::new(stream)), tag: 0, capabilities: Vec::new() }
+    }
+
+    fn into_parts(self) -> (Stream, BytesMut) {
+        self.client.into_inner().into_parts()
+    }
+
+    async fn greeting(&mut self) -> Result<(), Error> {
+        let reply = timeout(DEADLINE, self.client.read_response()).await.map_err(|_| Error::TimedOut)?;
+        let reply = reply.map_err(unreadable)?.ok_or(Error::Closed)?;
+        match reply.parsed() {
+            Response::Data { status: Status::Ok, .. } => Ok(()),
+            Response::Data { status: Status::PreAuth, .. } => {
+                Err(Error::Protocol("it claims that we are logged in already (PREAUTH)"))
+            }
+            Response::Data { status: Status::Bye, outcome } => {
+                Err(Error::Bye(clean(outcome.information.as_deref().unwrap_or_default())))
+            }
+            _ => Err(Error::Protocol("it did not greet")),
+        }
+    }
+
+    async fn start_tls(mut self) -> Result<Stream, Error> {
+        let answer = self.run("STARTTLS").await?;
+        if answer.outcome != Outcome::Ok {
+            return Err(Error::StartTls("the server refused STARTTLS"));
+        }
+        let (stream, rest) = self.into_parts();
+        match rest.is_empty() {
+            true => Ok(stream),
+            false => Err(Error::StartTls("somebody put bytes behind the answer to STARTTLS")),
+        }
+    }
+
+    async fn ask_capabilities(&mut self) -> Result<(), Error> {
+        let answer = self.run("CAPABILITY").await?;
+        match answer.outcome {
+            Outcome::Ok => Ok(()),
+            _ => Err(refused("CAPABILITY", answer.text)),
+        }
+    }
+
+    /// Logs in; the name of the mechanism.
+    async fn authenticate(&mut self, credentials: &Credentials) -> Result<&'static str, Error> {
+        let (mechanism, response) = initial_response(credentials);
+        if !self.has(&format!("AUTH={mechanism}")) {
+            return Err(Error::NoMechanism(mechanism));
+        }
+        if self.has("SASL-IR") {
+            self.send(&format!("AUTHENTICATE {mechanism} {}", response.expose_secret())).await?;
+        } else {
+            self.send(&format!("AUTHENTICATE {mechanism}")).await?;
+            match self.step().await? {
+                Step::Challenge => self.write(response.expose_secret()).await?,
+                Step::Done(answer) => return Err(login_error(answer)),
+            }
+        }
+        // A challenge now carries the reason of a refusal: it is acknowledged with an empty line, a second one given up.
+        for reply in ["", "*"] {
+            match self.step().await? {
+                Step::Challenge => self.write(reply).await?,
+                Step::Done(answer) if answer.outcome == Outcome::Ok => return Ok(mechanism),
+                Step::Done(answer) => return Err(login_error(answer)),
+            }
+        }
+        match self.step().await? {
+            Step::Done(answer) if answer.outcome != Outcome::Ok => Err(login_error(answer)),
+            _ => Err(Error::Protocol("the login has no end")),
+        }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.capabilities.iter().any(|it| it == name)
+    }
+
+    /// Runs a command that has no dialogue.
+    async fn run(&mut self, command: &str) -> Result<Answer, Error> {
+        self.send(command).await?;
+        match self.step().await? {
+            Step::Done(answer) => Ok(answer),
+            Step::Challenge => Err(Error::Protocol("a challenge out of place")),
+        }
+    }
+
+    async fn send(&mut self, command: &str) -> Result<(), Error> {
+        self.tag += 1;
+        let line = format!("B{} {command}", self.tag);
+        self.write(&line).await
+    }
+
+    /// Writes past async-imap, which would trace the line.
+    async fn write(&mut self, line: &str) -> Result<(), Error> {
+        let line = format!("{line}\r\n");
+        let stream = self.client.get_mut();
+        let written = async {
+            stream.write_all(line.as_bytes()).await?;
+            stream.flush().await
+        };
+        Ok(timeout(DEADLINE, written).await.map_err(|_| Error::TimedOut)??)
+    }
+
+    /// Reads on to a challenge or to the end of the command; notes capabilities on the way.
+    async fn step(&mut self) -> Result<Step, Error> {
+        loop {
+            let reply = timeout(DEADLINE, self.client.read_response()).await.map_err(|_| Error::TimedOut)?;
+            let reply = reply.map_err(unreadable)?.ok_or(Error::Closed)?;
+            match reply.parsed() {
+                Response::Continue(_) => return Ok(Step::Challenge),
+                Response::Capabilities(names) => {
+                    self.capabilities = names.iter().map(capability).collect();
+                }
+                Response::Data { status: Status::Bye, outcome } => {
+                    return Err(Error::Bye(clean(outcome.information.as_deref().unwrap_or_default())));
+                }
+                Response::Done { tag, status, outcome } => {
+                    if tag.as_bytes() != format!("B{}", self.tag).as_bytes() {
+                        return Err(Error::Protocol("an answer to no command"));
+                    }
+                    // Codes that imap-proto does not know, those of RFC 5530 among them, stay in the words.
+                    let text = clean(outcome.information.as_deref().unwrap_or_default());
+                    return Ok(Step::Done(Answer { outcome: status.into(), text }));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+impl From<&Status> for Outcome {
+    fn from(status: &Status) -> Outcome {
+        match status {
+            Status::Ok => Outcome::Ok,
+            Status::No => Outcome::No,
+            Status::Bad | Status::PreAuth | Status::Bye => Outcome::Bad,
+        }
+    }
+}
+
+fn capability(capability: &Capability<'_>) -> String {
+    match capability {
+        Capability::Imap4rev1 => "IMAP4REV1".to_owned(),
+        Capability::Auth(mechanism) => format!("AUTH={}", mechanism.to_ascii_uppercase()),
+        Capability::Atom(name) => name.to_ascii_uppercase(),
+    }
+}
+
+/// The mechanism, and its one message in base64.
+fn initial_response(credentials: &Credentials) -> (&'static str, SecretString) {
+    let (mechanism, message) = match credentials {
+        Credentials::Bearer { user, token } => ("XOAUTH2", sasl::xoauth2(user, token.expose_secret())),
+        Credentials::Password { user, password } => ("PLAIN", sasl::plain(user, password.expose_secret())),
+    };
+    (mechanism, SecretString::from(STANDARD.encode(message)))
+}
+
+/// What an answer other than OK to AUTHENTICATE means (RFC 5530, and the texts of Exchange, Gmail and Dovecot).
+fn login_error(answer: Answer) -> Error {
+    let text = answer.text;
+    let passing = [
+        "[UNAVAILABLE]",
+        "[INUSE]",
+        "[LIMIT]",
+        "[SERVERBUG]",
+        "[OVERQUOTA]",
+        "[TEMPFAIL]",
+        "Too many simultaneous connections",
+        "Maximum number of connections",
+        "Server Unavailable",
+        "Temporary",
+    ];
+    let passes = passing.iter().any(|words| text.contains(words)) || suggested_delay(&text).is_some();
+    match answer.outcome {
+        Outcome::No if !passes && !is_denied(&text) => Error::Login(text),
+        _ => refused("AUTHENTICATE", text),
+    }
+}
+
+fn refused(command: &'static str, text: String) -> Error {
+    Error::Refused { command, code: None, text, is_bad: false }
+}
+
+/// async-imap reports both a broken connection and an unreadable reply as an I/O error; its texts quote the server.
+fn unreadable(error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => Error::Closed,
+        io::ErrorKind::InvalidData => Error::BringUp(Box::new(error)),
+        io::ErrorKind::Other => Error::Protocol("a reply during login makes no sense"),
+        _ => Error::Io(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::error::{Class, Classified};
+    use crate::imap::script::bring_up;
+    use crate::imap::{Credentials, Error};
+    use crate::net::Tls;
+
+    /// base64 of `user=u@x^Aauth=Bearer tok^A^A`
+    const TOKEN: &str = "dXNlcj11QHgBYXV0aD1CZWFyZXIgdG9rAQE=";
+    const CHALLENGE: &str = "eyJzdGF0dXMiOiI0MDEiLCJzY2hlbWVzIjoiYmVhcmVyIG1hYyIsInNjb3BlIjoiaHR0cHM6Ly9tYWlsLmdvb2dsZS5jb20vIn0K";
+
+    fn hello(capabilities: &str) -> String {
+        format!("S: * OK ready\nC: B1 CAPABILITY\nS: * CAPABILITY IMAP4rev1 {capabilities}\nS: B1 OK done\n")
+    }
+
+    /// The class of the error that the answers to AUTHENTICATE lead to.
+    async fn class(answers: &str) -> Class {
+        let transcript =
+            format!("{}C: B2 AUTHENTICATE XOAUTH2 {TOKEN}\n{answers}", hello("SASL-IR AUTH=XOAUTH2"));
+        let (outcome, server) = bring_up(Tls::None, &transcript).await;
+        server.finished().await;
+        outcome.unwrap_err().class()
+    }
+
+    #[tokio::test]
+    async fn a_login_in_one_step_asks_again_what_the_server_can_do() {
+        let transcript = format!(
+            "{}C: B2 AUTHENTICATE XOAUTH2 {TOKEN}
+             S: * CAPABILITY IMAP4rev1 ID STALE
+             S: B2 OK [ALERT] Angemeldet für u
+             C: P1 CAPABILITY
+             C: P2 ID (\"name\" \"posthaste\" \"version\" \"{}\")
+             S: * CAPABILITY IMAP4rev1 MOVE AUTH=X UNKNOWN=[x]
+             S: P1 OK done
+             S: * ID NIL
+             S: P2 OK done",
+            hello("ID SASL-IR AUTH=XOAUTH2"),
+            env!("CARGO_PKG_VERSION")
+        );
+        let (session, server) = bring_up(Tls::None, &transcript).await;
+        server.finished().await;
+        let session = session.unwrap();
+        assert_eq!(session.mechanism(), "XOAUTH2");
+        assert!(session.capabilities().has("MOVE") && !session.capabilities().has("STALE"));
+    }
+
+    #[tokio::test]
+    async fn without_sasl_ir_the_token_waits_for_the_challenge() {
+        let transcript = format!(
+            "{}C: B2 AUTHENTICATE XOAUTH2\nS: +\nC: {TOKEN}\nS: B2 OK in\nC: P1 CAPABILITY\nS: P1 OK done",
+            hello("AUTH=XOAUTH2")
+        );
+        let (session, server) = bring_up(Tls::None, &transcript).await;
+        server.finished().await;
+        assert!(session.is_ok());
+    }
+
+    #[tokio::test]
+    async fn refused_credentials_need_a_login() {
+        let gmail = format!("S: + {CHALLENGE}\nC:\nS: B2 NO SASL authentication failed");
+        assert_eq!(class(&gmail).await, Class::NeedsLogin);
+        assert_eq!(class("S: B2 NO AUTHENTICATE failed.").await, Class::NeedsLogin);
+        assert_eq!(class("S: B2 NO [AUTHENTICATIONFAILED] no").await, Class::NeedsLogin);
+        assert_eq!(class("S: + not base64!\nC:\nS: B2 NO no").await, Class::NeedsLogin);
+        let stubborn = format!("S: + {CHALLENGE}\nC:\nS: + {CHALLENGE}\nC: *\nS: B2 NO no");
+        assert_eq!(class(&stubborn).await, Class::NeedsLogin);
+    }
+
+    #[tokio::test]
+    async fn trouble_at_the_server_is_not_the_credentials_fault() {
+        assert_eq!(class("S: B2 BAD User is authenticated but not connected.").await, Class::Denied);
+        assert_eq!(class("S: B2 NO [UNAVAILABLE] Temporary authentication failure.").await, Class::RETRY);
+        assert_eq!(class("S: B2 BAD Internal Server Error").await, Class::RETRY);
+        assert_eq!(class("S: * BYE Too many connections").await, Class::RETRY);
+        assert_eq!(class("S: * OK almost").await, Class::RETRY);
+        assert_eq!(class("S: + x\nC:\nS: + x\nC: *\nS: + x").await, Class::RETRY);
+        let throttled = class("S: B2 BAD Request is throttled. Suggested Backoff Time: 5 milliseconds").await;
+        assert!(matches!(throttled, Class::Retry { after: Some(_) }));
+    }
+
+    #[tokio::test]
+    async fn no_credential_leaves_where_the_start_is_wrong() {
+        let injected = "S: * OK ready\nC: B1 STARTTLS\nS: B1 OK go\nS: * BAD injected";
+        for (tls, transcript) in [
+            (Tls::None, "S: * PREAUTH welcome"),
+            (Tls::StartTls, "S: * PREAUTH welcome"),
+            (Tls::StartTls, "S: * OK ready\nC: B1 STARTTLS\nS: B1 NO not today"),
+            (Tls::StartTls, "S: * OK ready\nC: B1 STARTTLS\nS: B1 BAD what"),
+            (Tls::StartTls, injected),
+            (Tls::None, "S: * BYE closed"),
+            (Tls::None, "S: HTTP/1.1 200 OK"),
+            (Tls::None, "S: * OK [ALERT] ((((((((((((((((((((((((((("),
+            (Tls::None, ""),
+        ] {
+            let (outcome, server) = bring_up(tls, transcript).await;
+            assert!(outcome.is_err(), "{transcript}");
+            server.finished().await;
+        }
+        let (outcome, _server) = bring_up(Tls::None, &hello("AUTH=PLAIN")).await;
+        assert!(matches!(outcome, Err(Error::NoMechanism("XOAUTH2"))));
+    }
+
+    #[test]
+    fn credentials_do_not_show_their_secret() {
+        let bearer = Credentials::Bearer { user: "u".into(), token: "s3cret".to_owned().into() };
+        let password = Credentials::Password { user: "u".into(), password: "s3cret".to_owned().into() };
+        assert!(!format!("{bearer:?}{password:?}").contains("s3cret"));
+    }
+}

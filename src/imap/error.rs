@@ -1,0 +1,213 @@
+//! What can go wrong with an IMAP server, and what it means.
+//!
+//! Invariant: a refusal is permanent only where the server says so in words that are known to mean it (RFC 5530 codes,
+//! the Exchange texts); everything else may pass and is tried again. Server text is cleaned and cut before it is kept,
+//! and it is never shown from before TLS. No error carries a credential.
+
+use crate::error::{Class, Classified};
+use crate::net;
+use std::io;
+use std::time::Duration;
+
+/// Server text kept in an error; longer texts are cut.
+const TEXT: usize = 300;
+
+/// An error of the IMAP driver.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The server could not be reached.
+    #[error(transparent)]
+    Dial(#[from] net::Error),
+    /// The connection broke.
+    #[error("the connection to the mail server broke")]
+    Io(#[from] io::Error),
+    /// The server closed the connection without a word. End of stream is never a success.
+    #[error("the mail server closed the connection")]
+    Closed,
+    /// The server was silent for too long.
+    #[error("the mail server did not answer in time")]
+    TimedOut,
+    /// The server ended the session.
+    #[error("the mail server ended the session: {0}")]
+    Bye(String),
+    /// An earlier failure or an abandoned transfer left the session in an unknown state.
+    #[error("the session with the mail server is no longer usable")]
+    Unusable,
+    /// The server broke the protocol or one of our bounds.
+    #[error("the mail server broke the protocol: {0}")]
+    Protocol(&'static str),
+    /// The greeting or a reply during login could not be read as IMAP.
+    #[error("the mail server's reply could not be read")]
+    BringUp(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// STARTTLS was not offered, was refused, or somebody put bytes behind its answer.
+    #[error("no protected connection: {0}")]
+    StartTls(&'static str),
+    /// The server offers no way to log in that we have credentials for.
+    #[error("the mail server does not offer {0}")]
+    NoMechanism(&'static str),
+    /// The server refused the credentials.
+    #[error("the mail server refused the login: {0}")]
+    Login(String),
+    /// A command was answered NO or BAD.
+    #[error("{command} was refused: {text}")]
+    Refused {
+        /// The command, without its arguments.
+        command: &'static str,
+        /// The name of the response code, if there was one.
+        code: Option<String>,
+        /// The server's words.
+        text: String,
+        /// Whether it was BAD: the server does not know the command.
+        is_bad: bool,
+    },
+    /// The server contradicted itself; nothing may be concluded from what it said.
+    #[error("the answer for {mailbox} cannot be trusted: {reason}")]
+    Contradiction {
+        /// The mailbox.
+        mailbox: String,
+        /// What did not agree.
+        reason: String,
+    },
+    /// The UIDs that were meant belong to another generation of the mailbox.
+    #[error("UIDVALIDITY of {mailbox} changed")]
+    Generation {
+        /// The mailbox.
+        mailbox: String,
+    },
+    /// The name cannot be written in the server's hierarchy.
+    #[error("the mail server cannot have a mailbox named {0}")]
+    Name(String),
+    /// Messages of others are marked deleted and the server can only expunge all of them.
+    #[error("not expunging {0}: other messages in it are marked deleted too")]
+    UnsafeExpunge(String),
+    /// Bodies that the server listed but did not send.
+    #[error("the mail server did not send {count} message(s), first UID {first}")]
+    NoBody {
+        /// How many.
+        count: usize,
+        /// The first of them.
+        first: u32,
+    },
+    /// A local file changed its size while it was being uploaded.
+    #[error("the message changed while it was uploaded")]
+    Changed,
+    /// A local file could not be read while it was being uploaded.
+    #[error("cannot read the message to upload")]
+    Read(#[source] io::Error),
+    /// Nobody wants the messages any more.
+    #[error("fetching was abandoned")]
+    Abandoned,
+}
+
+impl Error {
+    /// Whether the session itself is gone or out of step.
+    pub(super) fn is_fatal(&self) -> bool {
+        !matches!(
+            self,
+            Error::Refused { .. }
+                | Error::Contradiction { .. }
+                | Error::Generation { .. }
+                | Error::Name(_)
+                | Error::UnsafeExpunge(_)
+                | Error::NoBody { .. }
+        )
+    }
+
+    /// Whether the server did not understand what it offered to understand.
+    pub(super) fn is_bad(&self) -> bool {
+        matches!(self, Error::Refused { is_bad: true, .. })
+    }
+
+    /// The response code of a refusal.
+    pub(super) fn code(&self) -> Option<&str> {
+        match self {
+            Error::Refused { code, .. } => code.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+impl Classified for Error {
+    fn class(&self) -> Class {
+        match self {
+            Error::Dial(error) => error.class(),
+            Error::Login(_) => Class::NeedsLogin,
+            Error::NoMechanism(_) | Error::Name(_) => Class::GiveUp,
+            Error::Refused { text, .. } if is_denied(text) => Class::Denied,
+            Error::Refused { text, .. } | Error::Bye(text) => Class::Retry { after: suggested_delay(text) },
+            _ => Class::RETRY,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Error::Dial(error) => error.hint(),
+            Error::StartTls(_) => Some("set tls = \"implicit\" if the server has a TLS port (993)".into()),
+            Error::NoMechanism(_) => Some("check `auth` of the account".into()),
+            Error::Refused { text, .. } if is_denied(text) => {
+                Some("IMAP is switched off for this mailbox, or the login has no access to it".into())
+            }
+            Error::UnsafeExpunge(_) => {
+                Some("expunge or unmark the deleted messages of that mailbox with another mail reader".into())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Exchange: the login was good, the mailbox is not for it (IMAP off, licence, policy).
+pub(super) fn is_denied(text: &str) -> bool {
+    text.contains("authenticated but not connected")
+}
+
+/// Exchange: `Request is throttled. Suggested Backoff Time: 92415 milliseconds`.
+pub(super) fn suggested_delay(text: &str) -> Option<Duration> {
+    let (_, rest) = text.split_once("Suggested Backoff Time:")?;
+    let (number, _) = rest.trim_start().split_once(' ')?;
+    number.parse().ok().map(Duration::from_millis)
+}
+
+/// Server text fit for a log line: no control characters, cut to [`TEXT`].
+pub(super) fn clean(text: &str) -> String {
+    let kept = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter });
+    kept.take(TEXT).collect::<String>().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> Error {
+        Error::Refused { command: "FETCH", code: None, text: text.into(), is_bad: false }
+    }
+
+    #[test]
+    fn a_named_delay_is_the_least_to_wait() {
+        let class = refused("Request is throttled. Suggested Backoff Time: 92415 milliseconds").class();
+        assert_eq!(class, Class::Retry { after: Some(Duration::from_millis(92_415)) });
+    }
+
+    #[test]
+    fn only_known_words_are_permanent() {
+        assert_eq!(refused("User is authenticated but not connected.").class(), Class::Denied);
+        for text in [
+            "Server Unavailable. 15",
+            "Temporary System Problem (Failure)",
+            "UID FETCH Rate limit hit.",
+            "Internal Server Error",
+            "Error in IMAP command FETCH: Invalid messageset",
+            "Suggested Backoff Time: soon",
+            "",
+        ] {
+            assert_eq!(refused(text).class(), Class::RETRY, "{text}");
+        }
+        assert_eq!(Error::Closed.class(), Class::RETRY);
+        assert_eq!(Error::Bye("Session expired, please login again.".into()).class(), Class::RETRY);
+    }
+
+    #[test]
+    fn server_text_is_cleaned_and_cut() {
+        assert_eq!(clean("a\r\n\u{7}b"), "a   b");
+        assert_eq!(clean(&"x".repeat(5000)).len(), TEXT);
+    }
+}

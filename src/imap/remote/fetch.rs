@@ -1,0 +1,113 @@
+//! Messages on their way down: whole ones as a stream, or just what identifies them.
+//!
+//! Invariant: content is bound to the UID of its own response; a message that was not asked for, came twice or has no
+//! UID never gets an [`Arrival::End`]. The channel gives back-pressure: while it is full nothing is read, and no
+//! deadline runs.
+
+use super::{Session, commands};
+use crate::imap::parse::{Body, Fetch, Response};
+use crate::imap::session::{Batch, Event};
+use crate::imap::{Error, date};
+use crate::mail::{Flags, IDENTITY_FIELDS, Identity, Uid, UidSet};
+use crate::sync::{Arrival, At, Fetched, Likeness};
+use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet};
+use tokio::sync::mpsc;
+
+/// Who gets the messages.
+struct Sink<'a> {
+    into: mpsc::Sender<Arrival>,
+    wanted: &'a UidSet,
+    done: BTreeSet<Uid>,
+    /// Asked for, answered, and without a body.
+    bodiless: BTreeSet<Uid>,
+}
+
+pub(super) async fn fetch(
+    session: &mut Session,
+    at: &At,
+    uids: &UidSet,
+    into: mpsc::Sender<Arrival>,
+) -> Result<(), Error> {
+    session.ensure(at).await?;
+    let mut batch =
+        Batch::new(commands(uids, |set| format!("UID FETCH {set} (UID FLAGS INTERNALDATE BODY.PEEK[])")));
+    let mut sink = Sink { into, wanted: uids, done: BTreeSet::new(), bodiless: BTreeSet::new() };
+    let mut refusal = None;
+    while let Some(event) = session.advance(&mut batch).await? {
+        match event {
+            Event::Body(size) => sink.send(Arrival::Start { size }).await?,
+            Event::Chunk(chunk) => sink.send(Arrival::Chunk(chunk)).await?,
+            Event::Data(Response::Fetch(fetch)) => sink.end(fetch).await?,
+            Event::Done(_, completion) => refusal = refusal.or(completion.ok("UID FETCH").err()),
+            Event::Data(_) | Event::Continue => {}
+        }
+    }
+    match (refusal, sink.bodiless.first()) {
+        (Some(refusal), _) => Err(refusal),
+        (None, Some(first)) => Err(Error::NoBody { count: sink.bodiless.len(), first: first.value() }),
+        (None, None) => Ok(()),
+    }
+}
+
+impl Sink<'_> {
+    async fn send(&self, arrival: Arrival) -> Result<(), Error> {
+        self.into.send(arrival).await.map_err(|_| Error::Abandoned)
+    }
+
+    /// Ends the message that this response carried, if it is one that is wanted and complete.
+    async fn end(&mut self, fetch: Fetch) -> Result<(), Error> {
+        let Some(uid) = fetch.uid.and_then(Uid::new) else { return Ok(()) };
+        if !self.wanted.contains(uid) || self.done.contains(&uid) {
+            return Ok(());
+        }
+        let (Some(body), Some(flags)) = (fetch.body.as_ref(), fetch.flags) else {
+            // Flags alone are an unsolicited change; a body without flags would lose them.
+            if fetch.body.is_some() {
+                self.bodiless.insert(uid);
+            }
+            return Ok(());
+        };
+        match body {
+            Body::Streamed => {}
+            Body::Inline(text) => {
+                self.send(Arrival::Start { size: text.len() as u64 }).await?;
+                self.send(Arrival::Chunk(Bytes::copy_from_slice(text))).await?;
+            }
+            Body::Nil => {
+                self.bodiless.insert(uid);
+                return Ok(());
+            }
+        }
+        self.done.insert(uid);
+        self.bodiless.remove(&uid);
+        self.send(Arrival::End(fetched(uid, flags, &fetch))).await
+    }
+}
+
+fn fetched(uid: Uid, flags: Flags, fetch: &Fetch) -> Fetched {
+    Fetched { uid, flags, internal_date: fetch.internal_date.as_deref().and_then(date::parse) }
+}
+
+pub(super) async fn identify(
+    session: &mut Session,
+    at: &At,
+    uids: &UidSet,
+) -> Result<BTreeMap<Uid, Likeness>, Error> {
+    session.ensure(at).await?;
+    let fields = IDENTITY_FIELDS.join(" ").to_ascii_uppercase();
+    let line =
+        |set: &UidSet| format!("UID FETCH {set} (UID RFC822.SIZE BODY.PEEK[HEADER.FIELDS ({fields})])");
+    let mut likenesses = BTreeMap::new();
+    let on = |data| {
+        let Response::Fetch(Fetch { uid: Some(uid), size: Some(size), header: Some(header), .. }) = data
+        else {
+            return;
+        };
+        if let Some(uid) = Uid::new(uid).filter(|&uid| uids.contains(uid)) {
+            likenesses.insert(uid, Likeness { identity: Identity::from_header(&header), size });
+        }
+    };
+    session.run_all("UID FETCH", commands(uids, line), on).await?;
+    Ok(likenesses)
+}

@@ -1,0 +1,129 @@
+//! All mailboxes in one round trip where the server can (RFC 5258, 5819, 6154), else by plain LIST.
+//!
+//! An empty list is an error, never "no mailboxes". Names listed twice count once; the first spelling wins.
+
+use super::Session;
+use crate::imap::Error;
+use crate::imap::names::{decode, well_known_use};
+use crate::imap::parse::{List, Response, StatusItems};
+use crate::mail::{MailboxName, ModSeq, SpecialUse, Uid, UidValidity};
+use crate::sync::{Marks, RemoteMailbox};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// More names than any person has.
+const NAMES: usize = 20_000;
+
+/// What LIST said.
+#[derive(Debug, Default)]
+struct Listed {
+    lists: Vec<List>,
+    statuses: Vec<StatusItems>,
+}
+
+pub(super) async fn list(session: &mut Session) -> Result<Vec<RemoteMailbox>, Error> {
+    let listed = match extended_command(session) {
+        Some(command) => match ask(session, command).await {
+            Err(Error::Refused { .. }) => {
+                // Offered and then refused: from now on without.
+                session.withdraw("LIST-EXTENDED");
+                session.withdraw("LIST-STATUS");
+                ask(session, plain_command()).await?
+            }
+            other => other?,
+        },
+        None => ask(session, plain_command()).await?,
+    };
+    let mailboxes = mailboxes(session, listed);
+    match mailboxes.is_empty() {
+        true => Err(Error::Protocol("it lists no mailbox at all")),
+        false => Ok(mailboxes),
+    }
+}
+
+fn plain_command() -> String {
+    "LIST \"\" \"*\"".to_owned()
+}
+
+/// LIST with all that the server can return in one answer.
+fn extended_command(session: &Session) -> Option<String> {
+    let capabilities = session.capabilities();
+    let has_status = capabilities.has("LIST-STATUS");
+    if !has_status && !capabilities.has("LIST-EXTENDED") {
+        return None;
+    }
+    let mod_seq = if capabilities.has("CONDSTORE") { " HIGHESTMODSEQ" } else { "" };
+    let special_use = capabilities.has("SPECIAL-USE").then(|| "SPECIAL-USE".to_owned());
+    let status = has_status.then(|| format!("STATUS (UIDVALIDITY UIDNEXT MESSAGES{mod_seq})"));
+    let options: Vec<String> = special_use.into_iter().chain(status).collect();
+    (!options.is_empty()).then(|| format!("{} RETURN ({})", plain_command(), options.join(" ")))
+}
+
+async fn ask(session: &mut Session, command: String) -> Result<Listed, Error> {
+    let mut listed = Listed::default();
+    let on = |response| match response {
+        Response::List(list) if listed.lists.len() < NAMES => listed.lists.push(list),
+        Response::Status(items) if listed.statuses.len() < NAMES => listed.statuses.push(items),
+        _ => {}
+    };
+    session.run("LIST", command, on).await?;
+    if listed.lists.len() >= NAMES {
+        return Err(Error::Protocol("it lists too many mailboxes"));
+    }
+    Ok(listed)
+}
+
+fn mailboxes(session: &mut Session, listed: Listed) -> Vec<RemoteMailbox> {
+    session.names.clear();
+    let statuses: BTreeMap<&[u8], &StatusItems> =
+        listed.statuses.iter().map(|items| (items.name.as_slice(), items)).collect();
+    let mut seen: BTreeSet<MailboxName> = BTreeSet::new();
+    let mut mailboxes = Vec::new();
+    for list in &listed.lists {
+        session.names.learn_delimiter(list.delimiter);
+        match session.names.learn(&list.name, list.delimiter) {
+            Some(name) if seen.insert(name.clone()) => {
+                let items = statuses.get(list.name.as_slice()).copied();
+                // Some servers spell INBOX differently in STATUS.
+                let items =
+                    items.or_else(|| listed.statuses.iter().find(|it| name.is_inbox() && is_inbox(it)));
+                mailboxes.push(mailbox(name, list, items));
+            }
+            Some(_) => {}
+            None => {
+                tracing::debug!(name = %String::from_utf8_lossy(&list.name).escape_debug(), "mailbox name passed over")
+            }
+        }
+    }
+    name_uses(&mut mailboxes);
+    mailboxes
+}
+
+fn is_inbox(items: &StatusItems) -> bool {
+    decode(&items.name, None).is_some_and(|name| name.is_inbox())
+}
+
+fn mailbox(name: MailboxName, list: &List, items: Option<&StatusItems>) -> RemoteMailbox {
+    let has = |attribute: &str| list.attributes.iter().any(|it| it.eq_ignore_ascii_case(attribute));
+    let selectable = !has("\\Noselect") && !has("\\NonExistent");
+    let special_use = list.attributes.iter().find_map(|attribute| SpecialUse::from_attribute(attribute));
+    let marks = items.filter(|_| selectable).and_then(marks);
+    RemoteMailbox { name, special_use, selectable, marks }
+}
+
+fn marks(items: &StatusItems) -> Option<Marks> {
+    Some(Marks {
+        uid_validity: UidValidity::new(items.uid_validity?)?,
+        uid_next: items.uid_next.and_then(Uid::new),
+        messages: items.messages?,
+        modseq: items.highest_mod_seq.and_then(ModSeq::new),
+    })
+}
+
+/// Uses by well-known names, for those that no attribute names; one mailbox for each.
+fn name_uses(mailboxes: &mut [RemoteMailbox]) {
+    let mut taken: BTreeSet<SpecialUse> = mailboxes.iter().filter_map(|it| it.special_use).collect();
+    for mailbox in mailboxes.iter_mut().filter(|it| it.selectable && it.special_use.is_none()) {
+        let guess = well_known_use(&mailbox.name);
+        mailbox.special_use = guess.filter(|&special_use| taken.insert(special_use));
+    }
+}

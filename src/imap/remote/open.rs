@@ -1,0 +1,135 @@
+//! Opening a mailbox and saying what is in it, or what changed.
+//!
+//! With CONDSTORE the changes are asked for on the heels of SELECT: one round trip where nothing is gone (RFC 7162).
+//! Without it flags are listed whole. Invariant: nothing is said to be gone unless the counts agree; where the server
+//! contradicts itself there is an error and no listing.
+
+use super::Session;
+use crate::imap::Error;
+use crate::imap::parse::{Fetch, Response};
+use crate::imap::select::{Opened, contradiction};
+use crate::mail::{Flags, MailboxName, ModSeq, Uid, UidSet, UidValidity};
+use crate::sync::{Gone, Listed, Listing, Marks, RemoteView, Since};
+use std::collections::BTreeMap;
+
+/// What is stored where the server does not tell: the system flags.
+const SYSTEM: Flags = Flags::ALL;
+
+pub(super) async fn open(
+    session: &mut Session,
+    mailbox: &MailboxName,
+    since: Option<Since>,
+) -> Result<RemoteView, Error> {
+    let has_condstore = session.capabilities().has("CONDSTORE");
+    let modseq = since.and_then(|since| since.marks.modseq).filter(|_| has_condstore);
+    let changes = modseq.map(|modseq| {
+        format!("UID FETCH 1:{} (UID FLAGS RFC822.SIZE) (CHANGEDSINCE {})", Uid::MAX, modseq.value())
+    });
+    let mut changed = BTreeMap::new();
+    let opened = session.select_then(mailbox, "SELECT", changes, |data| note(&mut changed, data)).await?;
+    let marks = marks(mailbox, &opened)?;
+    let listing = match since.filter(|since| is_continued(since, &marks, &opened)) {
+        Some(since) => {
+            let gone = gone(session, mailbox, since, &changed).await?;
+            Listing::Changes { changed, gone }
+        }
+        None => Listing::Full(everything(session, mailbox, since.is_some(), opened.exists).await?),
+    };
+    check_uid_next(session, mailbox, &marks, &listing)?;
+    let storable = opened.state.permanent.unwrap_or(SYSTEM.without(Flags::FORWARDED));
+    let read_only = opened.state.read_only;
+    Ok(RemoteView { marks, read_only, storable: if read_only { Flags::NONE } else { storable }, listing })
+}
+
+/// Notes a message that a FETCH response lists.
+fn note(listing: &mut BTreeMap<Uid, Listed>, data: Response) {
+    let Response::Fetch(Fetch { uid: Some(uid), flags: Some(flags), size, .. }) = data else { return };
+    if let Some(uid) = Uid::new(uid) {
+        let listed = listing.entry(uid).or_insert(Listed { flags, size });
+        *listed = Listed { flags, size: size.or(listed.size) };
+    }
+}
+
+fn marks(mailbox: &MailboxName, opened: &Opened) -> Result<Marks, Error> {
+    let uid_validity = opened.state.uid_validity.and_then(UidValidity::new);
+    Ok(Marks {
+        uid_validity: uid_validity.ok_or_else(|| contradiction(mailbox, "no UIDVALIDITY"))?,
+        uid_next: opened.state.uid_next.and_then(Uid::new),
+        messages: opened.exists,
+        modseq: opened.state.highest_mod_seq.and_then(ModSeq::new),
+    })
+}
+
+/// Whether the answer to CHANGEDSINCE continues what was known: the same generation, and time did not go backwards.
+fn is_continued(since: &Since, marks: &Marks, opened: &Opened) -> bool {
+    let answered = matches!(opened.then, Some(Ok(())));
+    let forward = marks.modseq.is_some() && marks.modseq >= since.marks.modseq;
+    answered && forward && since.marks.uid_validity == marks.uid_validity
+}
+
+/// What is gone: nothing where the counts agree, else what a search does not find.
+async fn gone(
+    session: &mut Session,
+    mailbox: &MailboxName,
+    since: Since,
+    changed: &BTreeMap<Uid, Listed>,
+) -> Result<Gone, Error> {
+    let new = since.marks.uid_next.map(|next| changed.range(next..).count() as u64);
+    if new.is_some_and(|new| u64::from(since.known) + new == u64::from(session.exists())) {
+        return Ok(Gone::Nothing);
+    }
+    let esearch = if session.capabilities().has("ESEARCH") { "RETURN (ALL) " } else { "" };
+    let mut present = UidSet::new();
+    let on = |data| {
+        if let Response::Search(found) = data {
+            present = found;
+        }
+    };
+    session.run("UID SEARCH", format!("UID SEARCH {esearch}ALL"), on).await?;
+    let exists = session.exists();
+    if present.len() != u64::from(exists) {
+        let reason = format!("a search found {} of {exists} messages", present.len());
+        return Err(contradiction(mailbox, reason));
+    }
+    Ok(Gone::AllBut(present))
+}
+
+/// Every message. Sizes only at the first time, so that scanning for flags stays small.
+async fn everything(
+    session: &mut Session,
+    mailbox: &MailboxName,
+    flags_only: bool,
+    before: u32,
+) -> Result<BTreeMap<Uid, Listed>, Error> {
+    let mut listing = BTreeMap::new();
+    if session.exists() == 0 {
+        return Ok(listing);
+    }
+    let items = if flags_only { "(UID FLAGS)" } else { "(UID FLAGS RFC822.SIZE)" };
+    session.run("UID FETCH", format!("UID FETCH 1:* {items}"), |data| note(&mut listing, data)).await?;
+    let count = u32::try_from(listing.len()).unwrap_or(u32::MAX);
+    // Messages that came or went meanwhile may or may not be listed: either count is a complete listing.
+    if count != session.exists() && count != before {
+        let reason = format!("{count} of {} messages were listed", session.exists());
+        return Err(contradiction(mailbox, reason));
+    }
+    Ok(listing)
+}
+
+/// UIDNEXT must be above every UID, unless messages came since it was told.
+fn check_uid_next(
+    session: &Session,
+    mailbox: &MailboxName,
+    marks: &Marks,
+    listing: &Listing,
+) -> Result<(), Error> {
+    let (Listing::Full(listed) | Listing::Changes { changed: listed, .. }) = listing;
+    let last = listed.last_key_value().map(|(&uid, _)| uid);
+    let is_quiet = session.exists() <= marks.messages;
+    match (last, marks.uid_next) {
+        (Some(last), Some(next)) if last >= next && is_quiet => {
+            Err(contradiction(mailbox, format!("UIDNEXT is {next} although there is UID {last}")))
+        }
+        _ => Ok(()),
+    }
+}

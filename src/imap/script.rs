@@ -1,0 +1,74 @@
+//! A server that plays a transcript: `S:` lines are sent, `C:` lines are expected, then the connection ends.
+
+use super::bringup::establish;
+use super::{Credentials, Error, Options, Session};
+use crate::net::{Endpoint, Stream, Tls};
+use bytes::BytesMut;
+use std::collections::BTreeSet;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex};
+use tokio::task::JoinHandle;
+
+/// The server's end; its outcome tells whether the client said what was expected.
+pub(super) struct Server(JoinHandle<()>);
+
+impl Server {
+    /// Plays a transcript.
+    pub(super) fn play(transcript: String) -> (Stream, Server) {
+        let (client, server) = duplex(1 << 20);
+        (Box::new(client), Server(tokio::spawn(speak(server, transcript))))
+    }
+
+    /// The whole transcript was played as written.
+    pub(super) async fn finished(self) {
+        self.0.await.unwrap();
+    }
+}
+
+async fn speak(stream: DuplexStream, transcript: String) {
+    let mut stream = BufReader::new(stream);
+    for line in transcript.lines().map(str::trim_start).filter(|line| !line.is_empty()) {
+        if let Some(said) = line.strip_prefix("S: ") {
+            stream.write_all(format!("{said}\r\n").as_bytes()).await.unwrap();
+        } else {
+            let expected = line.strip_prefix("C:").unwrap();
+            let mut heard = String::new();
+            stream.read_line(&mut heard).await.unwrap();
+            assert_eq!(heard.trim_end_matches(['\r', '\n']), expected.strip_prefix(' ').unwrap_or(expected));
+        }
+    }
+}
+
+/// A session with these capabilities on a server that then plays the transcript; its first tag is P2.
+pub(super) async fn session(capabilities: &str, transcript: &str) -> (Session, Server) {
+    let hello =
+        format!("C: P1 CAPABILITY\nS: * CAPABILITY IMAP4rev1 {capabilities}\nS: P1 OK done\n{transcript}");
+    let (stream, server) = Server::play(hello);
+    let mut session = Session::new(stream, BytesMut::new(), "XOAUTH2");
+    session.introduce(false, &BTreeSet::new()).await.unwrap();
+    (session, server)
+}
+
+/// Options for a scripted server.
+pub(super) fn options(tls: Tls) -> Options {
+    let endpoint = Endpoint { host: "localhost".into(), port: 0, tls, ca: None };
+    Options { endpoint, disable: BTreeSet::new() }
+}
+
+/// Brings up a session against the transcript.
+pub(super) async fn bring_up(tls: Tls, transcript: &str) -> (Result<Session, Error>, Server) {
+    let (stream, server) = Server::play(transcript.to_owned());
+    let credentials = Credentials::Bearer { user: "u@x".into(), token: "tok".to_owned().into() };
+    (establish(stream, &options(tls), &credentials).await, server)
+}
+
+/// A session whose server says these bytes, whatever it is told, and then ends the connection.
+pub(super) async fn deaf(bytes: &[u8]) -> Result<Session, Error> {
+    let (client, mut server) = duplex(1 << 20);
+    server.write_all(bytes).await.unwrap();
+    server.shutdown().await.unwrap();
+    // What the client writes is taken and forgotten.
+    tokio::spawn(async move { tokio::io::copy(&mut server, &mut tokio::io::sink()).await });
+    let mut session = Session::new(Box::new(client), BytesMut::new(), "XOAUTH2");
+    session.introduce(false, &BTreeSet::new()).await?;
+    Ok(session)
+}
