@@ -3,6 +3,7 @@
 //! The scripted servers are built on it. Plain threads and blocking reads keep their code a straight story; none of
 //! them serves more than a few hundred connections.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -16,19 +17,26 @@ pub struct Listening {
     thread: Option<JoinHandle<()>>,
 }
 
-/// The connections that were accepted; some may have ended by themselves.
+/// Open connections, kept so that they can be cut.
 #[derive(Clone, Default)]
-pub struct Connections(Arc<Mutex<Vec<TcpStream>>>);
+pub struct Connections(Arc<Mutex<BTreeMap<u64, TcpStream>>>);
 
 impl Connections {
-    /// Remembers a connection so that it can be cut.
-    pub fn add(&self, stream: &TcpStream) {
-        self.0.lock().unwrap().extend(stream.try_clone());
+    /// Runs `serve` with a connection that can be cut meanwhile, and ends the connection after it.
+    pub fn during<T>(&self, stream: &TcpStream, serve: impl FnOnce() -> T) -> Option<T> {
+        let key = fastrand::u64(..);
+        self.0.lock().unwrap().insert(key, stream.try_clone().ok()?);
+        let outcome = serve();
+        // The copy kept here would hold the connection open.
+        let copy = self.0.lock().unwrap().remove(&key);
+        copy.map(|copy| copy.shutdown(Shutdown::Both));
+        Some(outcome)
     }
 
     /// Cuts every connection at once.
     pub fn cut(&self) {
-        self.0.lock().unwrap().drain(..).for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
+        let open = std::mem::take(&mut *self.0.lock().unwrap());
+        open.into_values().for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
     }
 }
 
@@ -45,9 +53,11 @@ impl Listening {
                     return;
                 }
                 let _ = stream.set_nodelay(true);
-                accepted.add(&stream);
-                let serve = serve.clone();
-                std::thread::spawn(move || serve(stream));
+                let (serve, accepted) = (serve.clone(), accepted.clone());
+                std::thread::spawn(move || {
+                    let Ok(copy) = stream.try_clone() else { return };
+                    accepted.during(&copy, || serve(stream));
+                });
             }
         });
         Listening { port, stop, open, thread: Some(thread) }

@@ -62,11 +62,12 @@ impl Proxy {
                 return drop(client.shutdown(Shutdown::Both));
             };
             let _ = server.set_nodelay(true);
-            opened.add(&server);
             let (Ok(client_out), Ok(server_out)) = (client.try_clone(), server.try_clone()) else { return };
-            let down = served.clone();
-            std::thread::spawn(move || pump(server, client_out, Direction::Down, &down));
-            pump(client, server_out, Direction::Up, &served);
+            let (Ok(from_server), down) = (server.try_clone(), served.clone()) else { return };
+            opened.during(&server, || {
+                std::thread::spawn(move || pump(from_server, client_out, Direction::Down, &down));
+                pump(client, server_out, Direction::Up, &served);
+            });
         });
         Proxy { shared, listening, upstream }
     }
