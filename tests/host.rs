@@ -1,5 +1,8 @@
 //! The test host proves itself against real Dovecot, without posthaste: what other tests stand on must hold.
 
+// The helpers below are test code too; clippy's exceptions cover only functions marked `#[test]`.
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::io::{BufRead, BufReader, Write};

@@ -161,7 +161,7 @@ impl Home {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         command.envs(std::env::vars_os().filter(|(name, _)| name == "PATH"));
-        self.environment().into_iter().for_each(|(name, value)| drop(command.env(name, value)));
+        command.envs(self.environment());
         command
     }
 
