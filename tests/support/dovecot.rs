@@ -72,7 +72,32 @@ pub struct Dovecot {
     /// Where it listens; the same after a restart.
     pub ports: Ports,
     root: TempDir,
-    master: Option<Child>,
+    master: Option<Master>,
+}
+
+/// The master process, leader of its process group, and the shell that ends the group when this program is killed:
+/// Ctrl-C in the demo or a test runner's SIGKILL must leave nothing running.
+struct Master {
+    process: Child,
+    guard: Child,
+}
+
+impl Master {
+    fn guarded(process: Child, dir: &Path) -> Master {
+        // The shell's input ends when the last holder of its other end, this program, is gone.
+        let script = format!("read -r _; kill -KILL -- -{}; rm -rf '{}'", process.id(), dir.display());
+        let guard = Command::new("sh").arg("-c").arg(script).stdin(Stdio::piped()).process_group(0).spawn();
+        Master { process, guard: guard.expect("sh runs") }
+    }
+
+    fn kill(mut self) {
+        let _ = self.guard.kill();
+        let _ = self.guard.wait();
+        if let Some(group) = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        let _ = self.process.wait();
+    }
 }
 
 impl Dovecot {
@@ -116,11 +141,8 @@ impl Dovecot {
 
     /// Ends every process at once, as a crash of the machine would; the ports refuse from now on.
     pub fn kill(&mut self) {
-        let Some(mut master) = self.master.take() else { return };
-        if let Some(group) = i32::try_from(master.id()).ok().and_then(Pid::from_raw) {
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-        let _ = master.wait();
+        let Some(master) = self.master.take() else { return };
+        master.kill();
         let ports = self.ports;
         wait::until(wait::PATIENCE, "dovecot's ports to close", || {
             !answers(ports.imap) && !answers(ports.imaps)
@@ -206,7 +228,7 @@ fn answers(port: u16) -> bool {
 }
 
 /// Starts the master; nothing when it ended before it greeted.
-fn launch(dir: &Path, ports: &Ports) -> Option<Child> {
+fn launch(dir: &Path, ports: &Ports) -> Option<Master> {
     let program =
         ["/usr/sbin/dovecot", "/usr/local/sbin/dovecot"].iter().find(|path| Path::new(path).exists());
     let program = program.expect("dovecot is installed (tests/install-deps does it)");
@@ -226,7 +248,7 @@ fn launch(dir: &Path, ports: &Ports) -> Option<Child> {
         running = master.try_wait().unwrap().is_none();
         !running || (answers(ports.imap) && answers(ports.submissions) && answers(ports.lmtp))
     });
-    running.then_some(master)
+    running.then(|| Master::guarded(master, dir))
 }
 
 fn oauth2_conf(tokens: &TokenServer) -> String {
@@ -270,7 +292,8 @@ fn basics(dir: &Path, owner: &Owner) -> String {
     )
 }
 
-/// The listeners. No chroot: only root could, and nothing hostile logs in here.
+/// The listeners. No chroot: only root could, and nothing hostile logs in here. Without anvil's penalty listener
+/// repeated refusals are not slowed down by seconds.
 fn services(ports: &Ports) -> String {
     let login = |name: &str, plain: (&str, u16), tls: (&str, u16)| {
         format!(
@@ -283,7 +306,7 @@ fn services(ports: &Ports) -> String {
         login("imap-login", ("imap", ports.imap), ("imaps", ports.imaps)),
         login("submission-login", ("submission", ports.submission), ("submissions", ports.submissions)),
         format!("service lmtp {{\n chroot =\n inet_listener lmtp {{\n  port = {}\n }}\n}}\n", ports.lmtp),
-        "service imap {\n process_limit = 1500\n}\nservice anvil {\n chroot =\n}\nservice stats {\n chroot =\n}\n"
+        "service imap {\n process_limit = 1500\n}\nservice anvil {\n chroot =\n unix_listener anvil-auth-penalty {\n  mode = 0\n }\n}\nservice stats {\n chroot =\n}\n"
             .to_owned(),
     ]
     .concat()
