@@ -1,0 +1,59 @@
+# posthaste: `make demo` to see it work, `make test` to prove it, `make install` to use it.
+
+PREFIX     ?= $(HOME)/.local
+# A user's own prefix gets a user unit where systemd looks first; any other prefix gets it in its own tree.
+UNITDIR    ?= $(if $(filter $(HOME)/.local,$(PREFIX)),$(HOME)/.config/systemd/user,$(PREFIX)/lib/systemd/user)
+CARGO      ?= cargo
+DESTDIR    ?=
+
+BIN        = $(DESTDIR)$(PREFIX)/bin/posthaste
+UNIT       = $(DESTDIR)$(UNITDIR)/posthaste.service
+BASH_COMP  = $(DESTDIR)$(PREFIX)/share/bash-completion/completions/posthaste
+ZSH_COMP   = $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_posthaste
+FISH_COMP  = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/posthaste.fish
+
+.PHONY: demo test check bench install uninstall
+
+# A real mail host on loopback, one account, mail in and out before your eyes. KEEP=1 leaves it running.
+demo:
+	./tests/install-deps
+	$(CARGO) build --locked --bin posthaste --example demo
+	$(CARGO) run --locked --quiet --example demo
+
+# Everything, against real Dovecot where it is not pure.
+test:
+	./tests/install-deps
+	$(CARGO) test --locked
+
+# Format, lints, docs, and the one TLS stack.
+check:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+	@for crate in rustls ring aws-lc-rs; do \
+		found=$$($(CARGO) tree --locked -e normal,build,dev --target all --prefix none | grep -E "^$$crate v" || true); \
+		if [ -n "$$found" ]; then echo "a second TLS stack: $$found" >&2; exit 1; fi; \
+		echo "no $$crate in the tree"; \
+	done
+	@if command -v cargo-deny >/dev/null 2>&1 && [ -e deny.toml ]; then $(CARGO) deny check; \
+		else echo "cargo-deny is not installed: skipped"; fi
+
+# A first sync beside mbsync's. BENCH_MESSAGES=2000 for a quick one.
+bench:
+	./tests/install-deps bench
+	$(CARGO) build --release --locked --bin posthaste --example bench
+	$(CARGO) run --release --locked --quiet --example bench
+
+install:
+	$(CARGO) build --release --locked --bin posthaste
+	install -D -m 755 target/release/posthaste $(BIN)
+	install -d $(dir $(UNIT))
+	sed 's|^ExecStart=[^ ]*|ExecStart=$(PREFIX)/bin/posthaste|' systemd/posthaste.service > $(UNIT)
+	install -d $(dir $(BASH_COMP)) $(dir $(ZSH_COMP)) $(dir $(FISH_COMP))
+	target/release/posthaste completions bash > $(BASH_COMP)
+	target/release/posthaste completions zsh > $(ZSH_COMP)
+	target/release/posthaste completions fish > $(FISH_COMP)
+	@echo "installed; next: systemctl --user daemon-reload && systemctl --user enable --now posthaste"
+
+uninstall:
+	rm -f $(BIN) $(UNIT) $(BASH_COMP) $(ZSH_COMP) $(FISH_COMP)

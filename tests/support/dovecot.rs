@@ -1,0 +1,338 @@
+//! One Dovecot process group on loopback: IMAP, submission, LMTP, with XOAUTH2 checked by introspection.
+//!
+//! Works as root (mail belongs to `nobody`, logins run as Debian's own dovecot users) and as anybody (all is the
+//! user's own). Every user name exists; the password of all is [`PASSWORD`]. The system's Dovecot and its
+//! configuration are never touched. Tried with 2.3.19; each setting below was needed.
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tempfile::TempDir;
+
+use super::authority::Authority;
+use super::tokens::TokenServer;
+use super::wait;
+
+/// Everybody's password.
+pub const PASSWORD: &str = "secret";
+
+/// The ports on 127.0.0.1.
+#[derive(Clone, Copy, Debug)]
+pub struct Ports {
+    /// IMAP, plain and STARTTLS.
+    pub imap: u16,
+    /// IMAP over implicit TLS.
+    pub imaps: u16,
+    /// Submission with STARTTLS.
+    pub submission: u16,
+    /// Submission over implicit TLS.
+    pub submissions: u16,
+    /// LMTP without TLS.
+    pub lmtp: u16,
+}
+
+/// What a test may want different.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Advertised instead of Dovecot's own list, to play a poorer server; the hidden commands still work.
+    pub imap_capability: Option<String>,
+    /// COMPRESS=DEFLATE; without effect beside `imap_capability`.
+    pub compress: bool,
+    /// The hierarchy separator.
+    pub separator: char,
+    /// SIZE limit of the submission service, in bytes; 0 is none.
+    pub submission_limit: u64,
+    /// More lines for the end of the configuration.
+    pub extra: String,
+    /// The server certificate is for another name.
+    pub wrong_name: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            imap_capability: None,
+            compress: true,
+            separator: '/',
+            submission_limit: 0,
+            extra: String::new(),
+            wrong_name: false,
+        }
+    }
+}
+
+/// A running Dovecot; it ends with this value.
+pub struct Dovecot {
+    /// Where it listens; the same after a restart.
+    pub ports: Ports,
+    root: TempDir,
+    master: Option<Master>,
+}
+
+/// The master process, leader of its process group, and the shell that ends the group when this program is killed:
+/// Ctrl-C in the demo or a test runner's SIGKILL must leave nothing running.
+struct Master {
+    process: Child,
+    guard: Child,
+}
+
+impl Master {
+    fn guarded(process: Child, dir: &Path) -> Master {
+        // The shell's input ends when the last holder of its other end, this program, is gone.
+        let script = format!("read -r _; kill -KILL -- -{}; rm -rf '{}'", process.id(), dir.display());
+        let guard = Command::new("sh").arg("-c").arg(script).stdin(Stdio::piped()).process_group(0).spawn();
+        Master { process, guard: guard.expect("sh runs") }
+    }
+
+    fn kill(mut self) {
+        let _ = self.guard.kill();
+        let _ = self.guard.wait();
+        if let Some(group) = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        let _ = self.process.wait();
+    }
+}
+
+impl Dovecot {
+    /// Starts Dovecot and waits until it greets.
+    pub fn start(options: &Options, authority: &Authority, tokens: &TokenServer, relay: u16) -> Dovecot {
+        let root = tempfile::Builder::new().prefix("posthaste-host-").tempdir().expect("temporary directory");
+        let dir = root.path();
+        // Dovecot's unprivileged processes must be able to pass.
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
+        let identity = if options.wrong_name { authority.wrong_name() } else { authority.localhost() };
+        fs::write(dir.join("cert.pem"), identity.certificate).unwrap();
+        fs::write(dir.join("key.pem"), identity.key).unwrap();
+        fs::write(dir.join("ca.pem"), authority.pem()).unwrap();
+        fs::write(dir.join("oauth2.conf"), oauth2_conf(tokens)).unwrap();
+        fs::create_dir(dir.join("mail")).unwrap();
+        let owner = Owner::current();
+        owner.give(&dir.join("mail"));
+        // Another process may take a port between the choice and Dovecot's bind; then others are tried.
+        for _ in 0..5 {
+            let ports = Ports::choose();
+            fs::write(dir.join("dovecot.conf"), main_conf(dir, &ports, options, &owner, relay)).unwrap();
+            if let Some(master) = launch(dir, &ports) {
+                return Dovecot { ports, root, master: Some(master) };
+            }
+        }
+        panic!(
+            "dovecot does not start:\n{}",
+            fs::read_to_string(dir.join("dovecot.log")).unwrap_or_default()
+        );
+    }
+
+    /// Its directory: `ca.pem`, `dovecot.conf`, `dovecot.log`, `mail/USER`.
+    pub fn dir(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// What it logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.dir().join("dovecot.log")).unwrap_or_default()
+    }
+
+    /// Ends every process at once, as a crash of the machine would; the ports refuse from now on.
+    pub fn kill(&mut self) {
+        let Some(master) = self.master.take() else { return };
+        master.kill();
+        let ports = self.ports;
+        wait::until(wait::PATIENCE, "dovecot's ports to close", || {
+            !answers(ports.imap) && !answers(ports.imaps)
+        });
+        // A killed master leaves these behind and would refuse to start beside them.
+        let _ = fs::remove_dir_all(self.dir().join("run"));
+    }
+
+    /// Starts again on the same ports with the same mail.
+    pub fn restart(&mut self) {
+        self.kill();
+        let (dir, ports) = (self.dir().to_owned(), self.ports);
+        self.master =
+            Some(wait::until_some(wait::PATIENCE, "dovecot to start again", || launch(&dir, &ports)));
+    }
+
+    /// Runs `doveadm` against this server.
+    pub fn doveadm(&self, arguments: &[&str]) -> Output {
+        let conf = self.dir().join("dovecot.conf");
+        Command::new("doveadm").arg("-c").arg(conf).args(arguments).output().expect("doveadm runs")
+    }
+
+    /// Ends every IMAP session of `user`, as a server does when it sheds load.
+    pub fn kick(&self, user: &str) {
+        let kicked = self.doveadm(&["kick", user]);
+        assert!(kicked.status.success(), "doveadm kick: {}", String::from_utf8_lossy(&kicked.stderr));
+    }
+}
+
+impl Drop for Dovecot {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Ports {
+    /// Five free ports below the range that the kernel gives to outgoing connections: no such connection can take
+    /// them while Dovecot is down for a restart.
+    fn choose() -> Ports {
+        let mut held = Vec::new();
+        while held.len() < 5 {
+            held.extend(TcpListener::bind((Ipv4Addr::LOCALHOST, fastrand::u16(10_000..32_000))));
+        }
+        let port = |index: usize| held[index].local_addr().unwrap().port();
+        Ports { imap: port(0), imaps: port(1), submission: port(2), submissions: port(3), lmtp: port(4) }
+    }
+}
+
+/// Whom Dovecot runs as and who owns the mail.
+struct Owner {
+    root: bool,
+    mail: String,
+    settings: String,
+}
+
+impl Owner {
+    fn current() -> Owner {
+        if rustix::process::geteuid().is_root() {
+            return Owner { root: true, mail: "nobody:nogroup".to_owned(), settings: String::new() };
+        }
+        let (user, group) = (id("-un"), id("-gn"));
+        let settings = format!(
+            "default_internal_user = {user}\ndefault_internal_group = {group}\ndefault_login_user = {user}\n"
+        );
+        Owner { root: false, mail: format!("{user}:{group}"), settings }
+    }
+
+    fn give(&self, directory: &Path) {
+        if self.root {
+            let done = Command::new("chown").arg(&self.mail).arg(directory).status().expect("chown runs");
+            assert!(done.success(), "chown {}", self.mail);
+        }
+    }
+}
+
+fn id(what: &str) -> String {
+    let output = Command::new("id").arg(what).output().expect("id runs");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+fn answers(port: u16) -> bool {
+    TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
+}
+
+/// Starts the master; nothing when it ended before it greeted.
+fn launch(dir: &Path, ports: &Ports) -> Option<Master> {
+    let program =
+        ["/usr/sbin/dovecot", "/usr/local/sbin/dovecot"].iter().find(|path| Path::new(path).exists());
+    let program = program.expect("dovecot is installed (tests/install-deps does it)");
+    let errors = fs::File::create(dir.join("start.log")).unwrap();
+    let mut master = Command::new(program)
+        .arg("-F")
+        .arg("-c")
+        .arg(dir.join("dovecot.conf"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(errors)
+        .process_group(0)
+        .spawn()
+        .expect("dovecot can be run");
+    let mut running = true;
+    wait::until(Duration::from_secs(10), "dovecot to listen", || {
+        running = master.try_wait().unwrap().is_none();
+        !running || (answers(ports.imap) && answers(ports.submissions) && answers(ports.lmtp))
+    });
+    running.then(|| Master::guarded(master, dir))
+}
+
+fn oauth2_conf(tokens: &TokenServer) -> String {
+    format!(
+        "introspection_mode = post\nintrospection_url = {}\nforce_introspection = yes\n\
+         active_attribute = active\nactive_value = true\nusername_attribute = user\nusername_format = %u\n",
+        tokens.introspection_url()
+    )
+}
+
+fn main_conf(dir: &Path, ports: &Ports, options: &Options, owner: &Owner, relay: u16) -> String {
+    let dir: PathBuf = dir.to_owned();
+    let (uid, gid) = owner.mail.split_once(':').unwrap();
+    [
+        basics(&dir, owner),
+        format!(
+            "passdb {{\n driver = oauth2\n mechanisms = xoauth2 oauthbearer\n args = {dir}/oauth2.conf\n}}\n\
+             passdb {{\n driver = static\n mechanisms = plain login\n args = password={PASSWORD}\n}}\n\
+             userdb {{\n driver = static\n args = uid={uid} gid={gid} home={dir}/mail/%u allow_all_users=yes\n}}\n",
+            dir = dir.display(),
+        ),
+        services(ports),
+        namespace(options.separator),
+        protocols(options),
+        format!("submission_relay_host = 127.0.0.1\nsubmission_relay_port = {relay}\n"),
+        options.extra.clone(),
+    ]
+    .join("\n")
+}
+
+fn basics(dir: &Path, owner: &Owner) -> String {
+    let dir = dir.display();
+    format!(
+        "protocols = imap submission lmtp\nbase_dir = {dir}/run\nstate_dir = {dir}/state\n\
+         log_path = {dir}/dovecot.log\nlisten = 127.0.0.1\nhostname = localhost\n{settings}\
+         first_valid_uid = 0\nssl = yes\nssl_cert = <{dir}/cert.pem\nssl_key = <{dir}/key.pem\n\
+         disable_plaintext_auth = no\nauth_mechanisms = plain login xoauth2 oauthbearer\n\
+         auth_username_format = %Ln\nauth_failure_delay = 0\nauth_cache_size = 0\n\
+         mail_max_userip_connections = 500\nmail_location = mdbox:~/mail\nmail_fsync = never\n",
+        settings = owner.settings,
+    )
+}
+
+/// The listeners. No chroot: only root could, and nothing hostile logs in here. Without anvil's penalty listener
+/// repeated refusals are not slowed down by seconds.
+fn services(ports: &Ports) -> String {
+    let login = |name: &str, plain: (&str, u16), tls: (&str, u16)| {
+        format!(
+            "service {name} {{\n chroot =\n service_count = 0\n process_min_avail = 1\n\
+             \x20inet_listener {} {{\n  port = {}\n }}\n inet_listener {} {{\n  port = {}\n  ssl = yes\n }}\n}}\n",
+            plain.0, plain.1, tls.0, tls.1
+        )
+    };
+    [
+        login("imap-login", ("imap", ports.imap), ("imaps", ports.imaps)),
+        login("submission-login", ("submission", ports.submission), ("submissions", ports.submissions)),
+        format!("service lmtp {{\n chroot =\n inet_listener lmtp {{\n  port = {}\n }}\n}}\n", ports.lmtp),
+        "service imap {\n process_limit = 1500\n}\nservice anvil {\n chroot =\n unix_listener anvil-auth-penalty {\n  mode = 0\n }\n}\nservice stats {\n chroot =\n}\n"
+            .to_owned(),
+    ]
+    .concat()
+}
+
+fn namespace(separator: char) -> String {
+    let uses = [("Sent", "Sent"), ("Trash", "Trash"), ("Drafts", "Drafts"), ("Junk", "Junk")];
+    let mailboxes: String = uses
+        .iter()
+        .map(|(name, special)| {
+            format!(" mailbox {name} {{\n  special_use = \\{special}\n  auto = subscribe\n }}\n")
+        })
+        .collect();
+    format!("namespace inbox {{\n inbox = yes\n separator = {separator}\n{mailboxes}}}\n")
+}
+
+fn protocols(options: &Options) -> String {
+    let mut imap = String::from("protocol imap {\n");
+    match &options.imap_capability {
+        Some(line) => imap.push_str(&format!(" imap_capability = {line}\n")),
+        None if options.compress => imap.push_str(" mail_plugins = imap_zlib\n"),
+        None => {}
+    }
+    imap.push_str("}\n");
+    if options.submission_limit > 0 {
+        imap.push_str(&format!("submission_max_mail_size = {}\n", options.submission_limit));
+    }
+    imap
+}
