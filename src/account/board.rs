@@ -5,6 +5,7 @@ use crate::status::{self, State};
 use crate::sync::report::Report;
 use crate::sync::{MailboxRecord, Trouble};
 use jiff::Timestamp;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -13,6 +14,8 @@ use tokio::sync::watch;
 pub(super) struct Board {
     account: String,
     sender: watch::Sender<status::Account>,
+    /// What stands in the way of submission, shown where nothing stands in the way of mail.
+    outbox_complaint: Arc<Mutex<Option<Complaint>>>,
 }
 
 /// An error as the user sees it.
@@ -28,6 +31,10 @@ impl Complaint {
         Complaint { class: error.class(), text: chain(error), hint: error.hint() }
     }
 
+    pub(super) fn interrupted() -> Complaint {
+        Complaint { class: Class::RETRY, text: "the program is ending".to_owned(), hint: None }
+    }
+
     pub(super) fn of_trouble(trouble: &Trouble) -> Complaint {
         Complaint { class: trouble.class, text: chain(trouble), hint: trouble.hint.clone() }
     }
@@ -35,7 +42,7 @@ impl Complaint {
 
 impl Board {
     pub(super) fn new(account: &str, sender: watch::Sender<status::Account>) -> Board {
-        Board { account: account.to_owned(), sender }
+        Board { account: account.to_owned(), sender, outbox_complaint: Arc::default() }
     }
 
     pub(super) fn state(&self, state: State, detail: &str) {
@@ -69,6 +76,30 @@ impl Board {
         self.sender.send_if_modified(|status| std::mem::replace(&mut status.outbox, counts) != counts);
     }
 
+    /// Trouble with submission stands until it is taken back; mail goes on.
+    pub(super) fn outbox_trouble(&self, complaint: Option<Complaint>) {
+        let shown = |complaint: &Complaint| format!("submission: {}", complaint.text);
+        let before = std::mem::replace(&mut *self.outbox_complaint(), complaint.clone());
+        let (old, new) = (before.as_ref().map(shown), complaint.as_ref().map(shown));
+        if old == new {
+            return;
+        }
+        if let Some(complaint) = &complaint {
+            let hint = complaint.hint.as_deref().unwrap_or_default();
+            tracing::warn!(account = %self.account, error = %complaint.text, hint, "cannot submit");
+        }
+        self.sender.send_modify(|status| {
+            if status.error.is_none() || status.error == old {
+                status.error = new;
+                status.hint = complaint.and_then(|complaint| complaint.hint);
+            }
+        });
+    }
+
+    fn outbox_complaint(&self) -> std::sync::MutexGuard<'_, Option<Complaint>> {
+        self.outbox_complaint.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Trouble stands until [`Board::well`]. One log line for each new trouble, not for each attempt.
     pub(super) fn trouble(&self, complaint: &Complaint, wait: Option<Duration>) {
         let state = match complaint.class {
@@ -94,15 +125,20 @@ impl Board {
     /// All is well again, or waits for a word of the user about deletions held back.
     pub(super) fn well(&self, records: &[MailboxRecord], report: &Report) {
         let held: u32 = records.iter().flat_map(|record| &record.held).map(|held| held.count).sum();
-        let complaint = report.mailboxes.values().find_map(|mailbox| mailbox.trouble.as_ref());
+        let trouble = report.mailboxes.values().find_map(|mailbox| mailbox.trouble.as_ref());
+        let (error, hint) = match (trouble, self.outbox_complaint().as_ref()) {
+            (Some(trouble), _) => (Some(chain(trouble)), trouble.hint.clone()),
+            (None, Some(complaint)) => (Some(format!("submission: {}", complaint.text)), complaint.hint.clone()),
+            (None, None) => (None, None),
+        };
         self.sender.send_modify(|status| {
             status.state = if held > 0 { State::Held } else { State::Watching };
             status.detail = String::new();
             status.deletions_held = held;
             status.last_contact = Some(Timestamp::now());
-            status.error = complaint.map(|trouble| chain(trouble));
+            status.error = error;
             status.next_try = None;
-            status.hint = complaint.and_then(|trouble| trouble.hint.clone()).or_else(|| self.held_hint(records));
+            status.hint = hint.or_else(|| self.held_hint(records));
         });
     }
 

@@ -1,0 +1,347 @@
+//! The outbound loop: what is dropped into the outbox is accepted into the queue, and what is due is sent.
+//!
+//! Trouble with the network or the login is no message's fault: the queue waits. Every step of a submission is durable
+//! before the next; `dot-sent` is written by the hook that the SMTP session calls right before the last octets leave.
+
+use super::Shared;
+use super::board::Complaint;
+use super::login::Proof;
+use super::sent;
+use crate::backoff::Backoff;
+use crate::config::Sent;
+use crate::error::{Class, Classified};
+use crate::mail::MailboxName;
+use crate::net::Endpoint;
+use crate::queue::watch::{Hints, OutboxWatch};
+use crate::queue::{self, Accepted, Entry, Id, Outbox, Sender, Spool, State};
+use crate::smtp::{self, Session, Verdict};
+use jiff::Timestamp;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+/// How often the outbox is scanned without a hint, as the interface promises.
+const SCAN: Duration = Duration::from_secs(60);
+/// The shortest pause between two rounds.
+const PAUSE: Duration = Duration::from_millis(20);
+/// After trouble that only the user can mend.
+const SELDOM: Duration = Duration::from_secs(300);
+
+/// The queue with its outbox; disk work, so only used off the reactor.
+struct Desk {
+    outbox: Outbox,
+    spool: Spool,
+    sender: Sender,
+}
+
+struct Outbound {
+    shared: Shared,
+    desk: Arc<Mutex<Desk>>,
+    sent: watch::Receiver<Option<MailboxName>>,
+    failures: u32,
+    /// No connection before this: the server or the login was in trouble.
+    not_before: Option<Timestamp>,
+}
+
+/// What a round found out about the next one.
+type NextLook = Option<Timestamp>;
+
+/// Runs until the account stops.
+pub(super) async fn run(shared: Shared, sent: watch::Receiver<Option<MailboxName>>) {
+    while !shared.stop.is_cancelled() {
+        let (root, directory) = (shared.account.outbox.clone(), shared.state_dir.join("queue"));
+        let sender = Sender { address: shared.account.address.clone() };
+        let opened = tokio::task::spawn_blocking(move || open(root, directory, sender)).await;
+        match opened {
+            Ok(Ok(desk)) => {
+                let desk = Arc::new(Mutex::new(desk));
+                let outbound = Outbound { shared: shared.clone(), desk, sent, failures: 0, not_before: None };
+                return outbound.serve().await;
+            }
+            Ok(Err(error)) => shared.board.outbox_trouble(Some(Complaint::new(&error))),
+            Err(_) => return,
+        }
+        tokio::select! {
+            () = sleep(SELDOM) => {}
+            () = shared.stop.cancelled() => {}
+        }
+    }
+}
+
+fn open(root: PathBuf, directory: PathBuf, sender: Sender) -> Result<Desk, queue::Error> {
+    let spool = Spool::open(directory, root.clone())?;
+    Ok(Desk { outbox: Outbox::new(root), spool, sender })
+}
+
+impl Outbound {
+    async fn serve(mut self) {
+        let root = self.shared.account.outbox.clone();
+        let mut watch = OutboxWatch::start(&root).ok();
+        let mut hints = Hints::default();
+        while !self.shared.stop.is_cancelled() {
+            if hints.is_stale || watch.is_none() {
+                watch = OutboxWatch::start(&root).ok();
+            }
+            let next = self.round(std::mem::take(&mut hints.closed)).await;
+            let until_next = next.map_or(SCAN, |at| {
+                Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default().clamp(PAUSE, SCAN)
+            });
+            tokio::select! {
+                found = changed(watch.as_ref()) => hints = found,
+                () = sleep(until_next) => {}
+                () = self.shared.login_changed.notified() => self.not_before = None,
+                Ok(()) = self.sent.changed() => {}
+                () = self.shared.stop.cancelled() => {}
+            }
+        }
+    }
+
+    /// Accepts, sends, files; says when to look again.
+    async fn round(&mut self, closed: BTreeSet<PathBuf>) -> NextLook {
+        let again_at = self.on_disk(move |desk| desk.accept(&closed)).await.flatten();
+        self.tell_counts().await;
+        let now = Timestamp::now();
+        if self.not_before.is_none_or(|at| at <= now) {
+            self.send_due(now).await;
+        }
+        self.file_sent().await;
+        self.tell_counts().await;
+        let due = self.on_disk(|desk| desk.spool.next_due()).await.flatten();
+        let due = due.map(|at| self.not_before.map_or(at, |wait| wait.max(at)));
+        again_at.into_iter().chain(due).min()
+    }
+
+    async fn send_due(&mut self, now: Timestamp) {
+        let due = self.on_disk(move |desk| desk.spool.due(now)).await.unwrap_or_default();
+        if due.is_empty() {
+            return;
+        }
+        match self.send_all(due).await {
+            Ok(()) => {
+                self.failures = 0;
+                self.not_before = None;
+                self.shared.board.outbox_trouble(None);
+            }
+            Err(complaint) => {
+                let wait = match complaint.class {
+                    Class::Retry { after } => {
+                        Backoff::CONNECTION.delay(self.failures, fastrand::f64()).max(after.unwrap_or_default())
+                    }
+                    Class::NeedsLogin | Class::Denied | Class::GiveUp => SELDOM,
+                };
+                self.failures = self.failures.saturating_add(1);
+                self.not_before = Timestamp::now().checked_add(wait).ok();
+                self.shared.board.outbox_trouble(Some(complaint));
+            }
+        }
+    }
+
+    /// One connection for all that is due.
+    async fn send_all(&mut self, due: Vec<Entry>) -> Result<(), Complaint> {
+        let Some(endpoint) = self.shared.account.smtp.clone() else { return Ok(()) };
+        let mut session = Some(self.connect(&endpoint).await?);
+        for entry in due {
+            if self.shared.stop.is_cancelled() {
+                break;
+            }
+            let mut open = match session.take() {
+                Some(open) if open.is_usable() => open,
+                _ => self.connect(&endpoint).await?,
+            };
+            self.send(&mut open, &entry).await?;
+            self.tell_counts().await;
+            session = Some(open);
+        }
+        if let Some(session) = session {
+            session.quit().await;
+        }
+        Ok(())
+    }
+
+    async fn connect(&self, endpoint: &Endpoint) -> Result<Session, Complaint> {
+        let login = &self.shared.login;
+        let complain = |error: &super::LoginError| Complaint::new(error);
+        let proof = login.proof(endpoint, &self.shared.account.name).await.map_err(|error| complain(&error))?;
+        match self.log_in(endpoint, &proof).await {
+            Err(error) if error.class() == Class::NeedsLogin => {
+                let Some(proof) = login.another(&proof).await.map_err(|error| complain(&error))? else {
+                    return Err(Complaint::new(&error));
+                };
+                self.log_in(endpoint, &proof).await.map_err(|error| Complaint::new(&error))
+            }
+            outcome => outcome.map_err(|error| Complaint::new(&error)),
+        }
+    }
+
+    async fn log_in(&self, endpoint: &Endpoint, proof: &Proof) -> Result<Session, smtp::Error> {
+        let user = self.shared.login.user().to_owned();
+        let credentials = match proof {
+            Proof::Token(token) => smtp::Credentials::Bearer { user, token: token.secret.clone() },
+            Proof::Password(password) => smtp::Credentials::Password { user, password: password.clone() },
+        };
+        let mut session = Session::connect(endpoint).await?;
+        session.log_in(&credentials).await?;
+        Ok(session)
+    }
+
+    /// One message from `queued` to its verdict. An error is the connection's or the disk's, not the message's.
+    async fn send(&mut self, session: &mut Session, entry: &Entry) -> Result<(), Complaint> {
+        let id = entry.id.clone();
+        self.step(&id, State::Sending, None).await?;
+        let message = self.message(&id).await?;
+        let envelope = smtp::Envelope {
+            sender: entry.envelope.sender.clone(),
+            recipients: entry.envelope.recipients.clone(),
+            size: entry.size,
+            eight_bit: entry.eight_bit,
+        };
+        let before_dot = async {
+            let noted = self.note(&id, State::DotSent, None).await;
+            noted.map_err(|error| Box::new(error) as Box<dyn std::error::Error + Send + Sync>)
+        };
+        match session.send(&envelope, tokio::fs::File::from_std(message), before_dot).await {
+            Ok(verdict) => self.conclude(entry, verdict).await,
+            Err(error) => {
+                self.step(&id, State::Queued, None).await?;
+                Err(Complaint::new(&error))
+            }
+        }
+    }
+
+    async fn conclude(&self, entry: &Entry, verdict: Verdict) -> Result<(), Complaint> {
+        let (id, account) = (entry.id.clone(), &self.shared.account.name);
+        let words = words(&verdict);
+        match verdict {
+            Verdict::Sent { .. } => {
+                tracing::info!(account, message_id = %entry.message_id, answer = %words, "sent");
+                self.step(&id, State::Sent, Some(words)).await
+            }
+            Verdict::Uncertain { .. } => {
+                tracing::warn!(account, message_id = %entry.message_id, %words, "perhaps sent");
+                self.step(&id, State::Uncertain, Some(words)).await
+            }
+            Verdict::Temporary { .. } => {
+                tracing::info!(account, message_id = %entry.message_id, answer = %words, "not taken for now");
+                let defer = move |desk: &mut Desk| {
+                    desk.spool.defer(&id, &words, Timestamp::now(), fastrand::f64()).map(drop)
+                };
+                self.attempt(defer).await
+            }
+            Verdict::Permanent { .. } => {
+                tracing::warn!(account, message_id = %entry.message_id, answer = %words, "refused");
+                self.attempt(move |desk| desk.spool.fail(&id, &words).map(drop)).await
+            }
+        }
+    }
+
+    /// Settles what the server has taken: files the copy where that is ours to do.
+    async fn file_sent(&self) {
+        let is_sent = |entry: &&Entry| entry.state == State::Sent;
+        let owed = self.on_disk(move |desk| desk.spool.entries().filter(is_sent).cloned().collect::<Vec<_>>());
+        for entry in owed.await.unwrap_or_default() {
+            if let Err(complaint) = self.file(&entry.id).await {
+                self.shared.board.outbox_trouble(Some(complaint));
+            }
+        }
+    }
+
+    async fn file(&self, id: &Id) -> Result<(), Complaint> {
+        if self.shared.account.sent == Sent::Append {
+            // Not known before the first pass; then this loop is woken.
+            let Some(mailbox) = self.sent.borrow().clone() else { return Ok(()) };
+            let message = self.message(id).await?;
+            let filed = sent::file(&self.shared.account, id, message, &mailbox).await;
+            filed.map_err(|trouble| Complaint::of_trouble(&trouble))?;
+            self.shared.wake.poke(|looks| looks.sweep = true);
+        }
+        self.step(id, State::Filed, None).await
+    }
+
+    async fn message(&self, id: &Id) -> Result<std::fs::File, Complaint> {
+        let id = id.clone();
+        match self.on_disk(move |desk| desk.spool.message(&id)).await {
+            Some(opened) => opened.map_err(|error| Complaint::new(&error)),
+            None => Err(Complaint::interrupted()),
+        }
+    }
+
+    async fn step(&self, id: &Id, to: State, words: Option<String>) -> Result<(), Complaint> {
+        self.note(id, to, words).await.map_err(|error| Complaint::new(&error))
+    }
+
+    async fn note(&self, id: &Id, to: State, words: Option<String>) -> Result<(), queue::Error> {
+        let id = id.clone();
+        let note = self.on_disk(move |desk| desk.spool.transition(&id, to, words.as_deref())).await;
+        note.unwrap_or(Ok(()))
+    }
+
+    async fn attempt(
+        &self,
+        work: impl FnOnce(&mut Desk) -> Result<(), queue::Error> + Send + 'static,
+    ) -> Result<(), Complaint> {
+        self.on_disk(work).await.unwrap_or(Ok(())).map_err(|error| Complaint::new(&error))
+    }
+
+    async fn tell_counts(&self) {
+        if let Some(counts) = self.on_disk(|desk| desk.spool.counts()).await {
+            self.shared.board.outbox(counts);
+        }
+    }
+
+    /// Runs disk work off the reactor; `None` when the program is ending.
+    async fn on_disk<T: Send + 'static>(&self, work: impl FnOnce(&mut Desk) -> T + Send + 'static) -> Option<T> {
+        let desk = Arc::clone(&self.desk);
+        let run = move || work(&mut desk.lock().unwrap_or_else(PoisonError::into_inner));
+        tokio::task::spawn_blocking(run).await.ok()
+    }
+}
+
+impl Desk {
+    /// Takes what is complete into the queue; says when to look at the rest.
+    fn accept(&mut self, closed: &BTreeSet<PathBuf>) -> NextLook {
+        self.spool.settle();
+        let now = Timestamp::now();
+        let scan = match self.outbox.scan(now, closed) {
+            Ok(scan) => scan,
+            Err(error) => {
+                tracing::warn!(%error, "cannot read the outbox");
+                return None;
+            }
+        };
+        for file in &scan.ready {
+            match self.spool.accept(file, &self.sender, now) {
+                Ok(Accepted::Refused { refusal, place }) => {
+                    tracing::warn!(path = %place.display(), reason = %refusal, "refused");
+                }
+                Ok(Accepted::Queued { .. } | Accepted::Finished | Accepted::Changed) => {}
+                Err(error) => tracing::warn!(path = %file.path.display(), %error, "cannot take a file into the queue"),
+            }
+        }
+        scan.again_at
+    }
+}
+
+async fn changed(watch: Option<&OutboxWatch>) -> Hints {
+    match watch {
+        Some(watch) => watch.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The server's words, or what else decided.
+fn words(verdict: &Verdict) -> String {
+    let refused = |cause: &smtp::Cause, recipients: &[smtp::Refusal]| {
+        let each = recipients.iter().map(|refusal| format!("\n{}: {}", refusal.address, refusal.reply));
+        format!("{cause}{}", each.collect::<String>())
+    };
+    match verdict {
+        Verdict::Sent { reply } => reply.to_string(),
+        Verdict::Uncertain { cause } => cause.clone(),
+        Verdict::Temporary { cause, recipients, .. } | Verdict::Permanent { cause, recipients, .. } => {
+            refused(cause, recipients)
+        }
+    }
+}
