@@ -63,11 +63,15 @@ pub(super) async fn bring_up(tls: Tls, transcript: &str) -> (Result<Session, Err
 
 /// A session whose server says these bytes, whatever it is told, and then ends the connection.
 pub(super) async fn deaf(bytes: &[u8]) -> Result<Session, Error> {
-    let (client, mut server) = duplex(1 << 20);
-    server.write_all(bytes).await.unwrap();
-    server.shutdown().await.unwrap();
-    // What the client writes is taken and forgotten.
-    tokio::spawn(async move { tokio::io::copy(&mut server, &mut tokio::io::sink()).await });
+    let (client, server) = duplex(1 << 20);
+    let (mut heard, mut says) = tokio::io::split(server);
+    let bytes = bytes.to_vec();
+    // What the client writes is taken and forgotten; it may be gone before all is said.
+    tokio::spawn(async move { tokio::io::copy(&mut heard, &mut tokio::io::sink()).await });
+    tokio::spawn(async move {
+        says.write_all(&bytes).await?;
+        says.shutdown().await
+    });
     let mut session = Session::new(Box::new(client), BytesMut::new(), "XOAUTH2");
     session.introduce(false, &BTreeSet::new()).await?;
     Ok(session)

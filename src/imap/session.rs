@@ -29,6 +29,8 @@ const WINDOW: usize = 3;
 const UNSENT: usize = 64 * 1024;
 /// Responses that may come unasked while an upload is written.
 const BACKLOG: usize = 10_000;
+/// Responses without meaning in one session: each moves the deadline, so that they must be bounded themselves.
+const CHATTER: u64 = 1_000_000;
 /// How we introduce ourselves (RFC 2971): NetEase demands it, Google asks for it.
 const ID: &str = concat!("ID (\"name\" \"posthaste\" \"version\" \"", env!("CARGO_PKG_VERSION"), "\")");
 
@@ -46,7 +48,7 @@ pub struct Session {
     usable: bool,
     /// Whether commands are under way; still so at the next command, a future was dropped half way.
     busy: bool,
-    /// Responses that were not understood.
+    /// Responses that told nothing: not understood, or words for people.
     skipped: u64,
     mechanism: &'static str,
     capabilities: Capabilities,
@@ -347,7 +349,10 @@ impl Session {
                 Err(self.lost(Error::Bye(clean(&text))))
             }
             response => {
-                self.skipped += u64::from(response == Response::Other);
+                self.skipped += u64::from(matches!(response, Response::Other | Response::Condition(_)));
+                if self.skipped > CHATTER {
+                    return Err(self.lost(Error::Protocol("it talks without end and says nothing")));
+                }
                 if let Some(selected) = self.selected.as_mut() {
                     selected.apply(&response);
                 }
@@ -373,5 +378,17 @@ impl Session {
     pub(super) fn lost(&mut self, error: Error) -> Error {
         self.usable = false;
         error
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::imap::script::deaf;
+
+    #[tokio::test]
+    async fn endless_words_without_meaning_end_the_session() {
+        let said = "* OK\r\n".repeat(CHATTER as usize + 1) + "P1 OK done\r\n";
+        assert!(matches!(deaf(said.as_bytes()).await, Err(Error::Protocol(_))));
     }
 }
