@@ -5,10 +5,10 @@
 //! being returned is unlinked. Durability law: a returned batch is on disk, and a file whose fsync failed is never
 //! synced again but unlinked, because the kernel may have marked its lost pages clean.
 //!
-//! Rejected: `syncfs`, which is fastest on an idle disk but waits for everything that anybody wrote. Measured on ext4
-//! with 5000 files of 8 KiB, five batches of 1000, time to sync after writing: one by one 1.23 s; one by one with
-//! write-out started early 0.39 s; the same with four threads 0.40 s. Early write-out is what counts; the threads are
-//! for disks with slow flushes, where the journal commits them together.
+//! Rejected: `syncfs`, which waits for everything that anybody wrote. A prototype on ext4, 5000 files of 8 KiB in
+//! batches of 1000, one run on a shared machine, took to sync (writing not counted, it drifted too much): one by one
+//! 1.23 s, four threads 0.66 s; with write-out started early 0.39 s and 0.40 s; `syncfs` below 0.1 s. So the threads
+//! gained nothing here once write-out is early; they are kept for disks with slow flushes, which was not measured.
 
 use super::content::{LineEndings, Recogniser, ToDisk};
 use super::dir::{self, MailboxDir, Place};
