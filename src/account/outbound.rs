@@ -316,7 +316,7 @@ impl Desk {
                 Ok(Accepted::Refused { refusal, place }) => {
                     tracing::warn!(path = %place.display(), reason = %refusal, "refused");
                 }
-                Ok(Accepted::Queued { .. } | Accepted::Finished | Accepted::Changed) => {}
+                Ok(Accepted::Queued { .. } | Accepted::Finished(_) | Accepted::Changed) => {}
                 Err(error) => tracing::warn!(path = %file.path.display(), %error, "cannot take a file into the queue"),
             }
         }

@@ -61,18 +61,19 @@ async fn hold(shared: &Shared, mailbox: &MailboxName, connected: Connected) -> R
     let life = connected.life();
     let mut session = connected.session;
     let ends = shared.stop.child_token();
-    let timer = ends.clone();
-    let idle = session.idle(mailbox, &ends, || {
-        shared.board.push("idle");
-        shared.board.heard();
-        shared.wake.poke(|looks| drop(looks.remote.insert(mailbox.clone())));
-    });
-    tokio::pin!(idle);
-    let end = match timeout(life, &mut idle).await {
-        Ok(end) => end,
-        Err(_) => {
-            timer.cancel();
-            idle.await
+    let end = {
+        let idle = session.idle(mailbox, &ends, || {
+            shared.board.push("idle");
+            shared.board.heard();
+            shared.wake.poke(|looks| drop(looks.remote.insert(mailbox.clone())));
+        });
+        tokio::pin!(idle);
+        match timeout(life, &mut idle).await {
+            Ok(end) => end,
+            Err(_) => {
+                ends.cancel();
+                idle.await
+            }
         }
     };
     match end {

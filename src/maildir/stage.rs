@@ -5,10 +5,10 @@
 //! being returned is unlinked. Durability law: a returned batch is on disk, and a file whose fsync failed is never
 //! synced again but unlinked, because the kernel may have marked its lost pages clean.
 //!
-//! Rejected: `syncfs`, which is fastest on an idle disk but waits for everything that anybody wrote. Measured on ext4
-//! with 5000 files of 8 KiB, five batches of 1000, time to sync after writing: one by one 1.23 s; one by one with
-//! write-out started early 0.39 s; the same with four threads 0.40 s. Early write-out is what counts; the threads are
-//! for disks with slow flushes, where the journal commits them together.
+//! Rejected: `syncfs`, which waits for everything that anybody wrote. A prototype on ext4, 5000 files of 8 KiB in
+//! batches of 1000, one run on a shared machine, took to sync (writing not counted, it drifted too much): one by one
+//! 1.23 s, four threads 0.66 s; with write-out started early 0.39 s and 0.40 s; `syncfs` below 0.1 s. So the threads
+//! gained nothing here once write-out is early; they are kept for disks with slow flushes, which was not measured.
 
 use super::content::{LineEndings, Recogniser, ToDisk};
 use super::dir::{self, MailboxDir, Place};
@@ -22,7 +22,6 @@ use std::io::BufWriter;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
 
 /// A batch ends at this many messages: bounds what a crash makes arrive again.
 const MESSAGES: usize = 1000;
@@ -56,10 +55,12 @@ pub(super) fn conveyor() -> (mpsc::Sender<Arrival>, mpsc::Receiver<Arrival>) {
 pub(super) async fn forward(from: &mut mpsc::Receiver<Arrival>, to: mpsc::Sender<Arrival>) {
     let (mut messages, mut octets, mut is_inside) = (0, 0, false);
     while messages < MESSAGES && octets < OCTETS || is_inside {
-        let next = if messages > 0 && !is_inside {
-            timeout(PAUSE, from.recv()).await.unwrap_or_default()
-        } else {
-            from.recv().await
+        let is_pause_an_end = messages > 0 && !is_inside;
+        let next = tokio::select! {
+            next = from.recv() => next,
+            () = tokio::time::sleep(PAUSE), if is_pause_an_end => None,
+            // The writer gave up; the stream may stay silent for long.
+            () = to.closed() => None,
         };
         let Some(arrival) = next else { return };
         match &arrival {
@@ -250,6 +251,7 @@ fn sync(mailbox: &MailboxDir, mut batch: Vec<(Staged, TmpFile<'_>)>) -> (Vec<Sta
 mod tests {
     use super::*;
     use crate::mail::{Flags, Uid};
+    use tokio::time::timeout;
 
     fn end() -> Arrival {
         Arrival::End(Fetched { uid: Uid::MAX, flags: Flags::NONE, internal_date: None })

@@ -502,7 +502,7 @@ async fn no_copy_replaces_another() {
     }
     let copies: Vec<String> =
         maildir.quarantined().await.unwrap().into_iter().map(|copy| copy.file).collect();
-    assert_eq!(copies, ["same.1:2,S", "same:2,S"]);
+    assert_eq!(copies, ["same:2,S", "same.1:2,S"]);
 }
 
 #[tokio::test]

@@ -218,7 +218,7 @@ mod tests {
         let (mut watch, mut hints) = MaildirWatch::new().unwrap();
         watch.follow(&MailboxName::new("a"), &mailbox).unwrap();
         watch.follow(&MailboxName::new("beacon"), &beacon).unwrap();
-        let dirty = vec![Hint::Mailbox(MailboxName::new("a"))];
+        let dirty = Hint::Mailbox(MailboxName::new("a"));
         let steps: [(&str, &dyn Fn()); 5] = [
             ("seen", &|| fs::rename(mailbox.join("new/x"), mailbox.join("cur/x:2,S")).unwrap()),
             ("flagged", &|| fs::rename(mailbox.join("cur/x:2,S"), mailbox.join("cur/x:2,FS")).unwrap()),
@@ -228,7 +228,7 @@ mod tests {
         ];
         for (count, (what, step)) in (0..).zip(steps) {
             step();
-            assert_eq!(next(&mut hints).await, dirty[0], "{what}");
+            assert_eq!(next(&mut hints).await, dirty, "{what}");
             flush(&mut hints, &beacon, count).await;
         }
         fs::write(mailbox.join("tmp/z"), "body").unwrap();

@@ -1,0 +1,97 @@
+//! The ledger's file: opening it, knowing its version, and moving a broken one aside.
+
+use super::Error;
+use rusqlite::{Connection, ErrorCode};
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The version this program writes.
+const VERSION: i64 = 1;
+const SCHEMA: &str = include_str!("schema.sql");
+/// Statements kept prepared: one per kind of entry and then some.
+const STATEMENTS: usize = 32;
+/// Another program may look inside (`sqlite3`); it must not make a commit fail.
+const BUSY: Duration = Duration::from_secs(5);
+/// File systems on which SQLite's locks and shared memory cannot be trusted: NFS, SMB, CIFS, SMB2.
+const NETWORK: [u32; 4] = [0x6969, 0x517b, 0xff53_4d42, 0xfe53_4d42];
+
+/// Opens the ledger; a broken one is moved aside with a warning and a fresh one begun.
+pub(super) fn open(path: &Path) -> Result<Connection, Error> {
+    match try_open(path) {
+        Err(Error::Sql { source, .. }) if is_broken(&source) => {
+            let aside = move_aside(path).map_err(|source| Error::Open { path: path.to_owned(), source })?;
+            tracing::warn!(ledger = %path.display(), aside = %aside.display(), error = %source,
+                "the ledger is broken and was moved aside; all mailboxes are paired anew");
+            try_open(path)
+        }
+        done => done,
+    }
+}
+
+fn try_open(path: &Path) -> Result<Connection, Error> {
+    let fail = |source| Error::Open { path: path.to_owned(), source };
+    // SQLite would make the file readable for all; its WAL gets the mode of the file.
+    OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(fail)?;
+    let is_network = rustix::fs::statfs(path).is_ok_and(|stat| NETWORK.contains(&(stat.f_type as u32)));
+    if is_network {
+        tracing::warn!(ledger = %path.display(), "the ledger is on a network file system, where SQLite is not safe");
+    }
+    let mut connection = Connection::open(path).map_err(Error::sql("open"))?;
+    prepare(&connection).map_err(Error::sql("open"))?;
+    let found: i64 =
+        connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(Error::sql("open"))?;
+    if found > VERSION {
+        return Err(Error::Newer { path: path.to_owned(), found, known: VERSION });
+    }
+    if found == 0 {
+        begin(&mut connection).map_err(Error::sql("begin"))?;
+    }
+    Ok(connection)
+}
+
+fn begin(connection: &mut Connection) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    transaction.execute_batch(SCHEMA)?;
+    transaction.commit()
+}
+
+fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // 1 MiB of cache: many accounts share a small budget of memory, and the kernel caches the file anyway.
+    connection.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -1024;",
+    )?;
+    let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if verdict == "ok" {
+        return Ok(());
+    }
+    let broken = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+    Err(rusqlite::Error::SqliteFailure(broken, Some(verdict)))
+}
+
+fn is_broken(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+}
+
+/// Renames the file and its companions to the first free `NAME.broken-N`.
+fn move_aside(path: &Path) -> io::Result<PathBuf> {
+    let with = |suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    let free = (1_u32..).map(|number| format!(".broken-{number}")).find(|suffix| !with(suffix).exists());
+    let suffix = free.unwrap_or_default();
+    std::fs::rename(path, with(&suffix))?;
+    for companion in ["-wal", "-shm"] {
+        match std::fs::rename(with(companion), with(&format!("{suffix}{companion}"))) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(with(&suffix))
+}
