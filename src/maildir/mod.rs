@@ -9,6 +9,7 @@
 //! `maildir` crate was rejected: it syncs no directory, its renames overwrite, and each change reads the directory.
 
 mod content;
+mod deliver;
 mod dir;
 mod error;
 mod layout;
@@ -27,7 +28,7 @@ pub use layout::Layout;
 pub use quarantine::{KEEP, Quarantined};
 pub use watch::{Hint, Hints, MaildirWatch};
 
-use crate::mail::{MailboxName, UniqueName};
+use crate::mail::{Flags, MailboxName, UniqueName};
 use crate::sync::{Arrival, DirectoryId, Likeness, Local, LocalChange, LocalView, Outcome, Outgoing, Staged};
 use dir::Root;
 use name::UniqueNames;
@@ -105,6 +106,23 @@ impl Maildir {
     /// When a directory cannot be read.
     pub async fn sweep_tmp(&self, now: SystemTime) -> Outcome<u64> {
         self.blocking(move |store| quarantine::sweep_tmp(&store.root, now)).await
+    }
+
+    /// Puts a message of our own (CRLF) into a mailbox under a name that the caller chose, durably. Nothing happens where
+    /// a file of that name is in the mailbox already, so it may be repeated.
+    ///
+    /// # Errors
+    /// When the mailbox has no directory or the disk refuses.
+    pub async fn deliver(
+        &self,
+        mailbox: &MailboxName,
+        name: &UniqueName,
+        message: std::fs::File,
+        flags: Flags,
+        date: SystemTime,
+    ) -> Outcome<()> {
+        let (mailbox, name) = (mailbox.clone(), name.clone());
+        self.blocking(move |store| deliver::deliver(store, &mailbox, &name, message, flags, date)).await
     }
 
     /// Runs file work off the reactor.

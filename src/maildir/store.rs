@@ -107,7 +107,7 @@ impl Store {
         let mut touched = Touched::default();
         let mut elsewhere = Vec::new();
         for message in batch {
-            let target = target(message);
+            let target = target(message.flags);
             if move_in(&dir, &message.name, &target)? {
                 touched.place(target.place);
                 self.index_published(mailbox, message.name.clone(), target);
@@ -220,16 +220,16 @@ impl Touched {
 }
 
 /// Where a staged message belongs: unseen and unflagged mail is new.
-fn target(message: &Staged) -> Found {
-    if message.flags.is_empty() {
+pub(super) fn target(flags: Flags) -> Found {
+    if flags.is_empty() {
         Found { place: Place::New, info: "".into() }
     } else {
-        Found { place: Place::Cur, info: name::reflag("", message.flags).into() }
+        Found { place: Place::Cur, info: name::reflag("", flags).into() }
     }
 }
 
 /// Moves a file out of `tmp`; whether it stands at its target now.
-fn move_in(dir: &MailboxDir, unique: &UniqueName, target: &Found) -> Result<bool, Error> {
+pub(super) fn move_in(dir: &MailboxDir, unique: &UniqueName, target: &Found) -> Result<bool, Error> {
     let (tmp, place, file_name) = (dir.place(Place::Tmp), dir.place(target.place), target.file_name(unique));
     match dir::rename(tmp, unique.as_str(), place, &file_name) {
         Ok(()) => Ok(true),
