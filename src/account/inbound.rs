@@ -133,6 +133,11 @@ impl Inbound {
                 Some(order) = orders.recv() => self.obey_or_refuse(&mut remote, order).await?,
                 hint = next_hint(&mut self.watched) => looks = self.collect(hint).await,
                 () = sleep(self.shared.account.sweep) => looks.sweep = true,
+                () = self.shared.login_changed.notified() => {
+                    self.shared.login.look_again().await;
+                    remote.into_session().logout().await;
+                    return Ok(());
+                }
                 () = sleep_until(ends) => {
                     remote.into_session().logout().await;
                     return Ok(());

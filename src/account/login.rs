@@ -9,7 +9,7 @@ use crate::net::Endpoint;
 use crate::oauth::{self, AccessToken, Keeper, KeeperConfig};
 use jiff::Timestamp;
 use secrecy::SecretString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What a server may ask for.
 #[derive(Clone)]
@@ -34,6 +34,7 @@ pub struct Login {
     user: String,
     source: Source,
     token_hosts: Vec<String>,
+    store: PathBuf,
 }
 
 #[derive(Clone, Debug)]
@@ -93,7 +94,7 @@ impl Login {
                 (Source::Keeper(keeper(account, oauth, state_dir).await?), oauth.token_hosts.clone())
             }
         };
-        Ok(Login { user: account.user.clone(), source, token_hosts })
+        Ok(Login { user: account.user.clone(), source, token_hosts, store: token_file(state_dir) })
     }
 
     /// The keeper of the token; `None` for a password.
@@ -101,6 +102,16 @@ impl Login {
         match &self.source {
             Source::Keeper(keeper) => Some(keeper),
             Source::Command(_) => None,
+        }
+    }
+
+    /// After a login or logout by another process: what was logged out here too is forgotten.
+    pub(super) async fn look_again(&self) {
+        if let Source::Keeper(keeper) = &self.source
+            && matches!(tokio::fs::try_exists(&self.store).await, Ok(false))
+            && let Err(error) = keeper.forget().await
+        {
+            tracing::warn!(%error, "cannot forget the token");
         }
     }
 
@@ -135,6 +146,10 @@ impl Login {
     }
 }
 
+fn token_file(state_dir: &Path) -> PathBuf {
+    state_dir.join("token.json")
+}
+
 async fn keeper(account: &Account, oauth: &OAuth2, state_dir: &Path) -> Result<Keeper, Error> {
     let client_id = oauth.client_id.clone().ok_or_else(|| Error::NoClient { account: account.name.clone() })?;
     let client_secret = match &oauth.client_secret {
@@ -148,6 +163,6 @@ async fn keeper(account: &Account, oauth: &OAuth2, state_dir: &Path) -> Result<K
         client_secret,
         token_url: oauth.token_url.clone(),
         scopes: oauth.scopes.clone(),
-        store: state_dir.join("token.json"),
+        store: token_file(state_dir),
     }))
 }

@@ -3,9 +3,12 @@
 //! An ID is `ACCOUNT/MAILBOX`; account names have no slash, so the first one separates.
 
 use super::error::{CommandError, Exit};
-use super::{Context, output, render};
+use super::sync::View;
+use super::{Context, direct, output, render};
+use crate::account::Wish;
 use crate::control::client;
 use crate::control::{HeldRequest, Request, Response};
+use crate::mail::MailboxName;
 use std::str::FromStr;
 
 /// Arguments of `held`.
@@ -59,7 +62,10 @@ impl Held {
             Action::Restore { id: Id { account, mailbox } } => HeldRequest::Restore { account, mailbox },
         };
         let is_list = request == HeldRequest::List;
-        let mut responses = client::request(&context.socket(), &Request::Held(request)).await?;
+        let mut responses = match client::request(&context.socket(), &Request::Held(request.clone())).await {
+            Err(client::Error::Absent) => return here(context, request).await,
+            outcome => outcome?,
+        };
         let mut is_shown = false;
         while let Some(response) = responses.next().await? {
             if let Response::Held { deletions, quarantined } = response {
@@ -72,6 +78,33 @@ impl Held {
             false => Ok(()),
         }
     }
+}
+
+/// The same without a daemon.
+async fn here(context: &Context, request: HeldRequest) -> Result<(), CommandError> {
+    let (names, wish) = match request {
+        HeldRequest::List => (Vec::new(), Wish::ListHeld),
+        HeldRequest::Approve { account, mailbox } => (vec![account], Wish::Approve(MailboxName::new(mailbox))),
+        HeldRequest::Restore { account, mailbox } => (vec![account], Wish::Restore(MailboxName::new(mailbox))),
+    };
+    let (mut all_deletions, mut all_copies) = (Vec::new(), Vec::new());
+    let is_list = matches!(wish, Wish::ListHeld);
+    let mut view = View::new(context.is_quiet);
+    for account in direct::chosen(context, &names)? {
+        let show = |response| match response {
+            Response::Held { deletions, quarantined } => {
+                all_deletions.extend(deletions);
+                all_copies.extend(quarantined);
+                Ok(())
+            }
+            response => view.show(response),
+        };
+        direct::carry_out(context, account, wish.clone(), show).await?;
+    }
+    if is_list {
+        let _ = output::print(&render::held(&all_deletions, &all_copies))?;
+    }
+    view.end()
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 pub mod completions;
 pub mod config;
+pub mod direct;
 pub mod environment;
 pub mod error;
 pub mod held;
@@ -56,10 +57,18 @@ pub struct Shared {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// The daemon, in the foreground
+    Run(run::Run),
     /// One complete two-way pass, now
     Sync(sync::Sync),
     /// What every account is doing, what waits, and what it needs from you
     Status(status::Status),
+    /// Take over a refresh token for an account
+    Login(login::Login),
+    /// Forget the token of an account; mail stays
+    Logout(logout::Logout),
+    /// A fresh access token on stdout, for other tools
+    Token(token::Token),
     /// Deletions that were held back, and copies in quarantine
     Held(held::Held),
     /// Check or show the configuration, or print an example
@@ -101,7 +110,8 @@ pub fn main() -> ExitCode {
 fn execute(arguments: Arguments) -> Result<(), CommandError> {
     let Arguments { shared, command } = arguments;
     let environment = Environment::of_process()?;
-    logging::start(&environment, logging::level(Level::WARN, &shared))?;
+    let usual = if matches!(command, Command::Run(_)) { Level::INFO } else { Level::WARN };
+    logging::start(&environment, logging::level(usual, &shared))?;
     let config_file = shared.config.as_deref().unwrap_or(&environment.config_file);
     let context = Context {
         config_file: std::path::absolute(config_file)
@@ -110,6 +120,10 @@ fn execute(arguments: Arguments) -> Result<(), CommandError> {
         environment,
     };
     match command {
+        Command::Run(run) => block_on(run.run(&context)),
+        Command::Login(login) => block_on(login.run(&context)),
+        Command::Logout(logout) => block_on(logout.run(&context)),
+        Command::Token(token) => block_on(token.run(&context)),
         Command::Sync(sync) => block_on(sync.run(&context)),
         Command::Status(status) => block_on(status.run(&context)),
         Command::Held(held) => block_on(held.run(&context)),
@@ -136,10 +150,16 @@ impl Context {
     }
 }
 
+/// Time for disk work in other threads to end after a command; what hangs longer is left behind.
+const FAREWELL: std::time::Duration = std::time::Duration::from_millis(500);
+
 /// Runs a command that waits for something.
 fn block_on(command: impl Future<Output = Result<(), CommandError>>) -> Result<(), CommandError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.map_err(|cause| CommandError::io("cannot start the runtime", &cause))?.block_on(command)
+    let runtime = runtime.map_err(|cause| CommandError::io("cannot start the runtime", &cause))?;
+    let outcome = runtime.block_on(command);
+    runtime.shutdown_timeout(FAREWELL);
+    outcome
 }
 
 #[cfg(test)]

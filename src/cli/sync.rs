@@ -1,13 +1,14 @@
 //! `posthaste sync`: one complete two-way pass, with progress on a terminal.
 //!
-//! The running daemon makes the pass, because it holds the accounts' locks and connections. The pass counts as failed
+//! A running daemon makes the pass, because it holds the accounts' locks and connections; else it is made here. The pass counts as failed
 //! when any account or mailbox of it failed: a script must not take half a pass for a whole one.
 
 use super::error::{CommandError, Exit};
 use super::progress::Bar;
-use super::{Context, output, render};
+use super::{Context, direct, output, render};
 use crate::control::client;
 use crate::control::{Request, Response};
+use crate::daemon::fleet::wish_to_sync;
 use crate::status::Progress;
 
 /// Arguments of `sync`.
@@ -33,12 +34,22 @@ pub struct View {
 }
 
 impl Sync {
-    /// Has the daemon make the pass and shows it.
+    /// Has the pass made and shows it.
     pub async fn run(self, context: &Context) -> Result<(), CommandError> {
         let Sync { accounts, mailbox, dry_run } = self;
-        let mut responses =
-            client::request(&context.socket(), &Request::Sync { accounts, mailbox, dry_run }).await?;
         let mut view = View::new(context.is_quiet);
+        let request =
+            Request::Sync { accounts: accounts.clone(), mailbox: mailbox.clone(), dry_run };
+        let mut responses = match client::request(&context.socket(), &request).await {
+            Err(client::Error::Absent) => {
+                let wish = wish_to_sync(mailbox, dry_run)?;
+                for account in direct::chosen(context, &accounts)? {
+                    direct::carry_out(context, account, wish.clone(), |response| view.show(response)).await?;
+                }
+                return view.end();
+            }
+            outcome => outcome?,
+        };
         while let Some(response) = responses.next().await? {
             view.show(response)?;
         }

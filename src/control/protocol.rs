@@ -117,6 +117,8 @@ pub struct Report {
     pub downloaded: u64,
     /// Messages appended to the server.
     pub uploaded: u64,
+    /// Messages moved to another mailbox of the server.
+    pub moved: u64,
     /// Messages whose flags changed on either side.
     pub reflagged: u64,
     /// Local copies moved to quarantine.

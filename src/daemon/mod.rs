@@ -8,6 +8,7 @@
 //! units, control socket, lock.
 
 mod board;
+pub mod fleet;
 mod herald;
 pub mod lock;
 mod pulse;

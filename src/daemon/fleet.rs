@@ -1,0 +1,203 @@
+//! The accounts as a [`Fleet`]: configuration to workers, requests to orders, answers back.
+
+use super::{Fleet, Unit};
+use crate::account::{self, Handle, HeldList, Order, Summary, Told, Wish};
+use crate::config::{Account, Config, Mailboxes};
+use crate::control::server::Replies;
+use crate::control::{Code, Deletions, HeldRequest, Quarantined, Refusal, Report, Request, Response, Side};
+use crate::mail::MailboxName;
+use crate::supervisor::Failure;
+use crate::sync;
+use futures_util::future::{BoxFuture, try_join_all};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::mpsc;
+
+/// How the configuration is read.
+pub type Load = dyn Fn() -> anyhow::Result<Config> + Send + Sync;
+
+/// The configured accounts.
+pub struct Accounts {
+    load: Box<Load>,
+    running: Arc<Mutex<BTreeMap<String, Handle>>>,
+}
+
+/// Takes an account off the list of running ones, however its run ends.
+struct Registered {
+    name: String,
+    running: Arc<Mutex<BTreeMap<String, Handle>>>,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
+    }
+}
+
+impl Accounts {
+    /// The accounts of the configuration that `load` reads, at the start and at every reload.
+    pub fn new(load: Box<Load>) -> Accounts {
+        Accounts { load, running: Arc::default() }
+    }
+
+    fn register(&self, name: &str, handle: Handle) -> Registered {
+        self.running().insert(name.to_owned(), handle);
+        Registered { name: name.to_owned(), running: Arc::clone(&self.running) }
+    }
+
+    fn running(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Handle>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The running accounts of these names; all for none.
+    fn chosen(&self, names: &[String]) -> Result<Vec<(String, Handle)>, Refusal> {
+        let running = self.running();
+        if names.is_empty() {
+            return Ok(running.iter().map(|(name, handle)| (name.clone(), handle.clone())).collect());
+        }
+        let find = |name: &String| match running.get(name) {
+            Some(handle) => Ok((name.clone(), handle.clone())),
+            None => Err(Refusal::new(Code::BadRequest, format!("account {name} is not running"))
+                .with_hint("posthaste status shows which accounts there are and what they need")),
+        };
+        names.iter().map(find).collect()
+    }
+
+    /// Gives every chosen account the same order and passes on what they tell.
+    async fn order(&self, names: &[String], wish: Wish, replies: &Replies) -> Result<(), Refusal> {
+        let one = |(name, handle): (String, Handle)| {
+            let wish = wish.clone();
+            async move {
+                let (to, mut told) = mpsc::unbounded_channel();
+                if !handle.order(Order { wish, to }).await {
+                    return Err(Refusal::new(Code::Retry, format!("account {name} is stopping")));
+                }
+                while let Some(told) = told.recv().await {
+                    replies.send(response(&name, told)?).await;
+                }
+                Ok(())
+            }
+        };
+        try_join_all(self.chosen(names)?.into_iter().map(one)).await.map(drop)
+    }
+
+    async fn held(&self, request: HeldRequest, replies: &Replies) -> Result<(), Refusal> {
+        match request {
+            HeldRequest::Approve { account, mailbox } => {
+                self.order(&[account], Wish::Approve(MailboxName::new(mailbox)), replies).await
+            }
+            HeldRequest::Restore { account, mailbox } => {
+                self.order(&[account], Wish::Restore(MailboxName::new(mailbox)), replies).await
+            }
+            HeldRequest::List => {
+                let (mut deletions, mut quarantined) = (Vec::new(), Vec::new());
+                for (name, handle) in self.chosen(&[])? {
+                    let (to, mut told) = mpsc::unbounded_channel();
+                    handle.order(Order { wish: Wish::ListHeld, to }).await;
+                    while let Some(told) = told.recv().await {
+                        if let Response::Held { deletions: more, quarantined: copies } = response(&name, told)? {
+                            deletions.extend(more);
+                            quarantined.extend(copies);
+                        }
+                    }
+                }
+                replies.send(Response::Held { deletions, quarantined }).await;
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Fleet for Accounts {
+    type Spec = Account;
+
+    fn load(&self) -> anyhow::Result<BTreeMap<String, Account>> {
+        let accounts = (self.load)()?.accounts;
+        Ok(accounts.into_iter().map(|account| (account.name.clone(), account)).collect())
+    }
+
+    fn run(&self, unit: Unit<Account>) -> BoxFuture<'static, Result<(), Failure>> {
+        let (handle, inbox) = account::handle();
+        let registered = self.register(&unit.name, handle);
+        let Unit { spec, state_dir, status, stop, .. } = unit;
+        Box::pin(async move {
+            let _registered = registered;
+            account::run(spec, state_dir, status, inbox, stop).await.map_err(|error| Failure::new(&error))
+        })
+    }
+
+    fn answer(&self, request: Request, replies: Replies) -> BoxFuture<'_, Result<(), Refusal>> {
+        Box::pin(async move {
+            match request {
+                Request::Sync { accounts, mailbox, dry_run } => {
+                    let wish = wish_to_sync(mailbox, dry_run)?;
+                    self.order(&accounts, wish, &replies).await
+                }
+                Request::Held(request) => self.held(request, &replies).await,
+                Request::TokenChanged { account } => {
+                    self.chosen(&[account])?.iter().for_each(|(_, handle)| handle.login_changed());
+                    Ok(())
+                }
+                Request::Status | Request::Reload => Ok(()),
+            }
+        })
+    }
+}
+
+/// The order that a request for a pass means.
+///
+/// # Errors
+/// When the glob makes no sense.
+pub fn wish_to_sync(mailbox: Option<String>, dry_run: bool) -> Result<Wish, Refusal> {
+    let globs = mailbox.map(|glob| Mailboxes::new(&[glob])).transpose();
+    let mailbox = globs.map_err(|problem| Refusal::new(Code::BadRequest, format!("--mailbox: {problem}")))?;
+    Ok(Wish::Sync { mailbox, dry_run })
+}
+
+/// What an account told, in the words of the control protocol.
+///
+/// # Errors
+/// What the account refused.
+pub fn response(account: &str, told: Told) -> Result<Response, Refusal> {
+    let account = account.to_owned();
+    Ok(match told {
+        Told::Progress(progress) => {
+            let crate::status::Progress { mailbox, messages_done, messages_total, bytes_done, bytes_total } = progress;
+            Response::Progress { account, mailbox, messages_done, messages_total, bytes_done, bytes_total }
+        }
+        Told::Plan(text) => Response::Plan { account, text },
+        Told::Summary(summary) => Response::Report(report(account, summary)),
+        Told::Held(list) => held(&account, list),
+        Told::Refused { class, text, hint } => {
+            return Err(Refusal { code: class.into(), message: format!("account {account}: {text}"), hint });
+        }
+    })
+}
+
+fn report(account: String, summary: Summary) -> Report {
+    let Summary { downloaded, uploaded, moved, reflagged, quarantined, removed, held, errors } = summary;
+    Report { account, downloaded, uploaded, moved, reflagged, quarantined, removed, held, errors }
+}
+
+fn held(account: &str, list: HeldList) -> Response {
+    let deletion = |(mailbox, held): (MailboxName, sync::Held)| Deletions {
+        account: account.to_owned(),
+        mailbox: mailbox.to_string(),
+        side: match held.side {
+            sync::Side::Remote => Side::Remote,
+            sync::Side::Local => Side::Local,
+        },
+        count: held.count,
+        of: held.of,
+        approved: held.approved,
+    };
+    let copies = |(mailbox, count): (MailboxName, u64)| Quarantined {
+        account: account.to_owned(),
+        mailbox: mailbox.to_string(),
+        count,
+    };
+    Response::Held {
+        deletions: list.deletions.into_iter().map(deletion).collect(),
+        quarantined: list.quarantined.into_iter().map(copies).collect(),
+    }
+}
