@@ -193,7 +193,9 @@ mod tests {
 
     /// Waits until everything before is delivered, by causing an event of another mailbox and reading up to it.
     async fn flush(hints: &mut Hints, beacon: &Path, count: u32) -> Vec<Hint> {
-        fs::write(beacon.join(format!("new/{count}")), "").unwrap();
+        // A rename out of the unwatched `tmp` is a single event; a write would leave a second one behind.
+        fs::write(beacon.join("tmp/beacon"), "").unwrap();
+        fs::rename(beacon.join("tmp/beacon"), beacon.join(format!("new/{count}"))).unwrap();
         let mut seen = Vec::new();
         loop {
             match next(hints).await {
