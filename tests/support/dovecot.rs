@@ -85,7 +85,7 @@ struct Master {
 impl Master {
     fn guarded(process: Child, dir: &Path) -> Master {
         // The shell's input ends when the last holder of its other end, this program, is gone.
-        let script = format!("read -r _; kill -KILL -- -{}; rm -rf '{}'", process.id(), dir.display());
+        let script = format!("read -r _; kill -s KILL -- -{}; rm -rf '{}'", process.id(), dir.display());
         let guard = Command::new("sh").arg("-c").arg(script).stdin(Stdio::piped()).process_group(0).spawn();
         Master { process, guard: guard.expect("sh runs") }
     }
