@@ -128,7 +128,9 @@ impl Board {
         let trouble = report.mailboxes.values().find_map(|mailbox| mailbox.trouble.as_ref());
         let (error, hint) = match (trouble, self.outbox_complaint().as_ref()) {
             (Some(trouble), _) => (Some(chain(trouble)), trouble.hint.clone()),
-            (None, Some(complaint)) => (Some(format!("submission: {}", complaint.text)), complaint.hint.clone()),
+            (None, Some(complaint)) => {
+                (Some(format!("submission: {}", complaint.text)), complaint.hint.clone())
+            }
             (None, None) => (None, None),
         };
         self.sender.send_modify(|status| {
@@ -167,7 +169,12 @@ impl Board {
     }
 }
 
-fn mailbox(record: &MailboxRecord, mut known: status::Mailbox, report: &Report, now: Timestamp) -> status::Mailbox {
+fn mailbox(
+    record: &MailboxRecord,
+    mut known: status::Mailbox,
+    report: &Report,
+    now: Timestamp,
+) -> status::Mailbox {
     known.name = record.name.to_string();
     known.messages = record.messages;
     let is_whole = report.trouble.is_none();

@@ -209,9 +209,8 @@ impl Inbound {
     ) -> Report {
         let observer = Counter::new(self.shared.board.clone(), to);
         let mailboxes = &self.shared.account.mailboxes;
-        let wanted = |mailbox: &MailboxName| {
-            mailboxes.wants(mailbox) && glob.is_none_or(|glob| glob.wants(mailbox))
-        };
+        let wanted =
+            |mailbox: &MailboxName| mailboxes.wants(mailbox) && glob.is_none_or(|glob| glob.wants(mailbox));
         let Stores { maildir: local, ledger } = &mut self.stores;
         let pass = Pass { remote, local, ledger, policy: &self.policy, wanted: &wanted, observer: &observer };
         pass.run(extent).await

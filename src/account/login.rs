@@ -133,7 +133,9 @@ impl Login {
     /// Another proof after a refusal; `None` where there is no other.
     pub(super) async fn another(&self, refused: &Proof) -> Result<Option<Proof>, Error> {
         match (&self.source, refused) {
-            (Source::Keeper(keeper), Proof::Token(token)) => Ok(Some(Proof::Token(keeper.renew(token).await?))),
+            (Source::Keeper(keeper), Proof::Token(token)) => {
+                Ok(Some(Proof::Token(keeper.renew(token).await?)))
+            }
             _ => Ok(None),
         }
     }
@@ -151,7 +153,8 @@ fn token_file(state_dir: &Path) -> PathBuf {
 }
 
 async fn keeper(account: &Account, oauth: &OAuth2, state_dir: &Path) -> Result<Keeper, Error> {
-    let client_id = oauth.client_id.clone().ok_or_else(|| Error::NoClient { account: account.name.clone() })?;
+    let client_id =
+        oauth.client_id.clone().ok_or_else(|| Error::NoClient { account: account.name.clone() })?;
     let client_secret = match &oauth.client_secret {
         None => None,
         Some(ClientSecret::Value(secret)) => Some(secret.secret().clone()),

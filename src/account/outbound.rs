@@ -127,9 +127,9 @@ impl Outbound {
             }
             Err(complaint) => {
                 let wait = match complaint.class {
-                    Class::Retry { after } => {
-                        Backoff::CONNECTION.delay(self.failures, fastrand::f64()).max(after.unwrap_or_default())
-                    }
+                    Class::Retry { after } => Backoff::CONNECTION
+                        .delay(self.failures, fastrand::f64())
+                        .max(after.unwrap_or_default()),
                     Class::NeedsLogin | Class::Denied | Class::GiveUp => SELDOM,
                 };
                 self.failures = self.failures.saturating_add(1);
@@ -164,7 +164,8 @@ impl Outbound {
     async fn connect(&self, endpoint: &Endpoint) -> Result<Session, Complaint> {
         let login = &self.shared.login;
         let complain = |error: &super::LoginError| Complaint::new(error);
-        let proof = login.proof(endpoint, &self.shared.account.name).await.map_err(|error| complain(&error))?;
+        let proof =
+            login.proof(endpoint, &self.shared.account.name).await.map_err(|error| complain(&error))?;
         match self.log_in(endpoint, &proof).await {
             Err(error) if error.class() == Class::NeedsLogin => {
                 let Some(proof) = login.another(&proof).await.map_err(|error| complain(&error))? else {
@@ -240,7 +241,8 @@ impl Outbound {
     /// Settles what the server has taken: files the copy where that is ours to do.
     async fn file_sent(&self) {
         let is_sent = |entry: &&Entry| entry.state == State::Sent;
-        let owed = self.on_disk(move |desk| desk.spool.entries().filter(is_sent).cloned().collect::<Vec<_>>());
+        let owed =
+            self.on_disk(move |desk| desk.spool.entries().filter(is_sent).cloned().collect::<Vec<_>>());
         for entry in owed.await.unwrap_or_default() {
             if let Err(complaint) = self.file(&entry.id).await {
                 self.shared.board.outbox_trouble(Some(complaint));
@@ -292,7 +294,10 @@ impl Outbound {
     }
 
     /// Runs disk work off the reactor; `None` when the program is ending.
-    async fn on_disk<T: Send + 'static>(&self, work: impl FnOnce(&mut Desk) -> T + Send + 'static) -> Option<T> {
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Desk) -> T + Send + 'static,
+    ) -> Option<T> {
         let desk = Arc::clone(&self.desk);
         let run = move || work(&mut desk.lock().unwrap_or_else(PoisonError::into_inner));
         tokio::task::spawn_blocking(run).await.ok()
@@ -317,7 +322,9 @@ impl Desk {
                     tracing::warn!(path = %place.display(), reason = %refusal, "refused");
                 }
                 Ok(Accepted::Queued { .. } | Accepted::Finished(_) | Accepted::Changed) => {}
-                Err(error) => tracing::warn!(path = %file.path.display(), %error, "cannot take a file into the queue"),
+                Err(error) => {
+                    tracing::warn!(path = %file.path.display(), %error, "cannot take a file into the queue")
+                }
             }
         }
         scan.again_at

@@ -37,7 +37,8 @@ impl Connected {
 pub(super) async fn connect(shared: &Shared) -> Result<Connected, Complaint> {
     let account = &shared.account;
     let options = imap::Options { endpoint: account.imap.clone(), disable: BTreeSet::new() };
-    let proof = shared.login.proof(&account.imap, &account.name).await.map_err(|error| Complaint::new(&error))?;
+    let proof =
+        shared.login.proof(&account.imap, &account.name).await.map_err(|error| Complaint::new(&error))?;
     let (session, proof) = match imap::connect(&options, &credentials(shared, &proof)).await {
         Err(error) if error.class() == Class::NeedsLogin => {
             let another = shared.login.another(&proof).await.map_err(|error| Complaint::new(&error))?;

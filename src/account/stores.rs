@@ -104,9 +104,13 @@ impl Watched {
             if self.followed.contains(&record.name) {
                 continue;
             }
-            let followed = maildir
-                .directory(&record.name)
-                .and_then(|directory| if directory.is_dir() { watch.follow(&record.name, &directory).map(|()| true) } else { Ok(false) });
+            let followed = maildir.directory(&record.name).and_then(|directory| {
+                if directory.is_dir() {
+                    watch.follow(&record.name, &directory).map(|()| true)
+                } else {
+                    Ok(false)
+                }
+            });
             match followed {
                 Ok(true) => drop(self.followed.insert(record.name.clone())),
                 Ok(false) => {}

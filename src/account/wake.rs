@@ -61,7 +61,9 @@ mod tests {
     async fn pokes_merge_and_are_not_lost_while_nobody_waits() {
         let wake = Wake::default();
         for name in ["a", "b", "a"] {
-            wake.poke(|looks| drop(looks.remote.insert(MailboxName::new(name))));
+            wake.poke(|looks| {
+                looks.remote.insert(MailboxName::new(name));
+            });
         }
         wake.poked().await;
         assert_eq!(wake.take().remote.len(), 2);

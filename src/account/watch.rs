@@ -18,12 +18,12 @@ pub(super) async fn run(shared: Shared, mailbox: MailboxName) {
     while !shared.stop.is_cancelled() {
         let outcome = match connected.take() {
             Some(connected) => hold(&shared, &mailbox, connected).await,
-            None => open(&shared).await.map(Next::Replace),
+            None => open(&shared).await.map(|fresh| Next::Replace(Box::new(fresh))),
         };
         match outcome {
             Ok(Next::Replace(fresh)) => {
                 failures = 0;
-                connected = Some(fresh);
+                connected = Some(*fresh);
             }
             Ok(Next::Poll) => return shared.board.push("poll"),
             Ok(Next::End) => return,
@@ -42,7 +42,7 @@ pub(super) async fn run(shared: Shared, mailbox: MailboxName) {
 }
 
 enum Next {
-    Replace(Connected),
+    Replace(Box<Connected>),
     Poll,
     End,
 }
@@ -65,7 +65,9 @@ async fn hold(shared: &Shared, mailbox: &MailboxName, connected: Connected) -> R
         let idle = session.idle(mailbox, &ends, || {
             shared.board.push("idle");
             shared.board.heard();
-            shared.wake.poke(|looks| drop(looks.remote.insert(mailbox.clone())));
+            shared.wake.poke(|looks| {
+                looks.remote.insert(mailbox.clone());
+            });
         });
         tokio::pin!(idle);
         match timeout(life, &mut idle).await {
@@ -88,7 +90,7 @@ async fn hold(shared: &Shared, mailbox: &MailboxName, connected: Connected) -> R
         Ok(_) => {
             let fresh = open(shared).await;
             session.logout().await;
-            fresh.map(Next::Replace)
+            fresh.map(|fresh| Next::Replace(Box::new(fresh)))
         }
         Err(error) => {
             tracing::debug!(account = %shared.account.name, %mailbox, %error, "watching ended");

@@ -84,8 +84,12 @@ impl Held {
 async fn here(context: &Context, request: HeldRequest) -> Result<(), CommandError> {
     let (names, wish) = match request {
         HeldRequest::List => (Vec::new(), Wish::ListHeld),
-        HeldRequest::Approve { account, mailbox } => (vec![account], Wish::Approve(MailboxName::new(mailbox))),
-        HeldRequest::Restore { account, mailbox } => (vec![account], Wish::Restore(MailboxName::new(mailbox))),
+        HeldRequest::Approve { account, mailbox } => {
+            (vec![account], Wish::Approve(MailboxName::new(mailbox)))
+        }
+        HeldRequest::Restore { account, mailbox } => {
+            (vec![account], Wish::Restore(MailboxName::new(mailbox)))
+        }
     };
     let (mut all_deletions, mut all_copies) = (Vec::new(), Vec::new());
     let is_list = matches!(wish, Wish::ListHeld);

@@ -50,7 +50,10 @@ pub(super) async fn keeper_of(context: &Context, name: &str) -> Result<(Account,
     let login = login.map_err(|error| CommandError::of_driver(&format!("account {name}"), &error))?;
     match login.keeper() {
         Some(keeper) => Ok((account, keeper.clone())),
-        None => Err(CommandError::new(Exit::Usage, format!("account {name} logs in with a password, not a token"))),
+        None => Err(CommandError::new(
+            Exit::Usage,
+            format!("account {name} logs in with a password, not a token"),
+        )),
     }
 }
 

@@ -38,8 +38,7 @@ impl Sync {
     pub async fn run(self, context: &Context) -> Result<(), CommandError> {
         let Sync { accounts, mailbox, dry_run } = self;
         let mut view = View::new(context.is_quiet);
-        let request =
-            Request::Sync { accounts: accounts.clone(), mailbox: mailbox.clone(), dry_run };
+        let request = Request::Sync { accounts: accounts.clone(), mailbox: mailbox.clone(), dry_run };
         let mut responses = match client::request(&context.socket(), &request).await {
             Err(client::Error::Absent) => {
                 let wish = wish_to_sync(mailbox, dry_run)?;

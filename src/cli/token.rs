@@ -17,7 +17,8 @@ impl Token {
     pub async fn run(self, context: &Context) -> Result<(), CommandError> {
         let (account, keeper) = keeper_of(context, &self.account).await?;
         let token = keeper.token().await;
-        let token = token.map_err(|error| CommandError::of_driver(&format!("account {}", account.name), &error))?;
+        let token =
+            token.map_err(|error| CommandError::of_driver(&format!("account {}", account.name), &error))?;
         let _ = output::print(&format!("{}\n", token.secret.expose_secret()))?;
         Ok(())
     }

@@ -95,7 +95,9 @@ impl Accounts {
                     let (to, mut told) = mpsc::unbounded_channel();
                     handle.order(Order { wish: Wish::ListHeld, to }).await;
                     while let Some(told) = told.recv().await {
-                        if let Response::Held { deletions: more, quarantined: copies } = response(&name, told)? {
+                        if let Response::Held { deletions: more, quarantined: copies } =
+                            response(&name, told)?
+                        {
                             deletions.extend(more);
                             quarantined.extend(copies);
                         }
@@ -162,7 +164,8 @@ pub fn response(account: &str, told: Told) -> Result<Response, Refusal> {
     let account = account.to_owned();
     Ok(match told {
         Told::Progress(progress) => {
-            let crate::status::Progress { mailbox, messages_done, messages_total, bytes_done, bytes_total } = progress;
+            let crate::status::Progress { mailbox, messages_done, messages_total, bytes_done, bytes_total } =
+                progress;
             Response::Progress { account, mailbox, messages_done, messages_total, bytes_done, bytes_total }
         }
         Told::Plan(text) => Response::Plan { account, text },

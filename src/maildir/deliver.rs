@@ -30,7 +30,8 @@ pub(super) fn deliver(
     let describe = || dir.describe(name.as_str());
     // What a crash left of an earlier attempt.
     let _ = rustix::fs::unlinkat(dir.place(Place::Tmp), name.as_str(), AtFlags::empty());
-    let file = dir::create_file(dir.place(Place::Tmp), name.as_str()).map_err(Error::io("create", describe()))?;
+    let file =
+        dir::create_file(dir.place(Place::Tmp), name.as_str()).map_err(Error::io("create", describe()))?;
     let written = write(message, file, store).and_then(|file| {
         file.set_modified(date)?;
         file.sync_all()
