@@ -26,10 +26,12 @@ pub struct Spool {
 }
 
 impl Spool {
-    /// Opens the queue in `directory` of the outbox `outbox`, and finishes what a crash interrupted.
+    /// Opens the queue in `directory` of the outbox `outbox`, makes both where they are missing, and finishes what a crash interrupted.
     pub fn open(directory: impl Into<PathBuf>, outbox: impl Into<PathBuf>) -> Result<Spool, Error> {
         let (directory, outbox) = (directory.into(), outbox.into());
-        disk::make_directory(&directory).map_err(at("make", &directory))?;
+        for missing in [&directory, &outbox] {
+            disk::make_directory(missing).map_err(at("make", missing))?;
+        }
         let mut spool = Spool { directory, outbox, entries: BTreeMap::new() };
         spool.load()?;
         for id in spool.entries.keys().cloned().collect::<Vec<_>>() {
