@@ -133,7 +133,7 @@ impl Inbound {
                 Some(order) = orders.recv() => self.obey_or_refuse(&mut remote, order).await?,
                 hint = next_hint(&mut self.watched) => looks = self.collect(hint).await,
                 () = sleep(self.shared.account.sweep) => looks.sweep = true,
-                () = self.shared.login_changed.notified() => {
+                () = self.shared.login_changed.changed() => {
                     self.shared.login.look_again().await;
                     remote.into_session().logout().await;
                     return Ok(());
@@ -298,7 +298,7 @@ impl Inbound {
         let is_login = complaint.class == Class::NeedsLogin;
         tokio::select! {
             () = sleep(if is_login { wait.min(LOGIN_LOOK) } else { wait }) => {}
-            () = self.shared.login_changed.notified() => {}
+            () = self.shared.login_changed.changed() => {}
             () = self.shared.stop.cancelled() => {}
             Some(order) = orders.recv() => match connect(&self.shared).await {
                 Ok(connected) => {

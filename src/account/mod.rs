@@ -29,10 +29,10 @@ use inbound::Inbound;
 use std::path::PathBuf;
 use std::sync::Arc;
 use stores::Stores;
-use tokio::sync::{Notify, mpsc, watch as status_watch};
+use tokio::sync::{mpsc, watch as status_watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use wake::Wake;
+use wake::{LoginNews, Wake};
 
 /// Orders that may wait while a pass runs.
 const ORDERS: usize = 16;
@@ -120,21 +120,21 @@ pub struct Summary {
 #[derive(Clone, Debug)]
 pub struct Handle {
     orders: mpsc::Sender<Order>,
-    login_changed: Arc<Notify>,
+    login_changed: Arc<status_watch::Sender<()>>,
 }
 
 /// The account's end of a [`Handle`].
 #[derive(Debug)]
 pub struct Inbox {
     orders: mpsc::Receiver<Order>,
-    login_changed: Arc<Notify>,
+    login_changed: LoginNews,
 }
 
 /// A new way to an account.
 pub fn handle() -> (Handle, Inbox) {
     let (sender, orders) = mpsc::channel(ORDERS);
-    let login_changed = Arc::new(Notify::new());
-    (Handle { orders: sender, login_changed: Arc::clone(&login_changed) }, Inbox { orders, login_changed })
+    let (news, login_changed) = LoginNews::channel();
+    (Handle { orders: sender, login_changed: Arc::new(news) }, Inbox { orders, login_changed })
 }
 
 impl Handle {
@@ -145,7 +145,7 @@ impl Handle {
 
     /// The token on disk changed: an account that needs a login tries again at once.
     pub fn login_changed(&self) {
-        self.login_changed.notify_waiters();
+        self.login_changed.send_replace(());
     }
 }
 
@@ -183,7 +183,7 @@ struct Shared {
     login: Login,
     board: Board,
     wake: Arc<Wake>,
-    login_changed: Arc<Notify>,
+    login_changed: LoginNews,
     stop: CancellationToken,
     state_dir: PathBuf,
 }
@@ -200,7 +200,7 @@ pub async fn run(
     stop: CancellationToken,
 ) -> Result<(), Error> {
     let board = Board::new(&account.name, status);
-    let started = start(account, state_dir, board.clone(), Arc::clone(&inbox.login_changed), stop).await;
+    let started = start(account, state_dir, board.clone(), inbox.login_changed, stop).await;
     let (shared, stores) = started.inspect_err(|error| board.trouble(&Complaint::new(error), None))?;
     let (sent_mailbox, sent) = status_watch::channel(None);
     let mut loops = JoinSet::new();
@@ -231,7 +231,7 @@ async fn start(
     account: Account,
     state_dir: PathBuf,
     board: Board,
-    login_changed: Arc<Notify>,
+    login_changed: LoginNews,
     stop: CancellationToken,
 ) -> Result<(Shared, Stores), Error> {
     let stores = Stores::open(&account, &state_dir).await?;
@@ -249,7 +249,7 @@ pub async fn carry_out(account: Account, state_dir: PathBuf, order: Order) -> Re
     let (status, _) = status_watch::channel(status::Account::default());
     let board = Board::new(&account.name, status);
     let stop = CancellationToken::new();
-    let (shared, stores) = start(account, state_dir, board, Arc::new(Notify::new()), stop).await?;
+    let (shared, stores) = start(account, state_dir, board, LoginNews::channel().1, stop).await?;
     let (sent_mailbox, _) = status_watch::channel(None);
     let login = shared.login.clone();
     Inbound::new(shared, stores, sent_mailbox).once(order).await;

@@ -92,7 +92,7 @@ impl Outbound {
             tokio::select! {
                 found = changed(watch.as_ref()) => hints = found,
                 () = sleep(until_next) => {}
-                () = self.shared.login_changed.notified() => self.not_before = None,
+                () = self.shared.login_changed.changed() => self.not_before = None,
                 Ok(()) = self.sent.changed() => {}
                 () = self.shared.stop.cancelled() => {}
             }

@@ -1,4 +1,4 @@
-//! Wake-ups of the inbound loop: edges, merged.
+//! Wake-ups: edges, merged.
 //!
 //! Any number of pokes while the loop is busy become one look at everything they named. A poke never carries what
 //! changed, only where to look: the loop reads the world itself, so that a lost or doubled poke is harmless.
@@ -6,7 +6,7 @@
 use crate::mail::MailboxName;
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// Where to look.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,6 +50,25 @@ impl Wake {
     /// All that was poked since the last call.
     pub(super) fn take(&self) -> Looks {
         std::mem::take(&mut *self.looks.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// News that the token on disk is another one. Each loop has its own copy and misses none, however busy it is.
+#[derive(Clone, Debug)]
+pub(super) struct LoginNews(watch::Receiver<()>);
+
+impl LoginNews {
+    /// A new source of news, and the first copy.
+    pub(super) fn channel() -> (watch::Sender<()>, LoginNews) {
+        let (sender, receiver) = watch::channel(());
+        (sender, LoginNews(receiver))
+    }
+
+    /// Waits for news; for ever where no more can come.
+    pub(super) async fn changed(&mut self) {
+        if self.0.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 }
 

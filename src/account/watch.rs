@@ -12,7 +12,7 @@ use crate::mail::MailboxName;
 use tokio::time::{sleep, timeout};
 
 /// Watches `mailbox` until the account stops or the server turns out to have no IDLE.
-pub(super) async fn run(shared: Shared, mailbox: MailboxName) {
+pub(super) async fn run(mut shared: Shared, mailbox: MailboxName) {
     let mut failures = 0;
     let mut connected: Option<Connected> = None;
     while !shared.stop.is_cancelled() {
@@ -33,7 +33,7 @@ pub(super) async fn run(shared: Shared, mailbox: MailboxName) {
                 failures += 1;
                 tokio::select! {
                     () = sleep(delay) => {}
-                    () = shared.login_changed.notified() => {}
+                    () = shared.login_changed.changed() => {}
                     () = shared.stop.cancelled() => return,
                 }
             }
