@@ -1,9 +1,9 @@
 //! The worker of one account: the only place where drivers meet.
 //!
-//! Three loops, each with its own connection: [`inbound`] owns the Maildir and the ledger and makes every pass,
-//! [`watch`] holds IDLE and pokes it, [`outbound`] sends what is dropped into the outbox. Trouble in one does not stop
-//! the others: mail arrives while submission is refused. They meet in a [`wake::Wake`] and a [`board::Board`] only.
-//! This module knows no supervisor and no socket: whoever runs it gives it a channel of [`Order`]s.
+//! Three loops, each with its own connection: `inbound` owns the Maildir and the ledger and makes every pass,
+//! `watch` holds IDLE and pokes it, `outbound` sends what is dropped into the outbox. Trouble in one does not stop
+//! the others: mail arrives while submission is refused. They meet in a `wake::Wake` and a `board::Board` only.
+//! This module knows no supervisor and no socket: whoever runs it gives it a channel of `Order`s.
 
 mod board;
 mod held;

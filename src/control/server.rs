@@ -5,7 +5,7 @@
 //! so that a slow client waits for nobody but itself. This module knows no daemon: what a request means is the
 //! handler's business.
 //!
-//! While a handler works, an empty line goes out every [`PACE`], so that the client can tell work from a hang and the
+//! While a handler works, an empty line goes out every `PACE`, so that the client can tell work from a hang and the
 //! server learns that a client is gone.
 
 use super::line::{self, Line};

@@ -1,9 +1,9 @@
 //! The IMAP driver: wire, parser, session, and the [`Remote`] of one account.
 //!
-//! Bytes become framed responses ([`wire`]), these become values ([`parse`]), a [`Session`] turns commands into typed
+//! Bytes become framed responses (`wire`), these become values (`parse`), a [`Session`] turns commands into typed
 //! outcomes, and [`Remote`] says what they mean for a pass. Invariant: no command ends without the server's tagged
 //! answer or an error; an empty or cut answer is never taken for an empty mailbox. async-imap serves only until login
-//! is done ([`bringup`]); its typed commands turn NO and cut connections into empty successes. RFC 9051, 3501, 7162,
+//! is done (`bringup`); its typed commands turn NO and cut connections into empty successes. RFC 9051, 3501, 7162,
 //! 6851, 4315, 2177, 5819, 6154, 7888. This module knows no Maildir, no ledger and no token endpoint.
 
 mod bringup;

@@ -1,7 +1,7 @@
 //! Two-way synchronisation: the traits that drivers implement, and the values that pass between them.
 //!
 //! *Base* is one ledger row per message pair. *Delta* is how one side differs from the base ([`delta`]), *plan* the
-//! ordered actions that bring both sides together ([`plan`]), *guard* what may stop a plan ([`guard`]), and [`apply`]
+//! ordered actions that bring both sides together ([`plan`]), *guard* what may stop a plan ([`guard`]), and `apply`
 //! the only code that acts. A [`pass`] is all of them once.
 //!
 //! Invariants: the base moves one row at a time, and only when both sides are known to agree; nothing observed is
