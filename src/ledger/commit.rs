@@ -31,12 +31,13 @@ impl Step<'_> {
         let mailbox = self.mailbox;
         match entry {
             Entry::Known { special_use, directory } => self.run(
-                "UPDATE mailbox SET special_use = ?2, device = ?3, inode = ?4, absent = 0 WHERE id = ?1",
+                "UPDATE mailbox SET special_use = ?2, device = coalesce(?3, device), inode = coalesce(?4, inode),
+                     absent = 0 WHERE id = ?1",
                 params![
                     mailbox,
                     special_use.and_then(rows::use_name),
-                    directory.device.cast_signed(),
-                    directory.inode.cast_signed()
+                    directory.map(|directory| directory.device.cast_signed()),
+                    directory.map(|directory| directory.inode.cast_signed())
                 ],
             ),
             Entry::Absent(absent) => {
@@ -171,6 +172,7 @@ fn kind(kind: Loose) -> u8 {
     match kind {
         Loose::Uploading => 0,
         Loose::Orphan => 1,
+        Loose::Uploaded => 2,
     }
 }
 

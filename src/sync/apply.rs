@@ -43,7 +43,8 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
         let mut order: Vec<_> = plan.mailboxes.iter().collect();
         order.sort_by_key(|(mailbox, _)| !mailbox.is_inbox());
         for &(mailbox, steps) in &order {
-            self.bookkeep(mailbox, steps).await?;
+            let kept = self.bookkeep(mailbox, steps).await;
+            self.tolerate(mailbox, kept)?;
             let arrived = self.download(mailbox, steps).await;
             self.tolerate(mailbox, arrived)?;
             let uploaded = self.upload(mailbox, steps).await;
@@ -92,7 +93,7 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
             self.later(mailbox, Entry::Forget(uid));
         }
         if let Some((special_use, directory)) = steps.resettle {
-            self.later(mailbox, Entry::Known { special_use, directory });
+            self.later(mailbox, Entry::Known { special_use, directory: Some(directory) });
         }
         for name in &steps.unloosen {
             self.later(mailbox, Entry::Unloosen(name.clone()));
@@ -107,7 +108,15 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
             self.later(mailbox, Entry::Pair(Row { state: RowState::Kept, ..row.clone() }));
         }
         self.report.mailbox(mailbox).adopted += steps.adopt.len() as u64;
-        if self.pending.len() > before { self.flush().await } else { Ok(()) }
+        if self.pending.len() > before {
+            self.flush().await?;
+        }
+        if steps.resettle.is_some() {
+            // Only now: a marked directory makes missing files deletions again.
+            self.local.create(mailbox).await?;
+            self.report.mailbox(mailbox).resettled = true;
+        }
+        Ok(())
     }
 
     async fn download(&mut self, mailbox: &MailboxName, steps: &Steps) -> Outcome<()> {
@@ -168,7 +177,10 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
                 let row = Row { uid, name: name.clone(), flags, likeness, state: RowState::Settled };
                 self.later(mailbox, Entry::Pair(row));
             }
-            _ => self.report.follow_up(mailbox),
+            _ => {
+                self.later(mailbox, Entry::Loosen(name.clone(), Loose::Uploaded, upload.likeness));
+                self.report.follow_up(mailbox);
+            }
         }
         Ok(())
     }
@@ -197,7 +209,10 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
                 self.later(mailbox, Entry::Forget(step.row.uid));
                 match landed.uids.get(&step.row.uid).filter(|_| known) {
                     Some(&uid) => self.note_move(step, uid),
-                    None => self.report.follow_up(to),
+                    None => {
+                        self.later(to, Entry::Loosen(step.name.clone(), Loose::Uploaded, step.row.likeness));
+                        self.report.follow_up(to);
+                    }
                 }
             }
             self.flush().await?;

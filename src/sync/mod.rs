@@ -419,6 +419,8 @@ pub enum RowState {
 pub enum Loose {
     /// An upload was begun: before it is repeated the server's new messages are searched for it.
     Uploading,
+    /// The server took it without telling its UID: it is searched for, and never uploaded again.
+    Uploaded,
     /// Its pair was lost with a changed UIDVALIDITY: kept, reported, not uploaded.
     Orphan,
 }
@@ -482,8 +484,8 @@ pub enum Entry {
     Known {
         /// Its special use.
         special_use: Option<SpecialUse>,
-        /// Its directory.
-        directory: DirectoryId,
+        /// Its directory; `None` leaves what is known of it.
+        directory: Option<DirectoryId>,
     },
     /// The server no longer lists the mailbox, or lists it again.
     Absent(bool),

@@ -84,7 +84,9 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         let mut records = self.ledger.mailboxes().await?;
         let trash = trash(&records);
         match &extent.only {
-            Some(only) => records.retain(|record| only.contains(&record.name) && !record.absent),
+            Some(only) => records.retain(|record| {
+                only.contains(&record.name) && (self.wanted)(&record.name) && !record.absent
+            }),
             None if extent.dry_run => records = super::discover::pretended(records, &known),
             None => records.retain(|record| known.contains_key(&record.name) && !record.absent),
         }
@@ -138,7 +140,7 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         let scanned = if firm { None } else { Some(self.scan(record, &base).await?) };
         let quiet =
             scanned.as_ref().is_none_or(|(local, ground, _)| local.is_empty() && *ground == Ground::Firm);
-        if unchanged && quiet {
+        if unchanged && quiet && record.held.is_empty() {
             report.mailbox(name).orphans = orphans(&base);
             return Ok(None);
         }
@@ -148,18 +150,18 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
             self.enter_generation(record, view.marks.uid_validity, &mut base, scanned, extent).await?;
         let (local, ground, view_directory) = scanned.unwrap_or((LocalDelta::default(), Ground::Firm, None));
         report.mailbox(name).orphans = orphans(&base);
-        let resettle = match (ground, view_directory) {
-            (Ground::Firm, _) | (_, None) => None,
-            (_, Some(directory)) if extent.dry_run => Some((record.special_use, directory)),
-            (_, Some(_)) => Some((record.special_use, self.local.create(name).await?)),
-        };
+        let resettle = view_directory.filter(|_| ground != Ground::Firm);
+        let resettle = resettle.map(|directory| (record.special_use, directory));
         let delta = delta::remote(
             &base,
             &view,
             since.filter(|since| since.marks.uid_validity == view.marks.uid_validity),
         );
-        let observed = compare(record, &base, &view, delta, local, ground);
-        let (remote_likeness, candidates) = self.recognise(&observed, &base).await?;
+        let mut observed = compare(record, &base, &view, delta, local);
+        if resettle.is_some() {
+            observed.doubt_missing_files();
+        }
+        let (remote_likeness, candidates) = self.recognise(&observed, &base, resettle.is_some()).await?;
         Ok(Some(Observed { remote_likeness, candidates, resettle, ..observed }))
     }
 
@@ -231,13 +233,14 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         &mut self,
         observed: &Observed,
         base: &Base,
+        is_resettled: bool,
     ) -> Outcome<(BTreeMap<Uid, Likeness>, BTreeMap<UniqueName, Candidate>)> {
         let (new, orphans) = (&observed.local.new, &observed.local.orphans);
-        let lost_base = base.rows.is_empty();
+        let were_paired = is_resettled || base.rows.is_empty();
         let mut candidates = BTreeMap::new();
         for (name, &(kind, likeness)) in &base.loose {
             let there = orphans.contains_key(name) || new.contains_key(name);
-            if there || (kind == Loose::Uploading && likeness.identity.is_strong()) {
+            if there || (kind != Loose::Orphan && likeness.identity.is_strong()) {
                 candidates.insert(name.clone(), Candidate { likeness, was_paired: true });
             }
         }
@@ -245,7 +248,7 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
             new.keys().filter(|name| !candidates.contains_key(*name)).cloned().collect();
         if !strangers.is_empty() {
             for (name, likeness) in self.local.identify(&observed.mailbox, &strangers).await? {
-                candidates.insert(name, Candidate { likeness, was_paired: lost_base });
+                candidates.insert(name, Candidate { likeness, was_paired: were_paired });
             }
         }
         if candidates.is_empty() || observed.remote.new.is_empty() {
@@ -273,7 +276,6 @@ fn compare(
     view: &RemoteView,
     remote: RemoteDelta,
     local: LocalDelta,
-    ground: Ground,
 ) -> Observed {
     Observed {
         mailbox: record.name.clone(),
@@ -282,7 +284,7 @@ fn compare(
         read_only: view.read_only,
         storable: view.storable,
         known: u32::try_from(base.rows.len()).unwrap_or(u32::MAX),
-        ground,
+        doubted: Vec::new(),
         remote,
         local,
         remote_likeness: BTreeMap::new(),
@@ -309,10 +311,10 @@ fn orphaned(base: Base) -> Base {
 }
 
 fn orphans(base: &Base) -> u64 {
-    base.loose.values().filter(|(kind, _)| *kind == Loose::Orphan).count() as u64
+    base.loose.values().filter(|(kind, _)| *kind != Loose::Uploading).count() as u64
 }
 
 fn trash(records: &[MailboxRecord]) -> Option<MailboxName> {
-    let is_trash = |record: &&MailboxRecord| record.special_use == Some(crate::mail::SpecialUse::Trash);
+    let is_trash = |record: &&MailboxRecord| record.special_use == Some(crate::mail::SpecialUse::Trash) && !record.absent;
     records.iter().find(is_trash).map(|record| record.name.clone())
 }

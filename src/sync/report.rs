@@ -82,10 +82,12 @@ pub struct MailboxReport {
     pub quarantined: u64,
     /// Messages removed from the server's mailbox.
     pub removed: u64,
-    /// Files that lost their pair with a changed UIDVALIDITY and are kept here only.
+    /// Files that were on the server, are not recognised there, and are kept here only.
     pub orphans: u64,
     /// Deletions held back.
     pub held: Vec<Held>,
+    /// Whether its directory is another one now, or was marked again.
+    pub resettled: bool,
     /// Whether something asked for did not arrive.
     pub incomplete: bool,
     /// What went wrong here.
