@@ -6,7 +6,7 @@
 
 use super::pass::Pass;
 use super::report::Report;
-use super::{Entry, Ledger, Local, MailboxRecord, Marks, Outcome, Remote, RemoteMailbox};
+use super::{Entry, Ledger, Local, MailboxRecord, Marks, Outcome, Remote, RemoteMailbox, Scope};
 use crate::mail::MailboxName;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,18 +27,31 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         }
         entries.extend(absences(&listed, &records, report));
         for mailbox in self.local_only(&listed, &records).await? {
-            report.created_remote.insert(mailbox.clone());
-            known.insert(mailbox.clone(), None);
             if !dry_run {
-                self.remote.create(&mailbox).await?;
-                let directory = self.local.create(&mailbox).await?;
-                entries.push((mailbox, Entry::Known { special_use: None, directory }));
+                match self.introduce(&mailbox).await {
+                    Ok(entry) => entries.push((mailbox.clone(), entry)),
+                    Err(trouble) if trouble.scope == Scope::Pass => return Err(trouble),
+                    // A name that the server does not want must not keep the others waiting.
+                    Err(trouble) => {
+                        report.mailbox(&mailbox).trouble = Some(trouble);
+                        continue;
+                    }
+                }
             }
+            report.created_remote.insert(mailbox.clone());
+            known.insert(mailbox, None);
         }
         if !entries.is_empty() && !dry_run {
             self.ledger.commit(entries).await?;
         }
         Ok(known)
+    }
+
+    /// Makes a mailbox of the user's on the server.
+    async fn introduce(&mut self, mailbox: &MailboxName) -> Outcome<Entry> {
+        self.remote.create(mailbox).await?;
+        let directory = self.local.create(mailbox).await?;
+        Ok(Entry::Known { special_use: None, directory })
     }
 
     /// A mailbox that the server lists: it gets a directory, once.

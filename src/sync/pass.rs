@@ -51,6 +51,8 @@ enum Refusal {
         "the directory of mailbox {0} is missing or was replaced by another one: nothing is synced there"
     )]
     DirectoryLost(MailboxName),
+    #[error("messages moved here wait until the mailbox they come from can be looked at")]
+    Waiting,
 }
 
 impl Classified for Refusal {
@@ -59,7 +61,7 @@ impl Classified for Refusal {
     }
 
     fn hint(&self) -> Option<String> {
-        let Refusal::DirectoryLost(mailbox) = self;
+        let Refusal::DirectoryLost(mailbox) = self else { return None };
         Some(format!(
             "mount or put back the directory; to fetch everything again: posthaste held restore {mailbox}"
         ))
@@ -91,14 +93,20 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
             None => records.retain(|record| known.contains_key(&record.name) && !record.absent),
         }
         records.sort_by_key(|record| !record.name.is_inbox());
-        let mut observed = Vec::new();
+        let (mut observed, mut missing) = (Vec::new(), BTreeSet::new());
         for record in &records {
             let marks = known.get(&record.name).copied().flatten();
             match self.observe(record, marks, extent, report).await {
                 Ok(seen) => observed.extend(seen),
                 Err(trouble) if trouble.scope == Scope::Pass => return Err(trouble),
-                Err(trouble) => report.mailbox(&record.name).trouble = Some(trouble),
+                Err(trouble) => {
+                    report.mailbox(&record.name).trouble = Some(trouble);
+                    missing.extend(self.missing(record).await?);
+                }
             }
+        }
+        for seen in &mut observed {
+            let_wait(seen, &missing, report);
         }
         let policy = Policy { trash: self.policy.trash.clone().or(trash), ..self.policy.clone() };
         let plan = plan(observed, &policy);
@@ -205,6 +213,15 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         Ok((local, judged, Some(view.directory)))
     }
 
+    /// What a mailbox that cannot be looked at misses here: it may have been moved to another one.
+    async fn missing(&mut self, record: &MailboxRecord) -> Outcome<Vec<Likeness>> {
+        let base = self.ledger.base(&record.name).await?;
+        Ok(match self.scan(record, &base).await {
+            Ok((local, Ground::Firm, _)) => local.gone.into_values().map(|row| row.likeness).collect(),
+            _ => Vec::new(),
+        })
+    }
+
     /// Takes note of the UIDVALIDITY. When it changed, the rows' UIDs are void: their files become orphans, to be paired
     /// again.
     async fn enter_generation(
@@ -257,6 +274,28 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         let uids: UidSet = observed.remote.new.keys().copied().collect();
         let at = super::At { mailbox: observed.mailbox.clone(), uid_validity: observed.uid_validity };
         Ok((self.remote.identify(&at, &uids).await?, candidates))
+    }
+}
+
+/// Takes files out of the pass that are missing in a mailbox that cannot be looked at: uploaded instead of moved they
+/// would be on the server twice.
+fn let_wait(observed: &mut Observed, missing: &BTreeSet<Likeness>, report: &mut Report) {
+    let Observed { local, candidates, remote_likeness, .. } = observed;
+    let must_wait = |likeness: &Likeness| {
+        missing.contains(likeness) && !remote_likeness.values().any(|there| there == likeness)
+    };
+    let waiting: Vec<UniqueName> = candidates
+        .iter()
+        .filter(|(name, candidate)| local.new.contains_key(*name) && must_wait(&candidate.likeness))
+        .map(|(name, _)| name.clone())
+        .collect();
+    for name in &waiting {
+        local.new.remove(name);
+        candidates.remove(name);
+    }
+    if !waiting.is_empty() {
+        let wait = || Trouble::new(Scope::Mailbox, Refusal::Waiting);
+        report.mailbox(&observed.mailbox).trouble.get_or_insert_with(wait);
     }
 }
 
