@@ -1,1 +1,1 @@
-//! x
+//! Readers that do not wait.
