@@ -342,3 +342,31 @@ fn the_herald_speaks_to_notify_socket() {
     assert_eq!(hear(), "WATCHDOG=1\n");
     assert_eq!(hear(), "STOPPING=1\n");
 }
+
+/// More than the queue of a socket holds.
+#[test]
+#[ignore = "started by a_service_manager_that_does_not_listen_holds_nothing_up"]
+fn speak_without_end() {
+    let herald = Herald::systemd();
+    (0..5_000).for_each(|_| herald.status("still here"));
+    herald.stopping();
+}
+
+#[test]
+fn a_service_manager_that_does_not_listen_holds_nothing_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let (socket, _never_heard) = service_manager(directory.path());
+    let mut speaker = std::process::Command::new(std::env::current_exe().unwrap());
+    speaker.args(["--exact", "daemon::tests::speak_without_end", "--ignored"]);
+    let mut speaker =
+        speaker.env("NOTIFY_SOCKET", socket).stdout(std::process::Stdio::null()).spawn().unwrap();
+    let deadline = std::time::Instant::now() + SOON;
+    while speaker.try_wait().unwrap().is_none() {
+        if std::time::Instant::now() > deadline {
+            speaker.kill().unwrap();
+            panic!("it waits for its listener");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(speaker.wait().unwrap().success());
+}
