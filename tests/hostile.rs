@@ -54,15 +54,8 @@ impl Day<'_> {
         home.configure(&[Account { imap: (meddler.port(), "implicit"), ..Account::of(host, user) }]);
         home.login(user, &host.tokens.refresh_token(user));
         let mail = home.maildir(user);
-        let mut day = Day {
-            host,
-            user: user.to_owned(),
-            home,
-            meddler,
-            mail,
-            kept: BTreeSet::new(),
-            serial: 0,
-        };
+        let mut day =
+            Day { host, user: user.to_owned(), home, meddler, mail, kept: BTreeSet::new(), serial: 0 };
         let mut server = host.imap(user);
         server.create("Archive");
         day.stock(8);

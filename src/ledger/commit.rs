@@ -59,7 +59,10 @@ impl Step<'_> {
             }
             Entry::Loosen(name, kind, likeness) => self.loosen(name, *kind, likeness),
             Entry::Unloosen(name) => self.unloosen(name),
-            Entry::Marks(marks) => self.marks(marks),
+            Entry::Marks(Some(marks)) => self.marks(marks),
+            Entry::Marks(None) => {
+                self.run("UPDATE mailbox SET marks_uid_validity = NULL WHERE id = ?", [mailbox])
+            }
             Entry::Held(held) => self.held(held),
         }
     }

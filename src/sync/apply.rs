@@ -93,6 +93,7 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
             self.later(mailbox, Entry::Forget(uid));
         }
         if let Some((special_use, directory)) = steps.resettle {
+            self.later(mailbox, Entry::Marks(None));
             self.later(mailbox, Entry::Known { special_use, directory: Some(directory) });
         }
         for name in &steps.unloosen {
@@ -292,7 +293,7 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
         report.held = steps.held.clone();
         let complete = report.trouble.is_none() && !report.incomplete && steps.held.is_empty();
         if let (Some(marks), true) = (steps.marks, complete) {
-            self.later(mailbox, Entry::Marks(marks));
+            self.later(mailbox, Entry::Marks(Some(marks)));
         }
     }
 }

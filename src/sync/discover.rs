@@ -6,7 +6,7 @@
 
 use super::pass::Pass;
 use super::report::Report;
-use super::{Entry, Ledger, Local, MailboxRecord, Marks, Outcome, Remote, RemoteMailbox, Scope};
+use super::{Entry, Ledger, Local, MailboxRecord, Marks, Outcome, Remote, RemoteMailbox, Scope, Trouble};
 use crate::mail::MailboxName;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,20 +20,28 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
             self.ledger.mailboxes().await?.into_iter().map(|record| (record.name.clone(), record)).collect();
         let mut known = Known::new();
         let mut entries = Vec::new();
-        for mailbox in listed.iter().filter(|mailbox| mailbox.selectable && (self.wanted)(&mailbox.name)) {
-            known.insert(mailbox.name.clone(), mailbox.marks);
+        for mailbox in listed.iter().filter(|mailbox| mailbox.selectable) {
             let record = records.get(&mailbox.name);
-            entries.extend(self.welcome(mailbox, record, dry_run, report).await?);
+            if !(self.wanted)(&mailbox.name) {
+                entries.extend(remember_use(mailbox, record));
+                continue;
+            }
+            match self.welcome(mailbox, record, dry_run, report).await {
+                Ok(entry) => entries.extend(entry),
+                Err(trouble) => {
+                    leave_out(&mailbox.name, trouble, report)?;
+                    continue;
+                }
+            }
+            known.insert(mailbox.name.clone(), mailbox.marks);
         }
         entries.extend(absences(&listed, &records, report));
         for mailbox in self.local_only(&listed, &records).await? {
             if !dry_run {
                 match self.introduce(&mailbox).await {
                     Ok(entry) => entries.push((mailbox.clone(), entry)),
-                    Err(trouble) if trouble.scope == Scope::Pass => return Err(trouble),
-                    // A name that the server does not want must not keep the others waiting.
                     Err(trouble) => {
-                        report.mailbox(&mailbox).trouble = Some(trouble);
+                        leave_out(&mailbox, trouble, report)?;
                         continue;
                     }
                 }
@@ -51,7 +59,7 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
     async fn introduce(&mut self, mailbox: &MailboxName) -> Outcome<Entry> {
         self.remote.create(mailbox).await?;
         let directory = self.local.create(mailbox).await?;
-        Ok(Entry::Known { special_use: None, directory })
+        Ok(Entry::Known { special_use: None, directory: Some(directory) })
     }
 
     /// A mailbox that the server lists: it gets a directory, once.
@@ -75,7 +83,10 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
                 self.local.create(&mailbox.name).await?
             }
         };
-        Ok(Some((mailbox.name.clone(), Entry::Known { special_use: mailbox.special_use, directory })))
+        Ok(Some((
+            mailbox.name.clone(),
+            Entry::Known { special_use: mailbox.special_use, directory: Some(directory) },
+        )))
     }
 
     /// Directories of the user's that neither the server nor the ledger knows.
@@ -89,6 +100,22 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         found.retain(|name| !on_server.contains(name) && !records.contains_key(name) && (self.wanted)(name));
         Ok(found)
     }
+}
+
+/// A mailbox in trouble must not keep the others waiting; trouble with everything ends the pass.
+fn leave_out(mailbox: &MailboxName, trouble: Trouble, report: &mut Report) -> Outcome<()> {
+    if trouble.scope == Scope::Pass {
+        return Err(trouble);
+    }
+    report.mailbox(mailbox).trouble = Some(trouble);
+    Ok(())
+}
+
+/// The Trash is needed also where it takes no part in the sync.
+fn remember_use(mailbox: &RemoteMailbox, record: Option<&MailboxRecord>) -> Option<(MailboxName, Entry)> {
+    let special_use = mailbox.special_use;
+    let is_news = record.map_or(special_use.is_some(), |record| record.special_use != special_use);
+    is_news.then(|| (mailbox.name.clone(), Entry::Known { special_use, directory: None }))
 }
 
 /// Mailboxes that vanished from the server's list, and those that came back.

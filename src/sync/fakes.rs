@@ -436,7 +436,7 @@ fn carry_out(record: &mut MailboxRecord, base: &mut Base, entry: Entry) {
         Entry::Unloosen(name) => {
             base.loose.remove(&name);
         }
-        Entry::Marks(marks) => record.marks = Some(marks),
+        Entry::Marks(marks) => record.marks = marks,
         Entry::Held(held) => record.held = held,
     }
     record.messages = base.rows.len() as u32;

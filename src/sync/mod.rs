@@ -16,6 +16,8 @@ use std::future::Future;
 use std::time::SystemTime;
 use tokio::sync::mpsc;
 
+#[cfg(test)]
+mod accidents;
 mod apply;
 pub mod delta;
 mod describe;
@@ -505,8 +507,9 @@ pub enum Entry {
     Loosen(UniqueName, Loose, Likeness),
     /// A loose file is gone, or simply new again.
     Unloosen(UniqueName),
-    /// The last pass ended complete and durable at these marks.
-    Marks(Marks),
+    /// The last pass ended complete and durable at these marks; with `None` the next one lists everything, because the
+    /// base forgot messages that the server still has.
+    Marks(Option<Marks>),
     /// The guard holds these deletions back; an empty list ends that.
     Held(Vec<Held>),
 }

@@ -354,6 +354,8 @@ fn orphans(base: &Base) -> u64 {
 }
 
 fn trash(records: &[MailboxRecord]) -> Option<MailboxName> {
-    let is_trash = |record: &&MailboxRecord| record.special_use == Some(crate::mail::SpecialUse::Trash) && !record.absent;
+    let is_trash = |record: &&MailboxRecord| {
+        record.special_use == Some(crate::mail::SpecialUse::Trash) && !record.absent
+    };
     records.iter().find(is_trash).map(|record| record.name.clone())
 }

@@ -85,7 +85,8 @@ async fn gone(
     }
     let present = present(session, mailbox).await?;
     let (old, new): (Vec<Uid>, Vec<Uid>) = present.iter().partition(|&uid| uid < next);
-    let is_known = old.len() as u64 <= u64::from(since.known) && new.iter().all(|uid| changed.contains_key(uid));
+    let is_known =
+        old.len() as u64 <= u64::from(since.known) && new.iter().all(|uid| changed.contains_key(uid));
     Ok(is_known.then_some(Gone::AllBut(present)))
 }
 

@@ -329,8 +329,10 @@ async fn identities_come_with_sizes() {
 
 #[tokio::test]
 async fn a_mailbox_is_empty_only_when_a_search_says_so_too() {
-    let selected = "C: P2 SELECT INBOX\nS: * 0 EXISTS\nS: * OK [UIDVALIDITY 7] x\nS: P2 OK done\nC: P3 UID SEARCH ALL\n";
-    for (answer, is_good) in [("S: * SEARCH\nS: P3 OK x", true), ("S: * SEARCH 4\nS: P3 OK x", false), ("S: P3 NO x", false)]
+    let selected =
+        "C: P2 SELECT INBOX\nS: * 0 EXISTS\nS: * OK [UIDVALIDITY 7] x\nS: P2 OK done\nC: P3 UID SEARCH ALL\n";
+    for (answer, is_good) in
+        [("S: * SEARCH\nS: P3 OK x", true), ("S: * SEARCH 4\nS: P3 OK x", false), ("S: P3 NO x", false)]
     {
         let (mut remote, _server) = remote("", &format!("{selected}{answer}")).await;
         assert_eq!(remote.open(&MailboxName::inbox(), since(1, 20, 50)).await.is_ok(), is_good, "{answer}");
