@@ -57,7 +57,7 @@ impl Inbound {
             let gone = self.gone_from_server(remote, &record, &base).await?;
             entries.extend(gone.into_iter().map(|row| Entry::Forget(row.uid)));
         }
-        entries.push(Entry::Held(Vec::new()));
+        entries.extend([Entry::Unmark, Entry::Held(Vec::new())]);
         let entries = entries.into_iter().map(|entry| (mailbox.clone(), entry)).collect();
         self.stores.ledger.commit(entries).await
     }

@@ -59,6 +59,9 @@ impl Step<'_> {
             Entry::Loosen(name, kind, likeness) => self.loosen(name, *kind, likeness),
             Entry::Unloosen(name) => self.unloosen(name),
             Entry::Marks(marks) => self.marks(marks),
+            Entry::Unmark => {
+                self.run("UPDATE mailbox SET marks_uid_validity = NULL WHERE id = ?1", params![mailbox])
+            }
             Entry::Held(held) => self.held(held),
         }
     }

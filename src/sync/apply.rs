@@ -92,6 +92,7 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
             self.later(mailbox, Entry::Forget(uid));
         }
         if let Some((special_use, directory)) = steps.resettle {
+            self.later(mailbox, Entry::Unmark);
             self.later(mailbox, Entry::Known { special_use, directory });
         }
         for name in &steps.unloosen {
@@ -331,6 +332,7 @@ pub(super) fn settled(
         batch.iter().partition(|staged| missing.contains(&staged.name));
     let mut entries = vec![Entry::Settle(there.iter().map(|staged| staged.uid).collect())];
     entries.extend(lost.iter().map(|staged| Entry::Forget(staged.uid)));
+    entries.extend((!lost.is_empty()).then_some(Entry::Unmark));
     entries.into_iter().map(|entry| (mailbox.clone(), entry)).collect()
 }
 

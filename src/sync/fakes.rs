@@ -431,6 +431,7 @@ fn carry_out(record: &mut MailboxRecord, base: &mut Base, entry: Entry) {
             base.loose.remove(&name);
         }
         Entry::Marks(marks) => record.marks = Some(marks),
+        Entry::Unmark => record.marks = None,
         Entry::Held(held) => record.held = held,
     }
     record.messages = base.rows.len() as u32;

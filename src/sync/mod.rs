@@ -505,6 +505,9 @@ pub enum Entry {
     Unloosen(UniqueName),
     /// The last pass ended complete and durable at these marks.
     Marks(Marks),
+    /// The marks prove nothing any more: the base forgot messages that the server has, and changes since the marks
+    /// would never name them again.
+    Unmark,
     /// The guard holds these deletions back; an empty list ends that.
     Held(Vec<Held>),
 }
