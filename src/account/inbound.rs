@@ -218,6 +218,9 @@ impl Inbound {
 
     /// Tells the board and the watch what a pass brought; passes on what ended it.
     async fn after(&mut self, report: &Report) -> Result<(), Complaint> {
+        if report.trash.is_some() {
+            self.policy.trash.clone_from(&report.trash);
+        }
         for (name, mailbox) in &report.mailboxes {
             match mailbox.trouble.is_some() || mailbox.incomplete {
                 true => drop(self.unclean.insert(name.clone())),

@@ -7,7 +7,7 @@
 use super::pass::Pass;
 use super::report::Report;
 use super::{Entry, Ledger, Local, MailboxRecord, Marks, Outcome, Remote, RemoteMailbox};
-use crate::mail::MailboxName;
+use crate::mail::{MailboxName, SpecialUse};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The mailboxes to look at, with their marks where the list gave them.
@@ -16,6 +16,8 @@ pub(super) type Known = BTreeMap<MailboxName, Option<Marks>>;
 impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
     pub(super) async fn discover(&mut self, dry_run: bool, report: &mut Report) -> Outcome<Known> {
         let listed = self.remote.list().await?;
+        let is_trash = |it: &&RemoteMailbox| it.special_use == Some(SpecialUse::Trash) && it.selectable;
+        report.trash = listed.iter().find(is_trash).map(|mailbox| mailbox.name.clone());
         let records: BTreeMap<_, _> =
             self.ledger.mailboxes().await?.into_iter().map(|record| (record.name.clone(), record)).collect();
         let mut known = Known::new();

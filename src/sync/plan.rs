@@ -197,6 +197,8 @@ impl Steps {
     fn new(mailbox: &Observed, policy: &Policy) -> Steps {
         let fate = match (&policy.trash, policy.on_delete) {
             (Some(trash), OnDelete::Trash) if *trash != mailbox.mailbox => Fate::MoveTo(trash.clone()),
+            // A server without a Trash gets one: nothing is lost by a key pressed in a reader.
+            (None, OnDelete::Trash) => Fate::MoveTo(MailboxName::new("Trash")),
             _ => Fate::Expunge,
         };
         Steps {

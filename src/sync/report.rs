@@ -55,6 +55,8 @@ pub struct Report {
     pub follow_up: BTreeSet<MailboxName>,
     /// Mailboxes that the server no longer lists; their local copies are left alone.
     pub absent: BTreeSet<MailboxName>,
+    /// The server's Trash as it lists it, also where it is not synchronised.
+    pub trash: Option<MailboxName>,
     /// Mailboxes made on the server.
     pub created_remote: BTreeSet<MailboxName>,
     /// Mailboxes made in the Maildir.
