@@ -63,7 +63,10 @@ impl Summary {
             self.removed += mailbox.removed;
             self.held += mailbox.held.iter().map(|held| u64::from(held.count)).sum::<u64>();
             match &mailbox.trouble {
-                Some(trouble) => self.errors.push(format!("{name}: {}", chain(trouble))),
+                Some(trouble) => {
+                    let hint = trouble.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+                    self.errors.push(format!("{name}: {}{hint}", chain(trouble)));
+                }
                 None if mailbox.incomplete => {
                     self.errors.push(format!("{name}: the server did not deliver every message asked for"));
                 }

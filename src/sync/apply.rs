@@ -347,6 +347,7 @@ pub(super) fn settled(
         batch.iter().partition(|staged| missing.contains(&staged.name));
     let mut entries = vec![Entry::Settle(there.iter().map(|staged| staged.uid).collect())];
     entries.extend(lost.iter().map(|staged| Entry::Forget(staged.uid)));
+    entries.extend((!lost.is_empty()).then_some(Entry::Marks(None)));
     entries.into_iter().map(|entry| (mailbox.clone(), entry)).collect()
 }
 

@@ -36,7 +36,7 @@ pub struct Pass<'a, R, L, D> {
     pub local: &'a mut L,
     /// The base.
     pub ledger: &'a mut D,
-    /// What the user wants of deletions; its Trash is found in the ledger where it is not set.
+    /// What the user wants of deletions; its Trash counts where neither the server's list nor the ledger has one.
     pub policy: &'a Policy,
     /// Which mailboxes take part.
     pub wanted: &'a (dyn Fn(&MailboxName) -> bool + Send + Sync),
@@ -63,7 +63,7 @@ impl Classified for Refusal {
     fn hint(&self) -> Option<String> {
         let Refusal::DirectoryLost(mailbox) = self else { return None };
         Some(format!(
-            "mount or put back the directory; to fetch everything again: posthaste held restore {mailbox}"
+            "mount or put back the directory; to fetch everything again: posthaste held restore ACCOUNT/{mailbox}"
         ))
     }
 }
@@ -143,7 +143,9 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         }
         self.observer.event(Event::Looking { mailbox: name });
         let mut base = self.ledger.base(name).await?;
-        self.finish_arrivals(name, &mut base, extent.dry_run).await?;
+        let has_lost = self.finish_arrivals(name, &mut base, extent.dry_run).await?;
+        let record = &MailboxRecord { marks: record.marks.filter(|_| !has_lost), ..record.clone() };
+        let unchanged = unchanged && !has_lost;
         let firm = local_clean && base.loose.is_empty();
         let scanned = if firm { None } else { Some(self.scan(record, &base).await?) };
         let quiet =
@@ -173,8 +175,8 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         Ok(Some(Observed { remote_likeness, candidates, resettle, ..observed }))
     }
 
-    /// Settles what a crash left between `tmp` and its place.
-    async fn finish_arrivals(&mut self, name: &MailboxName, base: &mut Base, dry_run: bool) -> Outcome<()> {
+    /// Settles what a crash left between `tmp` and its place. Whether something was lost and must be fetched again.
+    async fn finish_arrivals(&mut self, name: &MailboxName, base: &mut Base, dry_run: bool) -> Outcome<bool> {
         let arriving: Vec<Staged> = base
             .rows
             .iter()
@@ -187,12 +189,12 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
             })
             .collect();
         if arriving.is_empty() || dry_run {
-            return Ok(());
+            return Ok(false);
         }
         let missing = self.local.publish(name, &arriving).await?;
         self.ledger.commit(settled(name, &arriving, &missing)).await?;
         *base = self.ledger.base(name).await?;
-        Ok(())
+        Ok(!missing.is_empty())
     }
 
     /// The delta of the directory. A name is gone only when two successive scans miss it: a directory read while a
