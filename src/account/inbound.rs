@@ -230,6 +230,10 @@ impl Inbound {
                 false => drop(self.unclean.remove(name)),
             }
         }
+        if report.trouble.is_some() {
+            // The hints that led here are used up and may not have been followed to their end.
+            self.last_scan = None;
+        }
         let records = self.stores.ledger.mailboxes().await;
         let records = records.map_err(|trouble| Complaint::of_trouble(&trouble))?;
         self.watched.follow(&self.stores.maildir, &records);
