@@ -7,6 +7,7 @@
 use super::Session;
 use super::mailbox::create;
 use crate::imap::parse::Code;
+use crate::imap::select::contradiction;
 use crate::imap::session::{Completion, Event, Tag};
 use crate::imap::{Error, date};
 use crate::mail::{MailboxName, Uid, UidValidity};
@@ -46,10 +47,14 @@ pub(super) async fn append(
         }
         other => other?,
     };
-    Ok(match code {
-        Some(Code::AppendUid { uid_validity, uid }) => UidValidity::new(uid_validity).zip(Uid::new(uid)),
-        _ => None,
-    })
+    match code {
+        Some(Code::AppendUid { uid_validity, uid }) => Ok(UidValidity::new(uid_validity).zip(Uid::new(uid))),
+        // RFC 4315 §3: it has to say. The next pass looks for the message before it is uploaded again.
+        _ if session.capabilities().has("UIDPLUS") => {
+            Err(contradiction(mailbox, "it does not say where the new message is"))
+        }
+        _ => Ok(None),
+    }
 }
 
 async fn attempt(
