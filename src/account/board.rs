@@ -1,6 +1,7 @@
 //! What an account tells about itself: the one place that writes its [`status::Account`].
 
 use crate::error::{Class, Classified, chain};
+use crate::mail::MailboxName;
 use crate::status::{self, State};
 use crate::sync::report::Report;
 use crate::sync::{MailboxRecord, Trouble};
@@ -16,6 +17,8 @@ pub(super) struct Board {
     sender: watch::Sender<status::Account>,
     /// What stands in the way of submission, shown where nothing stands in the way of mail.
     outbox_complaint: Arc<Mutex<Option<Complaint>>>,
+    /// Why new mail is not pushed, shown where nothing else is wrong.
+    unwatched: Arc<Mutex<Option<String>>>,
 }
 
 /// An error as the user sees it.
@@ -42,7 +45,12 @@ impl Complaint {
 
 impl Board {
     pub(super) fn new(account: &str, sender: watch::Sender<status::Account>) -> Board {
-        Board { account: account.to_owned(), sender, outbox_complaint: Arc::default() }
+        Board {
+            account: account.to_owned(),
+            sender,
+            outbox_complaint: Arc::default(),
+            unwatched: Arc::default(),
+        }
     }
 
     pub(super) fn state(&self, state: State, detail: &str) {
@@ -70,6 +78,24 @@ impl Board {
 
     pub(super) fn push(&self, push: &str) {
         self.sender.send_modify(|status| status.push = Some(push.to_owned()));
+    }
+
+    /// A mailbox cannot be watched, or can be again; meanwhile it is swept.
+    pub(super) fn unwatched(&self, mailbox: &MailboxName, trouble: Option<&str>) {
+        let words = format!("watching {mailbox}: ");
+        if let Some(trouble) = trouble {
+            tracing::warn!(account = %self.account, %mailbox, error = trouble, "cannot watch");
+        }
+        let trouble = trouble.map(|trouble| format!("{words}{trouble}"));
+        self.sender.send_if_modified(|status| {
+            let is_ours = status.error.as_ref().is_none_or(|error| error.starts_with(&words));
+            let is_news = is_ours && status.error != trouble;
+            if is_news {
+                status.error = trouble.clone();
+            }
+            is_news
+        });
+        *self.unwatched.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
     pub(super) fn outbox(&self, counts: status::Outbox) {
@@ -131,7 +157,7 @@ impl Board {
             (None, Some(complaint)) => {
                 (Some(format!("submission: {}", complaint.text)), complaint.hint.clone())
             }
-            (None, None) => (None, None),
+            (None, None) => (self.unwatched.lock().unwrap_or_else(PoisonError::into_inner).clone(), None),
         };
         self.sender.send_modify(|status| {
             status.state = if held > 0 { State::Held } else { State::Watching };
@@ -182,7 +208,9 @@ fn mailbox(
         Some(done) => {
             known.arrived += done.arrived;
             known.quarantined += done.quarantined;
-            known.error = done.trouble.as_ref().map(|trouble| chain(trouble));
+            let missing =
+                done.incomplete.then(|| "the server did not deliver every message asked for".to_owned());
+            known.error = done.trouble.as_ref().map(|trouble| chain(trouble)).or(missing);
             if is_whole && done.trouble.is_none() && !done.incomplete {
                 known.synced = Some(now);
             }

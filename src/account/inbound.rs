@@ -221,6 +221,10 @@ impl Inbound {
                 self.watched.unfollow(&self.stores.maildir, name);
             }
         }
+        if report.trouble.is_some() {
+            // The hints that led here are used up and may not have been followed to their end.
+            self.last_scan = None;
+        }
         let records = self.stores.ledger.mailboxes().await;
         let records = records.map_err(|trouble| Complaint::of_trouble(&trouble))?;
         self.follow(&records);

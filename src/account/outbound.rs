@@ -32,6 +32,7 @@ const SELDOM: Duration = Duration::from_secs(300);
 
 /// The queue with its outbox; disk work, so only used off the reactor.
 struct Desk {
+    root: PathBuf,
     outbox: Outbox,
     spool: Spool,
     sender: Sender,
@@ -42,6 +43,8 @@ struct Outbound {
     desk: Arc<Mutex<Desk>>,
     sent: watch::Receiver<Option<MailboxName>>,
     failures: u32,
+    /// Whether files of the outbox could not be taken.
+    has_untaken: bool,
     /// No connection before this: the server or the login was in trouble.
     not_before: Option<Timestamp>,
 }
@@ -58,7 +61,14 @@ pub(super) async fn run(shared: Shared, sent: watch::Receiver<Option<MailboxName
         match opened {
             Ok(Ok(desk)) => {
                 let desk = Arc::new(Mutex::new(desk));
-                let outbound = Outbound { shared: shared.clone(), desk, sent, failures: 0, not_before: None };
+                let outbound = Outbound {
+                    shared: shared.clone(),
+                    desk,
+                    sent,
+                    failures: 0,
+                    has_untaken: false,
+                    not_before: None,
+                };
                 return outbound.serve().await;
             }
             Ok(Err(error)) => shared.board.outbox_trouble(Some(Complaint::new(&error))),
@@ -73,7 +83,7 @@ pub(super) async fn run(shared: Shared, sent: watch::Receiver<Option<MailboxName
 
 fn open(root: PathBuf, directory: PathBuf, sender: Sender) -> Result<Desk, queue::Error> {
     let spool = Spool::open(directory, root.clone())?;
-    Ok(Desk { outbox: Outbox::new(root), spool, sender })
+    Ok(Desk { outbox: Outbox::new(root.clone()), root, spool, sender })
 }
 
 impl Outbound {
@@ -101,7 +111,11 @@ impl Outbound {
 
     /// Accepts, sends, files; says when to look again.
     async fn round(&mut self, closed: BTreeSet<PathBuf>) -> NextLook {
-        let again_at = self.on_disk(move |desk| desk.accept(&closed)).await.flatten();
+        let (again_at, trouble) = self.on_disk(move |desk| desk.accept(&closed)).await.unwrap_or_default();
+        if trouble.is_some() || std::mem::take(&mut self.has_untaken) {
+            self.has_untaken = trouble.is_some();
+            self.shared.board.outbox_trouble(trouble);
+        }
         self.tell_counts().await;
         let now = Timestamp::now();
         if self.not_before.is_none_or(|at| at <= now) {
@@ -306,29 +320,32 @@ impl Outbound {
 }
 
 impl Desk {
-    /// Takes what is complete into the queue; says when to look at the rest.
-    fn accept(&mut self, closed: &BTreeSet<PathBuf>) -> NextLook {
+    /// Takes what is complete into the queue; says when to look at the rest, and what could not be taken.
+    fn accept(&mut self, closed: &BTreeSet<PathBuf>) -> (NextLook, Option<Complaint>) {
         self.spool.settle();
         let now = Timestamp::now();
         let scan = match self.outbox.scan(now, closed) {
             Ok(scan) => scan,
-            Err(error) => {
-                tracing::warn!(%error, "cannot read the outbox");
-                return None;
+            Err(source) => {
+                let path = self.root.clone();
+                return (
+                    None,
+                    Some(Complaint::new(&queue::Error::Io { what: "read the outbox", path, source })),
+                );
             }
         };
+        let mut trouble = None;
         for file in &scan.ready {
             match self.spool.accept(file, &self.sender, now) {
                 Ok(Accepted::Refused { refusal, place }) => {
                     tracing::warn!(path = %place.display(), reason = %refusal, "refused");
                 }
                 Ok(Accepted::Queued { .. } | Accepted::Finished(_) | Accepted::Changed) => {}
-                Err(error) => {
-                    tracing::warn!(path = %file.path.display(), %error, "cannot take a file into the queue")
-                }
+                // One file must not keep the others waiting; it is tried again at the next look.
+                Err(error) => trouble = Some(Complaint::new(&error)),
             }
         }
-        scan.again_at
+        (scan.again_at, trouble)
     }
 }
 

@@ -7,30 +7,33 @@
 use super::Shared;
 use super::session::{Connected, connect};
 use crate::backoff::Backoff;
+use crate::error::chain;
 use crate::imap::IdleEnd;
 use crate::mail::MailboxName;
 use tokio::time::{sleep, timeout};
 
 /// Watches `mailbox` until the account stops or the server turns out to have no IDLE.
 pub(super) async fn run(mut shared: Shared, mailbox: MailboxName) {
-    let mut failures = 0;
+    let mut failures = 0_u32;
     let mut connected: Option<Connected> = None;
     while !shared.stop.is_cancelled() {
         let outcome = match connected.take() {
-            Some(connected) => hold(&shared, &mailbox, connected).await,
+            Some(connected) => hold(&shared, &mailbox, connected, &mut failures).await,
             None => open(&shared).await.map(|fresh| Next::Replace(Box::new(fresh))),
         };
         match outcome {
-            Ok(Next::Replace(fresh)) => {
-                failures = 0;
-                connected = Some(*fresh);
-            }
+            Ok(Next::Replace(fresh)) => connected = Some(*fresh),
             Ok(Next::Poll) => return shared.board.push("poll"),
             Ok(Next::End) => return,
-            Err(()) => {
+            Err(refusal) => {
+                // Connections end as a matter of course; what happens again is worth a word.
+                if let Some(refusal) = refusal.filter(|_| failures > 0) {
+                    shared.board.push("poll");
+                    shared.board.unwatched(&mailbox, Some(&refusal));
+                }
                 shared.wake.poke(|looks| looks.sweep = true);
                 let delay = Backoff::CONNECTION.delay(failures, fastrand::f64());
-                failures += 1;
+                failures = failures.saturating_add(1);
                 tokio::select! {
                     () = sleep(delay) => {}
                     () = shared.login_changed.changed() => {}
@@ -47,23 +50,35 @@ enum Next {
     End,
 }
 
-async fn open(shared: &Shared) -> Result<Connected, ()> {
+/// What went wrong with watching itself; `None` for what the inbound loop meets and tells as well.
+type Refusal = Option<String>;
+
+async fn open(shared: &Shared) -> Result<Connected, Refusal> {
     tokio::select! {
         outcome = connect(shared) => outcome.map_err(|complaint| {
             tracing::debug!(account = %shared.account.name, error = %complaint.text, "cannot watch");
+            None
         }),
-        () = shared.stop.cancelled() => Err(()),
+        () = shared.stop.cancelled() => Err(None),
     }
 }
 
-/// Idles for the life of one connection, then opens the next before this one is given up.
-async fn hold(shared: &Shared, mailbox: &MailboxName, connected: Connected) -> Result<Next, ()> {
+/// Idles for the life of one connection, then opens the next before this one is given up. Once watching has begun all
+/// failures before are forgotten: a login that works is not enough, the server may refuse IDLE each time.
+async fn hold(
+    shared: &Shared,
+    mailbox: &MailboxName,
+    connected: Connected,
+    failures: &mut u32,
+) -> Result<Next, Refusal> {
     let life = connected.life();
     let mut session = connected.session;
     let ends = shared.stop.child_token();
     let end = {
         let idle = session.idle(mailbox, &ends, || {
+            *failures = 0;
             shared.board.push("idle");
+            shared.board.unwatched(mailbox, None);
             shared.board.heard();
             shared.wake.poke(|looks| {
                 looks.remote.insert(mailbox.clone());
@@ -94,7 +109,7 @@ async fn hold(shared: &Shared, mailbox: &MailboxName, connected: Connected) -> R
         }
         Err(error) => {
             tracing::debug!(account = %shared.account.name, %mailbox, %error, "watching ended");
-            Err(())
+            Err(Some(chain(&error)))
         }
     }
 }

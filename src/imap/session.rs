@@ -14,7 +14,7 @@ use super::selected::Selected;
 use super::wire::{Framer, Piece};
 use crate::net::Stream;
 use bytes::{Bytes, BytesMut};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -155,15 +155,16 @@ impl Session {
         let commands = ["CAPABILITY"].into_iter().chain(asks_id.then_some(ID));
         let mut offered = Vec::new();
         let mut batch = Batch::new(commands.map(str::to_owned));
-        let mut completions = Vec::new();
+        let mut completions = BTreeMap::new();
         while let Some(event) = self.advance(&mut batch).await? {
             match event {
                 Event::Data(Response::Capability(names)) => offered = names,
-                Event::Done(_, completion) => completions.push(completion),
+                Event::Done(tag, completion) => drop(completions.insert(tag, completion)),
                 _ => {}
             }
         }
-        if let Some(capability) = completions.into_iter().next() {
+        // The two may be answered in either order (RFC 9051 §5.5); the first tag is that of CAPABILITY.
+        if let Some((_, capability)) = completions.pop_first() {
             capability.ok("CAPABILITY")?;
         }
         self.capabilities = Capabilities::new(offered, disable);

@@ -8,6 +8,7 @@ use super::mailbox::create;
 use super::{Session, commands};
 use crate::imap::Error;
 use crate::imap::parse::{Code, Condition, Response};
+use crate::imap::select::contradiction;
 use crate::mail::{MailboxName, Uid, UidSet, UidValidity};
 use crate::sync::{At, Fate, Landed};
 
@@ -36,9 +37,19 @@ pub(super) async fn remove(
         }
         Fate::MoveTo(target) => {
             let landed = transfer(session, "UID COPY", uids, target).await?;
+            check_copied(session, at, uids, &landed)?;
             expunge(session, at, uids).await?;
             Ok(landed)
         }
+    }
+}
+
+/// An OK that names no copies may mean that nothing was copied (RFC 4315 §3): then nothing may be expunged.
+fn check_copied(session: &Session, at: &At, uids: &UidSet, landed: &Landed) -> Result<(), Error> {
+    let tells = session.capabilities().has("UIDPLUS") && !session.capabilities().is_disabled("COPYUID");
+    match tells && !uids.iter().any(|uid| landed.uids.contains_key(&uid)) {
+        true => Err(contradiction(&at.mailbox, "it does not say where the copies are")),
+        false => Ok(()),
     }
 }
 
