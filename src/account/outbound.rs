@@ -25,6 +25,8 @@ use tokio::time::sleep;
 
 /// How often the outbox is scanned without a hint, as the interface promises.
 const SCAN: Duration = Duration::from_secs(60);
+/// How soon a file that could not be taken is tried again: a full disk has room again as soon as somebody cleans up.
+const TRY_TO_ACCEPT: jiff::SignedDuration = jiff::SignedDuration::from_secs(5);
 /// The shortest pause between two rounds.
 const PAUSE: Duration = Duration::from_millis(20);
 /// After trouble that only the user can mend.
@@ -44,6 +46,8 @@ struct Outbound {
     failures: u32,
     /// No connection before this: the server or the login was in trouble.
     not_before: Option<Timestamp>,
+    /// Whether the last round left a file in the outbox that it could not take.
+    is_refusing: bool,
 }
 
 /// What a round found out about the next one.
@@ -58,7 +62,9 @@ pub(super) async fn run(shared: Shared, sent: watch::Receiver<Option<MailboxName
         match opened {
             Ok(Ok(desk)) => {
                 let desk = Arc::new(Mutex::new(desk));
-                let outbound = Outbound { shared: shared.clone(), desk, sent, failures: 0, not_before: None };
+                let shared = shared.clone();
+                let outbound =
+                    Outbound { shared, desk, sent, failures: 0, not_before: None, is_refusing: false };
                 return outbound.serve().await;
             }
             Ok(Err(error)) => shared.board.outbox_trouble(Some(Complaint::new(&error))),
@@ -101,7 +107,8 @@ impl Outbound {
 
     /// Accepts, sends, files; says when to look again.
     async fn round(&mut self, closed: BTreeSet<PathBuf>) -> NextLook {
-        let again_at = self.on_disk(move |desk| desk.accept(&closed)).await.flatten();
+        let (again_at, refused) = self.on_disk(move |desk| desk.accept(&closed)).await.unwrap_or_default();
+        self.tell_acceptance(refused);
         self.tell_counts().await;
         let now = Timestamp::now();
         if self.not_before.is_none_or(|at| at <= now) {
@@ -114,6 +121,15 @@ impl Outbound {
         again_at.into_iter().chain(due).min()
     }
 
+    /// Shows why files stay in the outbox, until none does.
+    fn tell_acceptance(&mut self, refused: Option<Complaint>) {
+        let is_refusing = refused.is_some();
+        if is_refusing || self.is_refusing {
+            self.shared.board.outbox_trouble(refused);
+        }
+        self.is_refusing = is_refusing;
+    }
+
     async fn send_due(&mut self, now: Timestamp) {
         let due = self.on_disk(move |desk| desk.spool.due(now)).await.unwrap_or_default();
         if due.is_empty() {
@@ -123,7 +139,9 @@ impl Outbound {
             Ok(()) => {
                 self.failures = 0;
                 self.not_before = None;
-                self.shared.board.outbox_trouble(None);
+                if !self.is_refusing {
+                    self.shared.board.outbox_trouble(None);
+                }
             }
             Err(complaint) => {
                 let wait = match complaint.class {
@@ -306,29 +324,30 @@ impl Outbound {
 }
 
 impl Desk {
-    /// Takes what is complete into the queue; says when to look at the rest.
-    fn accept(&mut self, closed: &BTreeSet<PathBuf>) -> NextLook {
+    /// Takes what is complete into the queue; says when to look at the rest, and why a file stays in the outbox.
+    fn accept(&mut self, closed: &BTreeSet<PathBuf>) -> (NextLook, Option<Complaint>) {
         self.spool.settle();
         let now = Timestamp::now();
+        let later = now.checked_add(TRY_TO_ACCEPT).ok();
         let scan = match self.outbox.scan(now, closed) {
             Ok(scan) => scan,
             Err(error) => {
                 tracing::warn!(%error, "cannot read the outbox");
-                return None;
+                return (later, None);
             }
         };
+        let mut refused = None;
         for file in &scan.ready {
             match self.spool.accept(file, &self.sender, now) {
                 Ok(Accepted::Refused { refusal, place }) => {
                     tracing::warn!(path = %place.display(), reason = %refusal, "refused");
                 }
                 Ok(Accepted::Queued { .. } | Accepted::Finished(_) | Accepted::Changed) => {}
-                Err(error) => {
-                    tracing::warn!(path = %file.path.display(), %error, "cannot take a file into the queue")
-                }
+                Err(error) => refused = Some(Complaint::new(&error)),
             }
         }
-        scan.again_at
+        let again_at = if refused.is_some() { later } else { None };
+        (scan.again_at.into_iter().chain(again_at).min(), refused)
     }
 }
 
