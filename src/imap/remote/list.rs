@@ -22,7 +22,7 @@ struct Listed {
 
 pub(super) async fn list(session: &mut Session) -> Result<Vec<RemoteMailbox>, Error> {
     let listed = match extended_command(session) {
-        Some(command) => match ask(session, command).await {
+        Some(command) => match ask_up_to_date(session, command).await {
             Err(Error::Refused { .. }) => {
                 // Offered and then refused: from now on without.
                 session.withdraw("LIST-EXTENDED");
@@ -56,6 +56,15 @@ fn extended_command(session: &Session) -> Option<String> {
     let status = has_status.then(|| format!("STATUS (UIDVALIDITY UIDNEXT MESSAGES{mod_seq})"));
     let options: Vec<String> = special_use.into_iter().chain(status).collect();
     (!options.is_empty()).then(|| format!("{} RETURN ({})", plain_command(), options.join(" ")))
+}
+
+/// STATUS of the open mailbox tells what this session was last told (RFC 9051 §6.3.11; Dovecot 2.3 does so), not what
+/// has arrived since: NOOP brings it up to date first.
+async fn ask_up_to_date(session: &mut Session, command: String) -> Result<Listed, Error> {
+    if session.selected.is_some() && session.capabilities().has("LIST-STATUS") {
+        session.run("NOOP", "NOOP".to_owned(), |_| {}).await?;
+    }
+    ask(session, command).await
 }
 
 async fn ask(session: &mut Session, command: String) -> Result<Listed, Error> {

@@ -105,6 +105,25 @@ async fn an_extended_list_that_is_refused_is_asked_plainly() {
 }
 
 #[tokio::test]
+async fn the_open_mailbox_is_brought_up_to_date_before_its_status_is_asked() {
+    let transcript = selected(0)
+        + "C: P3 UID SEARCH ALL
+           S: * SEARCH
+           S: P3 OK done
+           C: P4 NOOP
+           S: * 2000 EXISTS
+           S: P4 OK done
+           C: P5 LIST \"\" \"*\" RETURN (STATUS (UIDVALIDITY UIDNEXT MESSAGES))
+           S: * LIST () \"/\" INBOX
+           S: * STATUS INBOX (MESSAGES 2000 UIDVALIDITY 7 UIDNEXT 2001)
+           S: P5 OK done";
+    let (mut remote, server) = remote("LIST-STATUS", &transcript).await;
+    assert_eq!(remote.open(&MailboxName::inbox(), None).await.unwrap().marks.messages, 0);
+    assert_eq!(remote.list().await.unwrap()[0].marks.unwrap().messages, 2000);
+    server.finished().await;
+}
+
+#[tokio::test]
 async fn a_first_look_lists_everything() {
     let transcript = selected(2)
         + "C: P3 UID FETCH 1:* (UID FLAGS RFC822.SIZE)
