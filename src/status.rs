@@ -3,7 +3,7 @@
 //! Workers fill it in, the control socket carries it, the command line prints it. Times are RFC 3339 in UTC.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// The version of this shape; raised when a field changes meaning or goes away, not when one is added.
 pub const SCHEMA: u32 = 1;
@@ -20,7 +20,7 @@ pub struct Status {
     #[serde(default, skip_serializing_if = "is_zero")]
     pub pid: u32,
     /// When the daemon started.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "whole_seconds")]
     pub since: Option<Timestamp>,
     /// Every configured account, by name.
     pub accounts: Vec<Account>,
@@ -63,8 +63,10 @@ pub struct Account {
     /// How it logged in: `XOAUTH2`, `OAUTHBEARER`, `PLAIN`.
     pub mechanism: Option<String>,
     /// When the access token in use expires.
+    #[serde(serialize_with = "whole_seconds")]
     pub token_expires: Option<Timestamp>,
     /// When the server last said anything.
+    #[serde(serialize_with = "whole_seconds")]
     pub last_contact: Option<Timestamp>,
     /// How new mail is learnt of: `idle`, `poll`; later `notify`.
     pub push: Option<String>,
@@ -77,6 +79,7 @@ pub struct Account {
     /// The error that stands, if one does.
     pub error: Option<String>,
     /// When the next attempt comes.
+    #[serde(serialize_with = "whole_seconds")]
     pub next_try: Option<Timestamp>,
     /// What the user can do about it.
     pub hint: Option<String>,
@@ -90,6 +93,7 @@ pub struct Mailbox {
     /// How many messages both sides have.
     pub messages: u32,
     /// When a pass over it last ended complete.
+    #[serde(serialize_with = "whole_seconds")]
     pub synced: Option<Timestamp>,
     /// Messages fetched since the daemon started.
     pub arrived: u64,
@@ -135,6 +139,11 @@ impl Status {
     }
 }
 
+/// Nobody reads fractions of a second in a status.
+fn whole_seconds<S: Serializer>(time: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
+    time.map(|time| Timestamp::from_second(time.as_second()).unwrap_or(time)).serialize(to)
+}
+
 fn is_zero(number: &u32) -> bool {
     *number == 0
 }
@@ -146,6 +155,14 @@ mod tests {
     #[test]
     fn without_a_daemon_the_shape_is_the_documented_one() {
         assert_eq!(serde_json::to_string(&Status::absent()).unwrap(), r#"{"schema":1,"accounts":[]}"#);
+    }
+
+    #[test]
+    fn times_are_whole_seconds_in_utc() {
+        let account =
+            Account { last_contact: "2026-11-22T08:10:00.987654Z".parse().ok(), ..Account::default() };
+        let text = serde_json::to_string(&account).unwrap();
+        assert!(text.contains(r#""last_contact":"2026-11-22T08:10:00Z""#), "{text}");
     }
 
     #[test]

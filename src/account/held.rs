@@ -49,7 +49,7 @@ impl Inbound {
         let mut entries = Vec::new();
         if is_lost {
             let directory = self.stores.maildir.create(mailbox).await?;
-            entries.push(Entry::Known { special_use: record.special_use, directory });
+            entries.push(Entry::Known { special_use: record.special_use, directory: Some(directory) });
             entries.extend(base.rows.iter().map(|row| Entry::Forget(row.uid)));
         } else if let Some(view) = view {
             let local = delta::local(&base, &view);
@@ -57,7 +57,8 @@ impl Inbound {
             let gone = self.gone_from_server(remote, &record, &base).await?;
             entries.extend(gone.into_iter().map(|row| Entry::Forget(row.uid)));
         }
-        entries.extend([Entry::Unmark, Entry::Held(Vec::new())]);
+        entries.push(Entry::Marks(None));
+        entries.push(Entry::Held(Vec::new()));
         let entries = entries.into_iter().map(|entry| (mailbox.clone(), entry)).collect();
         self.stores.ledger.commit(entries).await
     }

@@ -33,6 +33,8 @@ const RESCAN: Duration = Duration::from_secs(600);
 const LOGIN_LOOK: Duration = Duration::from_secs(30);
 /// What repeating is not expected to help is repeated all the same, seldom: the cause may be mended outside.
 const SELDOM: Duration = Duration::from_secs(300);
+/// A connection that ends sooner than this is trouble even if a pass went well: reconnecting at once could be a busy loop.
+const SHORT_LIFE: Duration = Duration::from_secs(10);
 /// Passes in a row that pick up what our own actions left; more would be a loop.
 const FOLLOW_UPS: usize = 4;
 
@@ -73,13 +75,13 @@ impl Inbound {
         let stop = self.shared.stop.clone();
         let mut failures = 0;
         while !stop.is_cancelled() {
-            let mut was_well = false;
+            let (mut was_well, begun) = (false, Instant::now());
             let outcome = tokio::select! {
                 outcome = self.connected(&mut orders, &mut was_well) => outcome,
                 () = stop.cancelled() => return,
             };
             let Err(complaint) = outcome else { continue };
-            if std::mem::take(&mut was_well) && complaint.class == Class::RETRY {
+            if was_well && begun.elapsed() > SHORT_LIFE && complaint.class == Class::RETRY {
                 // Servers close working connections as a matter of course: not worth a word if the next one is well.
                 tracing::debug!(account = %self.shared.account.name, error = %complaint.text, "reconnecting");
                 failures = 0;
@@ -121,7 +123,11 @@ impl Inbound {
         let ends = Instant::now() + connected.life();
         let mut remote = Remote::new(connected.session);
         let mut looks = Looks { everything: self.last_scan.is_none(), sweep: true, ..Looks::default() };
+        let mut next_sweep = Instant::now();
         loop {
+            if looks.sweep || looks.everything {
+                next_sweep = Instant::now() + self.shared.account.sweep;
+            }
             if !looks.is_empty() {
                 let extent = self.extent(std::mem::take(&mut looks));
                 self.turn(&mut remote, extent, None, &mut Summary::default()).await?;
@@ -132,7 +138,7 @@ impl Inbound {
                 () = self.shared.wake.poked() => looks = self.shared.wake.take(),
                 Some(order) = orders.recv() => self.obey_or_refuse(&mut remote, order).await?,
                 hint = next_hint(&mut self.watched) => looks = self.collect(hint).await,
-                () = sleep(self.shared.account.sweep) => looks.sweep = true,
+                () = sleep_until(next_sweep) => looks.sweep = true,
                 () = self.shared.login_changed.changed() => {
                     self.shared.login.look_again().await;
                     remote.into_session().logout().await;
@@ -218,9 +224,6 @@ impl Inbound {
 
     /// Tells the board and the watch what a pass brought; passes on what ended it.
     async fn after(&mut self, report: &Report) -> Result<(), Complaint> {
-        if report.trash.is_some() {
-            self.policy.trash.clone_from(&report.trash);
-        }
         for (name, mailbox) in &report.mailboxes {
             match mailbox.trouble.is_some() || mailbox.incomplete {
                 true => drop(self.unclean.insert(name.clone())),

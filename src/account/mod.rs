@@ -205,7 +205,9 @@ pub async fn run(
     let (sent_mailbox, sent) = status_watch::channel(None);
     let mut loops = JoinSet::new();
     loops.spawn(Inbound::new(shared.clone(), stores, sent_mailbox).run(inbox.orders));
-    if !shared.account.poll_only {
+    if shared.account.poll_only {
+        shared.board.push("poll");
+    } else {
         for mailbox in shared.account.idle.clone() {
             loops.spawn(watch::run(shared.clone(), mailbox));
         }

@@ -191,8 +191,8 @@ impl Outbound {
     /// One message from `queued` to its verdict. An error is the connection's or the disk's, not the message's.
     async fn send(&mut self, session: &mut Session, entry: &Entry) -> Result<(), Complaint> {
         let id = entry.id.clone();
-        self.step(&id, State::Sending, None).await?;
         let message = self.message(&id).await?;
+        self.step(&id, State::Sending, None).await?;
         let envelope = smtp::Envelope {
             sender: entry.envelope.sender.clone(),
             recipients: entry.envelope.recipients.clone(),
@@ -277,14 +277,15 @@ impl Outbound {
     async fn note(&self, id: &Id, to: State, words: Option<String>) -> Result<(), queue::Error> {
         let id = id.clone();
         let note = self.on_disk(move |desk| desk.spool.transition(&id, to, words.as_deref())).await;
-        note.unwrap_or(Ok(()))
+        note.unwrap_or(Err(queue::Error::Interrupted))
     }
 
     async fn attempt(
         &self,
         work: impl FnOnce(&mut Desk) -> Result<(), queue::Error> + Send + 'static,
     ) -> Result<(), Complaint> {
-        self.on_disk(work).await.unwrap_or(Ok(())).map_err(|error| Complaint::new(&error))
+        let done = self.on_disk(work).await.unwrap_or(Err(queue::Error::Interrupted));
+        done.map_err(|error| Complaint::new(&error))
     }
 
     async fn tell_counts(&self) {

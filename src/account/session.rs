@@ -9,10 +9,13 @@ use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// How long before its token ends a connection is replaced: Exchange drops it within seconds of the end.
+/// How long before its token ends a connection is replaced at most: Exchange drops it within seconds of the end.
 const BEFORE_EXPIRY: Duration = Duration::from_secs(60);
-/// The shortest life of a connection, for servers whose tokens live no longer than [`BEFORE_EXPIRY`].
-const SHORTEST_LIFE: Duration = Duration::from_secs(20);
+/// Of a shorter rest only this part is given away: a token of minutes must carry a connection for most of them.
+const PART_BEFORE_EXPIRY: u32 = 5;
+/// The shortest life of a connection. The end of a token comes closer with every connection while the token endpoint
+/// is in trouble: without this the last of them would follow each other without a pause.
+const SHORTEST_LIFE: Duration = Duration::from_secs(2);
 
 /// A session that is logged in, and when to replace it.
 pub(super) struct Connected {
@@ -26,11 +29,14 @@ impl Connected {
         let left = |expires: Timestamp| Duration::try_from(expires.duration_since(Timestamp::now())).ok();
         match self.expires {
             None => Duration::from_secs(24 * 3600),
-            Some(expires) => {
-                left(expires).unwrap_or_default().saturating_sub(BEFORE_EXPIRY).max(SHORTEST_LIFE)
-            }
+            Some(expires) => life(left(expires).unwrap_or_default()),
         }
     }
+}
+
+/// The life of a connection whose token ends after `left`.
+fn life(left: Duration) -> Duration {
+    left.saturating_sub(BEFORE_EXPIRY.min(left / PART_BEFORE_EXPIRY)).max(SHORTEST_LIFE)
 }
 
 /// Connects and logs in.
@@ -65,5 +71,20 @@ fn credentials(shared: &Shared, proof: &Proof) -> imap::Credentials {
     match proof {
         Proof::Token(token) => imap::Credentials::Bearer { user, token: token.secret.clone() },
         Proof::Password(password) => imap::Credentials::Password { user, password: password.clone() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_ends_before_its_token_and_lives_for_most_of_it() {
+        let life = |seconds| life(Duration::from_secs(seconds)).as_secs_f64();
+        assert_eq!(life(3600), 3540.0);
+        assert_eq!(life(300), 240.0);
+        assert_eq!(life(60), 48.0);
+        assert_eq!(life(5), 4.0);
+        assert_eq!(life(0), 2.0);
     }
 }

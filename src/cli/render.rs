@@ -30,11 +30,20 @@ pub fn status(status: &Status, now: Timestamp, in_colour: bool) -> String {
     text
 }
 
+/// What a pass would do, a line each.
+pub fn plan(account: &str, text: &str) -> String {
+    match text.is_empty() {
+        true => format!("{account}: nothing to do\n"),
+        false => text.lines().map(|line| format!("{account}/{}\n", harmless(line))).collect(),
+    }
+}
+
 /// What a pass over one account did, on one line and one more for each error.
 pub fn report(report: &Report) -> String {
     let counts = [
         (report.downloaded, "fetched"),
         (report.uploaded, "uploaded"),
+        (report.moved, "moved on the server"),
         (report.reflagged, "reflagged"),
         (report.quarantined, "moved to quarantine"),
         (report.removed, "removed on the server"),

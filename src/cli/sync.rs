@@ -76,9 +76,9 @@ impl View {
                 let progress = Progress { mailbox, messages_done, messages_total, bytes_done, bytes_total };
                 self.bar.update(&account, &progress);
             }
-            Response::Plan { text, .. } => {
+            Response::Plan { account, text } => {
                 self.bar.clear();
-                let _ = output::print(&text)?;
+                let _ = output::print(&render::plan(&account, &text))?;
             }
             Response::Report(report) => {
                 self.bar.clear();

@@ -132,10 +132,10 @@ async fn a_refusal_and_half_an_answer_fail_the_command() {
 }
 
 #[tokio::test]
-async fn without_a_daemon_every_such_command_ends_with_69() {
+async fn without_a_daemon_there_is_no_status_and_passes_need_the_configuration() {
     let directory = tempfile::tempdir().unwrap();
     let context = context(directory.path());
-    for line in ["status --json", "sync", "held"] {
-        assert_eq!(carry_out(line, &context).await.unwrap_err().exit as u8, 69, "{line}");
+    for (line, exit) in [("status --json", 69), ("sync", 78), ("held", 78)] {
+        assert_eq!(carry_out(line, &context).await.unwrap_err().exit as u8, exit, "{line}");
     }
 }

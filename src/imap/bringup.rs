@@ -110,6 +110,7 @@ impl Greeted {
     async fn ask_capabilities(&mut self) -> Result<(), Error> {
         let answer = self.run("CAPABILITY").await?;
         match answer.outcome {
+            Outcome::Ok if self.capabilities.is_empty() => Err(Error::Protocol("it lists no capability")),
             Outcome::Ok => Ok(()),
             _ => Err(refused("CAPABILITY", answer.text)),
         }

@@ -48,6 +48,9 @@ impl Session {
         while let Some(event) = self.advance(&mut batch).await? {
             match event {
                 Event::Data(response) if first.is_some() => on(response),
+                Event::Done(tag, _) if Session::overtook(&batch, tag) => {
+                    return Err(self.lost(Error::Protocol("it answers before the mailbox is open")));
+                }
                 Event::Done(_, completion) if first.is_none() => {
                     first = Some(completion.ok(verb).map(|_| self.selected.clone().unwrap_or_default()));
                 }

@@ -178,6 +178,11 @@ impl Session {
         self.capabilities.withdraw(capability);
     }
 
+    /// Whether the server answered this command of the batch before an earlier one.
+    pub(super) fn overtook(batch: &Batch, tag: Tag) -> bool {
+        batch.flying.iter().any(|&flying| flying < tag)
+    }
+
     /// Runs one command; its untagged data goes to `on`. NO and BAD are errors.
     pub(super) async fn run(
         &mut self,

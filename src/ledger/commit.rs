@@ -31,12 +31,13 @@ impl Step<'_> {
         let mailbox = self.mailbox;
         match entry {
             Entry::Known { special_use, directory } => self.run(
-                "UPDATE mailbox SET special_use = ?2, device = ?3, inode = ?4, absent = 0 WHERE id = ?1",
+                "UPDATE mailbox SET special_use = ?2, device = coalesce(?3, device), inode = coalesce(?4, inode),
+                     absent = 0 WHERE id = ?1",
                 params![
                     mailbox,
                     special_use.and_then(rows::use_name),
-                    directory.device.cast_signed(),
-                    directory.inode.cast_signed()
+                    directory.map(|directory| directory.device.cast_signed()),
+                    directory.map(|directory| directory.inode.cast_signed())
                 ],
             ),
             Entry::Absent(absent) => {
@@ -58,9 +59,9 @@ impl Step<'_> {
             }
             Entry::Loosen(name, kind, likeness) => self.loosen(name, *kind, likeness),
             Entry::Unloosen(name) => self.unloosen(name),
-            Entry::Marks(marks) => self.marks(marks),
-            Entry::Unmark => {
-                self.run("UPDATE mailbox SET marks_uid_validity = NULL WHERE id = ?1", params![mailbox])
+            Entry::Marks(Some(marks)) => self.marks(marks),
+            Entry::Marks(None) => {
+                self.run("UPDATE mailbox SET marks_uid_validity = NULL WHERE id = ?", [mailbox])
             }
             Entry::Held(held) => self.held(held),
         }
@@ -174,6 +175,7 @@ fn kind(kind: Loose) -> u8 {
     match kind {
         Loose::Uploading => 0,
         Loose::Orphan => 1,
+        Loose::Uploaded => 2,
     }
 }
 

@@ -56,6 +56,7 @@ pub(super) fn base(connection: &Connection, mailbox: &MailboxName) -> rusqlite::
         let kind = match row.get(4)? {
             0 => Loose::Uploading,
             1 => Loose::Orphan,
+            2 => Loose::Uploaded,
             other => return Err(rusqlite::Error::IntegralValueOutOfRange(4, other)),
         };
         Ok((UniqueName::new(row.get::<_, String>(3)?), (kind, likeness(row)?)))

@@ -43,7 +43,7 @@ async fn every_entry_does_what_it_says(ledger: &mut impl sync::Ledger) {
     commit(
         ledger,
         vec![
-            Entry::Known { special_use: Some(SpecialUse::Sent), directory },
+            Entry::Known { special_use: Some(SpecialUse::Sent), directory: Some(directory) },
             Entry::Generation(validity),
             Entry::Loosen(UniqueName::new("b"), Loose::Uploading, loose),
             Entry::Loosen(UniqueName::new("c"), Loose::Uploading, loose),
@@ -57,7 +57,7 @@ async fn every_entry_does_what_it_says(ledger: &mut impl sync::Ledger) {
             Entry::Agree(uid(1), Flags::FLAGGED),
             Entry::Rename(uid(3), UniqueName::new("y")),
             Entry::Forget(uid(4)),
-            Entry::Marks(marks),
+            Entry::Marks(Some(marks)),
             Entry::Held(held.clone()),
         ],
     )

@@ -19,6 +19,9 @@ pub enum Error {
         /// The cause.
         source: io::Error,
     },
+    /// The program is ending: the step was not taken, and nothing may be built on it.
+    #[error("the program is ending")]
+    Interrupted,
     /// No such submission.
     #[error("no message {0} in the queue")]
     Unknown(Id),
@@ -37,7 +40,7 @@ pub enum Error {
 impl Classified for Error {
     fn class(&self) -> Class {
         match self {
-            Error::Io { .. } => Class::RETRY,
+            Error::Io { .. } | Error::Interrupted => Class::RETRY,
             Error::Unknown(_) | Error::Illegal { .. } => Class::GiveUp,
         }
     }

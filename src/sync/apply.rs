@@ -43,7 +43,8 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
         let mut order: Vec<_> = plan.mailboxes.iter().collect();
         order.sort_by_key(|(mailbox, _)| !mailbox.is_inbox());
         for &(mailbox, steps) in &order {
-            self.bookkeep(mailbox, steps).await?;
+            let kept = self.bookkeep(mailbox, steps).await;
+            self.tolerate(mailbox, kept)?;
             let arrived = self.download(mailbox, steps).await;
             self.tolerate(mailbox, arrived)?;
             let uploaded = self.upload(mailbox, steps).await;
@@ -92,8 +93,8 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
             self.later(mailbox, Entry::Forget(uid));
         }
         if let Some((special_use, directory)) = steps.resettle {
-            self.later(mailbox, Entry::Unmark);
-            self.later(mailbox, Entry::Known { special_use, directory });
+            self.later(mailbox, Entry::Marks(None));
+            self.later(mailbox, Entry::Known { special_use, directory: Some(directory) });
         }
         for name in &steps.unloosen {
             self.later(mailbox, Entry::Unloosen(name.clone()));
@@ -108,7 +109,15 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
             self.later(mailbox, Entry::Pair(Row { state: RowState::Kept, ..row.clone() }));
         }
         self.report.mailbox(mailbox).adopted += steps.adopt.len() as u64;
-        if self.pending.len() > before { self.flush().await } else { Ok(()) }
+        if self.pending.len() > before {
+            self.flush().await?;
+        }
+        if steps.resettle.is_some() {
+            // Only now: a marked directory makes missing files deletions again.
+            self.local.create(mailbox).await?;
+            self.report.mailbox(mailbox).resettled = true;
+        }
+        Ok(())
     }
 
     async fn download(&mut self, mailbox: &MailboxName, steps: &Steps) -> Outcome<()> {
@@ -169,7 +178,10 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
                 let row = Row { uid, name: name.clone(), flags, likeness, state: RowState::Settled };
                 self.later(mailbox, Entry::Pair(row));
             }
-            _ => self.report.follow_up(mailbox),
+            _ => {
+                self.later(mailbox, Entry::Loosen(name.clone(), Loose::Uploaded, upload.likeness));
+                self.report.follow_up(mailbox);
+            }
         }
         Ok(())
     }
@@ -198,7 +210,10 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
                 self.later(mailbox, Entry::Forget(step.row.uid));
                 match landed.uids.get(&step.row.uid).filter(|_| known) {
                     Some(&uid) => self.note_move(step, uid),
-                    None => self.report.follow_up(to),
+                    None => {
+                        self.later(to, Entry::Loosen(step.name.clone(), Loose::Uploaded, step.row.likeness));
+                        self.report.follow_up(to);
+                    }
                 }
             }
             self.flush().await?;
@@ -278,7 +293,7 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
         report.held = steps.held.clone();
         let complete = report.trouble.is_none() && !report.incomplete && steps.held.is_empty();
         if let (Some(marks), true) = (steps.marks, complete) {
-            self.later(mailbox, Entry::Marks(marks));
+            self.later(mailbox, Entry::Marks(Some(marks)));
         }
     }
 }
@@ -332,7 +347,7 @@ pub(super) fn settled(
         batch.iter().partition(|staged| missing.contains(&staged.name));
     let mut entries = vec![Entry::Settle(there.iter().map(|staged| staged.uid).collect())];
     entries.extend(lost.iter().map(|staged| Entry::Forget(staged.uid)));
-    entries.extend((!lost.is_empty()).then_some(Entry::Unmark));
+    entries.extend((!lost.is_empty()).then_some(Entry::Marks(None)));
     entries.into_iter().map(|entry| (mailbox.clone(), entry)).collect()
 }
 

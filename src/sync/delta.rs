@@ -24,7 +24,8 @@ pub struct RemoteDelta {
 pub struct LocalDelta {
     /// Files that the base does not know, or whose upload was begun.
     pub new: BTreeMap<UniqueName, Flags>,
-    /// Files that lost their pair with a changed UIDVALIDITY.
+    /// Files that are not uploaded, because they were on the server: those that lost their pair with a changed
+    /// UIDVALIDITY, and those whose upload was taken without a UID.
     pub orphans: BTreeMap<UniqueName, Flags>,
     /// Known messages whose file has other flags than agreed, and the flags it has now.
     pub reflagged: BTreeMap<Uid, (Row, Flags)>,
@@ -96,7 +97,7 @@ pub fn local(base: &Base, view: &LocalView) -> LocalDelta {
             (None, _) => {
                 delta.unloosened.insert(name.clone());
             }
-            (Some(&flags), Loose::Orphan) => {
+            (Some(&flags), Loose::Orphan | Loose::Uploaded) => {
                 delta.new.remove(name);
                 delta.orphans.insert(name.clone(), flags);
             }

@@ -6,8 +6,8 @@
 
 use super::pass::Pass;
 use super::report::Report;
-use super::{Entry, Ledger, Local, MailboxRecord, Marks, Outcome, Remote, RemoteMailbox};
-use crate::mail::{MailboxName, SpecialUse};
+use super::{Entry, Ledger, Local, MailboxRecord, Marks, Outcome, Remote, RemoteMailbox, Scope, Trouble};
+use crate::mail::MailboxName;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The mailboxes to look at, with their marks where the list gave them.
@@ -16,31 +16,50 @@ pub(super) type Known = BTreeMap<MailboxName, Option<Marks>>;
 impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
     pub(super) async fn discover(&mut self, dry_run: bool, report: &mut Report) -> Outcome<Known> {
         let listed = self.remote.list().await?;
-        let is_trash = |it: &&RemoteMailbox| it.special_use == Some(SpecialUse::Trash) && it.selectable;
-        report.trash = listed.iter().find(is_trash).map(|mailbox| mailbox.name.clone());
         let records: BTreeMap<_, _> =
             self.ledger.mailboxes().await?.into_iter().map(|record| (record.name.clone(), record)).collect();
         let mut known = Known::new();
         let mut entries = Vec::new();
-        for mailbox in listed.iter().filter(|mailbox| mailbox.selectable && (self.wanted)(&mailbox.name)) {
-            known.insert(mailbox.name.clone(), mailbox.marks);
+        for mailbox in listed.iter().filter(|mailbox| mailbox.selectable) {
             let record = records.get(&mailbox.name);
-            entries.extend(self.welcome(mailbox, record, dry_run, report).await?);
+            if !(self.wanted)(&mailbox.name) {
+                entries.extend(remember_use(mailbox, record));
+                continue;
+            }
+            match self.welcome(mailbox, record, dry_run, report).await {
+                Ok(entry) => entries.extend(entry),
+                Err(trouble) => {
+                    leave_out(&mailbox.name, trouble, report)?;
+                    continue;
+                }
+            }
+            known.insert(mailbox.name.clone(), mailbox.marks);
         }
         entries.extend(absences(&listed, &records, report));
         for mailbox in self.local_only(&listed, &records).await? {
-            report.created_remote.insert(mailbox.clone());
-            known.insert(mailbox.clone(), None);
             if !dry_run {
-                self.remote.create(&mailbox).await?;
-                let directory = self.local.create(&mailbox).await?;
-                entries.push((mailbox, Entry::Known { special_use: None, directory }));
+                match self.introduce(&mailbox).await {
+                    Ok(entry) => entries.push((mailbox.clone(), entry)),
+                    Err(trouble) => {
+                        leave_out(&mailbox, trouble, report)?;
+                        continue;
+                    }
+                }
             }
+            report.created_remote.insert(mailbox.clone());
+            known.insert(mailbox, None);
         }
         if !entries.is_empty() && !dry_run {
             self.ledger.commit(entries).await?;
         }
         Ok(known)
+    }
+
+    /// Makes a mailbox of the user's on the server.
+    async fn introduce(&mut self, mailbox: &MailboxName) -> Outcome<Entry> {
+        self.remote.create(mailbox).await?;
+        let directory = self.local.create(mailbox).await?;
+        Ok(Entry::Known { special_use: None, directory: Some(directory) })
     }
 
     /// A mailbox that the server lists: it gets a directory, once.
@@ -64,7 +83,10 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
                 self.local.create(&mailbox.name).await?
             }
         };
-        Ok(Some((mailbox.name.clone(), Entry::Known { special_use: mailbox.special_use, directory })))
+        Ok(Some((
+            mailbox.name.clone(),
+            Entry::Known { special_use: mailbox.special_use, directory: Some(directory) },
+        )))
     }
 
     /// Directories of the user's that neither the server nor the ledger knows.
@@ -78,6 +100,22 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         found.retain(|name| !on_server.contains(name) && !records.contains_key(name) && (self.wanted)(name));
         Ok(found)
     }
+}
+
+/// A mailbox in trouble must not keep the others waiting; trouble with everything ends the pass.
+fn leave_out(mailbox: &MailboxName, trouble: Trouble, report: &mut Report) -> Outcome<()> {
+    if trouble.scope == Scope::Pass {
+        return Err(trouble);
+    }
+    report.mailbox(mailbox).trouble = Some(trouble);
+    Ok(())
+}
+
+/// The Trash is needed also where it takes no part in the sync.
+fn remember_use(mailbox: &RemoteMailbox, record: Option<&MailboxRecord>) -> Option<(MailboxName, Entry)> {
+    let special_use = mailbox.special_use;
+    let is_news = record.map_or(special_use.is_some(), |record| record.special_use != special_use);
+    is_news.then(|| (mailbox.name.clone(), Entry::Known { special_use, directory: None }))
 }
 
 /// Mailboxes that vanished from the server's list, and those that came back.

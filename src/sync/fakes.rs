@@ -70,6 +70,8 @@ pub(super) struct FakeRemote {
     pub(super) fuse: Fuse,
     pub(super) condstore: bool,
     pub(super) uidplus: bool,
+    /// A name that this server does not accept.
+    pub(super) refuses: Option<MailboxName>,
     pub(super) mailboxes: BTreeMap<MailboxName, Mailbox>,
     /// Commands seen, for tests that count them.
     pub(super) opened: u32,
@@ -238,6 +240,9 @@ impl Remote for FakeRemote {
 
     async fn create(&mut self, mailbox: &MailboxName) -> Outcome<()> {
         self.fuse.burn()?;
+        if self.refuses.as_ref() == Some(mailbox) {
+            return Err(trouble(Scope::Mailbox, "a name with a delimiter in it"));
+        }
         let empty = Mailbox { uid_validity: 7, next: 1, modseq: 1, messages: BTreeMap::new() };
         self.mailboxes.entry(mailbox.clone()).or_insert(empty);
         self.fuse.burn()
@@ -395,7 +400,8 @@ fn carry_out(record: &mut MailboxRecord, base: &mut Base, entry: Entry) {
     match entry {
         Entry::Known { special_use, directory } => {
             record.special_use = special_use;
-            record.directory = Some(directory);
+            record.directory = directory.or(record.directory);
+            record.absent = false;
         }
         Entry::Absent(absent) => record.absent = absent,
         Entry::Generation(uid_validity) => {
@@ -430,8 +436,7 @@ fn carry_out(record: &mut MailboxRecord, base: &mut Base, entry: Entry) {
         Entry::Unloosen(name) => {
             base.loose.remove(&name);
         }
-        Entry::Marks(marks) => record.marks = Some(marks),
-        Entry::Unmark => record.marks = None,
+        Entry::Marks(marks) => record.marks = marks,
         Entry::Held(held) => record.held = held,
     }
     record.messages = base.rows.len() as u32;

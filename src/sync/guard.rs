@@ -30,10 +30,8 @@ pub fn hold(limit: DeletionLimit, side: Side, count: usize, of: u32, before: &[H
 pub enum Ground {
     /// The directory of last time: a missing file was deleted.
     Firm,
-    /// Ours, but restored or moved to another disk: a missing file is fetched again.
+    /// Ours, but restored, moved to another disk, or without its marker: a missing file is fetched again.
     Moved,
-    /// The directory of last time without its marker: missing files prove nothing until it is marked again.
-    Unmarked,
     /// Missing, or a stranger in its place (an unmounted disk): nothing may be concluded or written.
     Lost,
 }
@@ -44,8 +42,7 @@ pub fn ground(known: DirectoryId, view: Option<&LocalView>) -> Ground {
         None => Ground::Lost,
         Some(view) => match (view.directory == known, view.marked) {
             (true, true) => Ground::Firm,
-            (true, false) => Ground::Unmarked,
-            (false, true) => Ground::Moved,
+            (true, false) | (false, true) => Ground::Moved,
             (false, false) => Ground::Lost,
         },
     }
@@ -82,7 +79,7 @@ mod tests {
         };
         assert_eq!(ground(known, Some(&view(2, true))), Ground::Firm);
         assert_eq!(ground(known, Some(&view(3, true))), Ground::Moved);
-        assert_eq!(ground(known, Some(&view(2, false))), Ground::Unmarked);
+        assert_eq!(ground(known, Some(&view(2, false))), Ground::Moved);
         assert_eq!(ground(known, Some(&view(3, false))), Ground::Lost);
         assert_eq!(ground(known, None), Ground::Lost);
     }

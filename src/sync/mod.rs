@@ -16,6 +16,8 @@ use std::future::Future;
 use std::time::SystemTime;
 use tokio::sync::mpsc;
 
+#[cfg(test)]
+mod accidents;
 mod apply;
 pub mod delta;
 mod describe;
@@ -419,6 +421,8 @@ pub enum RowState {
 pub enum Loose {
     /// An upload was begun: before it is repeated the server's new messages are searched for it.
     Uploading,
+    /// The server took it without telling its UID: it is searched for, and never uploaded again.
+    Uploaded,
     /// Its pair was lost with a changed UIDVALIDITY: kept, reported, not uploaded.
     Orphan,
 }
@@ -482,8 +486,8 @@ pub enum Entry {
     Known {
         /// Its special use.
         special_use: Option<SpecialUse>,
-        /// Its directory.
-        directory: DirectoryId,
+        /// Its directory; `None` leaves what is known of it.
+        directory: Option<DirectoryId>,
     },
     /// The server no longer lists the mailbox, or lists it again.
     Absent(bool),
@@ -503,11 +507,9 @@ pub enum Entry {
     Loosen(UniqueName, Loose, Likeness),
     /// A loose file is gone, or simply new again.
     Unloosen(UniqueName),
-    /// The last pass ended complete and durable at these marks.
-    Marks(Marks),
-    /// The marks prove nothing any more: the base forgot messages that the server has, and changes since the marks
-    /// would never name them again.
-    Unmark,
+    /// The last pass ended complete and durable at these marks; with `None` the next one lists everything, because the
+    /// base forgot messages that the server still has.
+    Marks(Option<Marks>),
     /// The guard holds these deletions back; an empty list ends that.
     Held(Vec<Held>),
 }

@@ -51,6 +51,8 @@ enum Refusal {
         "the directory of mailbox {0} is missing or was replaced by another one: nothing is synced there"
     )]
     DirectoryLost(MailboxName),
+    #[error("messages moved here wait until the mailbox they come from can be looked at")]
+    Waiting,
 }
 
 impl Classified for Refusal {
@@ -59,7 +61,7 @@ impl Classified for Refusal {
     }
 
     fn hint(&self) -> Option<String> {
-        let Refusal::DirectoryLost(mailbox) = self;
+        let Refusal::DirectoryLost(mailbox) = self else { return None };
         Some(format!(
             "mount or put back the directory; to fetch everything again: posthaste held restore ACCOUNT/{mailbox}"
         ))
@@ -82,23 +84,31 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
             None => self.discover(extent.dry_run, report).await?,
         };
         let mut records = self.ledger.mailboxes().await?;
-        let trash = report.trash.clone().or_else(|| trash(&records));
+        let trash = trash(&records);
         match &extent.only {
-            Some(only) => records.retain(|record| only.contains(&record.name) && !record.absent),
+            Some(only) => records.retain(|record| {
+                only.contains(&record.name) && (self.wanted)(&record.name) && !record.absent
+            }),
             None if extent.dry_run => records = super::discover::pretended(records, &known),
             None => records.retain(|record| known.contains_key(&record.name) && !record.absent),
         }
         records.sort_by_key(|record| !record.name.is_inbox());
-        let mut observed = Vec::new();
+        let (mut observed, mut missing) = (Vec::new(), BTreeSet::new());
         for record in &records {
             let marks = known.get(&record.name).copied().flatten();
             match self.observe(record, marks, extent, report).await {
                 Ok(seen) => observed.extend(seen),
                 Err(trouble) if trouble.scope == Scope::Pass => return Err(trouble),
-                Err(trouble) => report.mailbox(&record.name).trouble = Some(trouble),
+                Err(trouble) => {
+                    report.mailbox(&record.name).trouble = Some(trouble);
+                    missing.extend(self.missing(record).await?);
+                }
             }
         }
-        let policy = Policy { trash: trash.or_else(|| self.policy.trash.clone()), ..self.policy.clone() };
+        for seen in &mut observed {
+            let_wait(seen, &missing, report);
+        }
+        let policy = Policy { trash: self.policy.trash.clone().or(trash), ..self.policy.clone() };
         let plan = plan(observed, &policy);
         if extent.dry_run {
             report.plan = Some(plan);
@@ -140,7 +150,7 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         let scanned = if firm { None } else { Some(self.scan(record, &base).await?) };
         let quiet =
             scanned.as_ref().is_none_or(|(local, ground, _)| local.is_empty() && *ground == Ground::Firm);
-        if unchanged && quiet {
+        if unchanged && quiet && record.held.is_empty() {
             report.mailbox(name).orphans = orphans(&base);
             return Ok(None);
         }
@@ -150,18 +160,18 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
             self.enter_generation(record, view.marks.uid_validity, &mut base, scanned, extent).await?;
         let (local, ground, view_directory) = scanned.unwrap_or((LocalDelta::default(), Ground::Firm, None));
         report.mailbox(name).orphans = orphans(&base);
-        let resettle = match (ground, view_directory) {
-            (Ground::Firm, _) | (_, None) => None,
-            (_, Some(directory)) if extent.dry_run => Some((record.special_use, directory)),
-            (_, Some(_)) => Some((record.special_use, self.local.create(name).await?)),
-        };
+        let resettle = view_directory.filter(|_| ground != Ground::Firm);
+        let resettle = resettle.map(|directory| (record.special_use, directory));
         let delta = delta::remote(
             &base,
             &view,
             since.filter(|since| since.marks.uid_validity == view.marks.uid_validity),
         );
-        let observed = compare(record, &base, &view, delta, local, ground);
-        let (remote_likeness, candidates) = self.recognise(&observed, &base).await?;
+        let mut observed = compare(record, &base, &view, delta, local);
+        if resettle.is_some() {
+            observed.doubt_missing_files();
+        }
+        let (remote_likeness, candidates) = self.recognise(&observed, &base, resettle.is_some()).await?;
         Ok(Some(Observed { remote_likeness, candidates, resettle, ..observed }))
     }
 
@@ -205,6 +215,15 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         Ok((local, judged, Some(view.directory)))
     }
 
+    /// What a mailbox that cannot be looked at misses here: it may have been moved to another one.
+    async fn missing(&mut self, record: &MailboxRecord) -> Outcome<Vec<Likeness>> {
+        let base = self.ledger.base(&record.name).await?;
+        Ok(match self.scan(record, &base).await {
+            Ok((local, Ground::Firm, _)) => local.gone.into_values().map(|row| row.likeness).collect(),
+            _ => Vec::new(),
+        })
+    }
+
     /// Takes note of the UIDVALIDITY. When it changed, the rows' UIDs are void: their files become orphans, to be paired
     /// again.
     async fn enter_generation(
@@ -233,13 +252,14 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         &mut self,
         observed: &Observed,
         base: &Base,
+        is_resettled: bool,
     ) -> Outcome<(BTreeMap<Uid, Likeness>, BTreeMap<UniqueName, Candidate>)> {
         let (new, orphans) = (&observed.local.new, &observed.local.orphans);
-        let lost_base = base.rows.is_empty();
+        let were_paired = is_resettled || base.rows.is_empty();
         let mut candidates = BTreeMap::new();
         for (name, &(kind, likeness)) in &base.loose {
             let there = orphans.contains_key(name) || new.contains_key(name);
-            if there || (kind == Loose::Uploading && likeness.identity.is_strong()) {
+            if there || (kind != Loose::Orphan && likeness.identity.is_strong()) {
                 candidates.insert(name.clone(), Candidate { likeness, was_paired: true });
             }
         }
@@ -247,7 +267,7 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
             new.keys().filter(|name| !candidates.contains_key(*name)).cloned().collect();
         if !strangers.is_empty() {
             for (name, likeness) in self.local.identify(&observed.mailbox, &strangers).await? {
-                candidates.insert(name, Candidate { likeness, was_paired: lost_base });
+                candidates.insert(name, Candidate { likeness, was_paired: were_paired });
             }
         }
         if candidates.is_empty() || observed.remote.new.is_empty() {
@@ -256,6 +276,28 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         let uids: UidSet = observed.remote.new.keys().copied().collect();
         let at = super::At { mailbox: observed.mailbox.clone(), uid_validity: observed.uid_validity };
         Ok((self.remote.identify(&at, &uids).await?, candidates))
+    }
+}
+
+/// Takes files out of the pass that are missing in a mailbox that cannot be looked at: uploaded instead of moved they
+/// would be on the server twice.
+fn let_wait(observed: &mut Observed, missing: &BTreeSet<Likeness>, report: &mut Report) {
+    let Observed { local, candidates, remote_likeness, .. } = observed;
+    let must_wait = |likeness: &Likeness| {
+        missing.contains(likeness) && !remote_likeness.values().any(|there| there == likeness)
+    };
+    let waiting: Vec<UniqueName> = candidates
+        .iter()
+        .filter(|(name, candidate)| local.new.contains_key(*name) && must_wait(&candidate.likeness))
+        .map(|(name, _)| name.clone())
+        .collect();
+    for name in &waiting {
+        local.new.remove(name);
+        candidates.remove(name);
+    }
+    if !waiting.is_empty() {
+        let wait = || Trouble::new(Scope::Mailbox, Refusal::Waiting);
+        report.mailbox(&observed.mailbox).trouble.get_or_insert_with(wait);
     }
 }
 
@@ -275,7 +317,6 @@ fn compare(
     view: &RemoteView,
     remote: RemoteDelta,
     local: LocalDelta,
-    ground: Ground,
 ) -> Observed {
     Observed {
         mailbox: record.name.clone(),
@@ -284,7 +325,7 @@ fn compare(
         read_only: view.read_only,
         storable: view.storable,
         known: u32::try_from(base.rows.len()).unwrap_or(u32::MAX),
-        ground,
+        doubted: Vec::new(),
         remote,
         local,
         remote_likeness: BTreeMap::new(),
@@ -311,10 +352,12 @@ fn orphaned(base: Base) -> Base {
 }
 
 fn orphans(base: &Base) -> u64 {
-    base.loose.values().filter(|(kind, _)| *kind == Loose::Orphan).count() as u64
+    base.loose.values().filter(|(kind, _)| *kind != Loose::Uploading).count() as u64
 }
 
 fn trash(records: &[MailboxRecord]) -> Option<MailboxName> {
-    let is_trash = |record: &&MailboxRecord| record.special_use == Some(crate::mail::SpecialUse::Trash);
+    let is_trash = |record: &&MailboxRecord| {
+        record.special_use == Some(crate::mail::SpecialUse::Trash) && !record.absent
+    };
     records.iter().find(is_trash).map(|record| record.name.clone())
 }

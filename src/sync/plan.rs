@@ -8,11 +8,14 @@
 //! quarantine; flags merge bit by bit; a read-only mailbox is only read.
 
 use super::delta::{LocalDelta, RemoteDelta};
-use super::guard::{DeletionLimit, Ground, hold};
+use super::guard::{DeletionLimit, hold};
 use super::pair::{Candidate, pair};
 use super::{DirectoryId, Fate, FlagChange, Held, Likeness, Listed, Marks, Row, RowState, Side};
 use crate::mail::{Flags, MailboxName, SpecialUse, Uid, UidValidity, UniqueName};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Where deleted messages go on a server that has no Trash; made with the first one.
+const DEFAULT_TRASH: &str = "Trash";
 
 /// What becomes of the server's copy when the local one is deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,8 +55,8 @@ pub struct Observed {
     pub storable: Flags,
     /// How many messages the base knows.
     pub known: u32,
-    /// What missing files prove.
-    pub ground: Ground,
+    /// Pairs whose missing file proves nothing: forgotten, and their messages are new again.
+    pub doubted: Vec<Uid>,
     /// How the server differs from the base.
     pub remote: RemoteDelta,
     /// How the Maildir differs from the base.
@@ -64,7 +67,7 @@ pub struct Observed {
     pub candidates: BTreeMap<UniqueName, Candidate>,
     /// Deletions held back so far.
     pub held: Vec<Held>,
-    /// Where the mailbox lives from now on, if that changed.
+    /// Where the mailbox lives from now on, where it is not firm ground.
     pub resettle: Option<(Option<SpecialUse>, DirectoryId)>,
 }
 
@@ -180,7 +183,6 @@ pub fn plan(mut observed: Vec<Observed>, policy: &Policy) -> Plan {
     for mailbox in &mut observed {
         let mut steps = Steps::new(mailbox, policy);
         steps.adopt(mailbox);
-        steps.settle_ground(mailbox);
         steps.forget_gone(mailbox);
         plan.mailboxes.insert(mailbox.mailbox.clone(), steps);
     }
@@ -193,17 +195,30 @@ pub fn plan(mut observed: Vec<Observed>, policy: &Policy) -> Plan {
     plan
 }
 
+impl Observed {
+    /// Draws no conclusion from missing files: their messages are taken for new, to be paired with what stands there
+    /// under other names, else fetched again.
+    pub(super) fn doubt_missing_files(&mut self) {
+        for (uid, row) in std::mem::take(&mut self.local.gone) {
+            self.doubted.push(uid);
+            if self.remote.gone.remove(&uid).is_none() {
+                let flags = self.remote.reflagged.remove(&uid).map_or(row.flags, |(_, flags)| flags);
+                self.remote.new.insert(uid, Listed { flags, size: Some(row.likeness.size) });
+            }
+        }
+    }
+}
+
 impl Steps {
     fn new(mailbox: &Observed, policy: &Policy) -> Steps {
-        let fate = match (&policy.trash, policy.on_delete) {
-            (Some(trash), OnDelete::Trash) if *trash != mailbox.mailbox => Fate::MoveTo(trash.clone()),
-            // A server without a Trash gets one: nothing is lost by a key pressed in a reader.
-            (None, OnDelete::Trash) => Fate::MoveTo(MailboxName::new("Trash")),
-            _ => Fate::Expunge,
+        let trash = policy.trash.clone().unwrap_or_else(|| MailboxName::new(DEFAULT_TRASH));
+        let fate = match policy.on_delete {
+            OnDelete::Trash if trash != mailbox.mailbox => Fate::MoveTo(trash),
+            OnDelete::Trash | OnDelete::Expunge | OnDelete::Keep => Fate::Expunge,
         };
         Steps {
             uid_validity: mailbox.uid_validity,
-            forget: Vec::new(),
+            forget: mailbox.doubted.clone(),
             unloosen: mailbox.local.unloosened.clone(),
             adopt: Vec::new(),
             rename: Vec::new(),
@@ -266,22 +281,6 @@ impl Steps {
             let flags = remote & local;
             self.adopt.push(row(flags));
             self.push_reflag(uid, name, merge(flags, remote, local, mailbox.storable), flags);
-        }
-    }
-
-    /// Draws no conclusion from missing files where the directory is not firm ground.
-    fn settle_ground(&mut self, mailbox: &mut Observed) {
-        match mailbox.ground {
-            Ground::Firm => {}
-            Ground::Unmarked | Ground::Lost => mailbox.local.gone.clear(),
-            Ground::Moved => {
-                for (uid, row) in std::mem::take(&mut mailbox.local.gone) {
-                    self.forget.push(uid);
-                    if mailbox.remote.gone.remove(&uid).is_none() {
-                        self.download.insert(uid, Listed { flags: row.flags, size: Some(row.likeness.size) });
-                    }
-                }
-            }
         }
     }
 

@@ -55,8 +55,6 @@ pub struct Report {
     pub follow_up: BTreeSet<MailboxName>,
     /// Mailboxes that the server no longer lists; their local copies are left alone.
     pub absent: BTreeSet<MailboxName>,
-    /// The server's Trash as it lists it, also where it is not synchronised.
-    pub trash: Option<MailboxName>,
     /// Mailboxes made on the server.
     pub created_remote: BTreeSet<MailboxName>,
     /// Mailboxes made in the Maildir.
@@ -84,10 +82,12 @@ pub struct MailboxReport {
     pub quarantined: u64,
     /// Messages removed from the server's mailbox.
     pub removed: u64,
-    /// Files that lost their pair with a changed UIDVALIDITY and are kept here only.
+    /// Files that were on the server, are not recognised there, and are kept here only.
     pub orphans: u64,
     /// Deletions held back.
     pub held: Vec<Held>,
+    /// Whether its directory is another one now, or was marked again.
+    pub resettled: bool,
     /// Whether something asked for did not arrive.
     pub incomplete: bool,
     /// What went wrong here.

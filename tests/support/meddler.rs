@@ -27,6 +27,9 @@ pub enum Act {
     Before(&'static [u8]),
     /// The server sees it; this replaces the tagged line of its answer. No CRLF.
     Conclude(&'static str),
+    /// The server sees it; in its answer untagged lines with the first text become the second, one that is empty is
+    /// left out. No CRLF.
+    Swap(&'static str, &'static str),
     /// The server sees it; the connection ends instead of the tagged line.
     CloseInAnswer,
     /// The connection ends; the server never sees it.
@@ -179,7 +182,8 @@ async fn connection(
     server.set_nodelay(true)?;
     let (from_server, to_server) = server.into_split();
     let (from_client, to_client) = tokio::io::split(client);
-    let talk = Talk { state, down: tokio::sync::Mutex::new(to_client), endings: Mutex::default() };
+    let down = tokio::sync::Mutex::new(to_client);
+    let talk = Talk { state, down, endings: Mutex::default(), swaps: Mutex::default() };
     tokio::select! {
         end = talk.commands(BufReader::new(from_client), to_server) => end,
         end = talk.answers(BufReader::new(from_server)) => end,
@@ -192,6 +196,8 @@ struct Talk<'a, W> {
     down: tokio::sync::Mutex<W>,
     /// How the tagged line of a command ends, by tag; none is a close.
     endings: Mutex<HashMap<String, Option<&'static str>>>,
+    /// What becomes of untagged lines until the command of this tag ends.
+    swaps: Mutex<Vec<(String, &'static str, &'static str)>>,
 }
 
 impl<W: AsyncWrite + Unpin> Talk<'_, W> {
@@ -209,6 +215,7 @@ impl<W: AsyncWrite + Unpin> Talk<'_, W> {
                 Some(Act::Before(bytes)) => self.say(&filled(bytes, tag)).await?,
                 Some(Act::Conclude(ending)) => self.end_with(tag, Some(ending)),
                 Some(Act::CloseInAnswer) => self.end_with(tag, None),
+                Some(Act::Swap(from, to)) => self.swaps.lock().unwrap().push((tag.to_owned(), from, to)),
                 Some(Act::Close) => return Ok(()),
                 Some(Act::Silence) => {
                     swallow(&mut client, line).await?;
@@ -234,7 +241,7 @@ impl<W: AsyncWrite + Unpin> Talk<'_, W> {
             let line = match ending {
                 Some(None) => return Ok(()),
                 Some(Some(ending)) => format!("{}\r\n", ending.replace("{tag}", tag)).into_bytes(),
-                None => without_starttls(line),
+                None => without_starttls(self.swapped(line, tag)),
             };
             let mut down = self.down.lock().await;
             down.write_all(&line).await?;
@@ -247,6 +254,17 @@ impl<W: AsyncWrite + Unpin> Talk<'_, W> {
         let mut down = self.down.lock().await;
         down.write_all(bytes).await?;
         down.flush().await
+    }
+
+    fn swapped(&self, line: Vec<u8>, tag: &str) -> Vec<u8> {
+        let mut swaps = self.swaps.lock().unwrap();
+        swaps.retain(|(until, ..)| until != tag);
+        let text = String::from_utf8_lossy(&line);
+        match swaps.iter().find(|(_, from, _)| tag == "*" && text.contains(from)) {
+            Some((_, _, "")) => Vec::new(),
+            Some((_, _, to)) => format!("{to}\r\n").into_bytes(),
+            None => line,
+        }
     }
 
     fn end_with(&self, tag: &str, ending: Option<&'static str>) {

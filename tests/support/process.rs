@@ -218,11 +218,17 @@ impl Home {
 
     /// Starts the daemon without waiting.
     pub fn spawn(&self) -> Daemon {
+        self.spawn_with(&[])
+    }
+
+    /// Starts the daemon without waiting, with more variables in its environment.
+    pub fn spawn_with(&self, variables: &[(&str, &str)]) -> Daemon {
         let socket = self.dir().join("run/notify.sock");
         let _ = fs::remove_file(&socket);
         let notify = UnixDatagram::bind(&socket).expect("the notification socket");
-        let mut child =
-            self.command(&["run"]).env("NOTIFY_SOCKET", &socket).spawn().expect("posthaste can be run");
+        let mut command = self.command(&["run"]);
+        command.env("NOTIFY_SOCKET", &socket).envs(variables.iter().copied());
+        let mut child = command.spawn().expect("posthaste can be run");
         let said = Arc::new(Mutex::new(String::new()));
         let pipe = child.stderr.take().unwrap();
         let heard = said.clone();
@@ -232,7 +238,12 @@ impl Home {
 
     /// Starts the daemon and waits until it is ready.
     pub fn start(&self) -> Daemon {
-        let mut daemon = self.spawn();
+        self.start_with(&[])
+    }
+
+    /// Starts the daemon with more variables and waits until it is ready.
+    pub fn start_with(&self, variables: &[(&str, &str)]) -> Daemon {
+        let mut daemon = self.spawn_with(variables);
         daemon.wait_notified("READY=1");
         daemon
     }

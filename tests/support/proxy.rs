@@ -5,6 +5,7 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
 
 use super::listener::{Connections, Listening};
 
@@ -35,6 +36,8 @@ struct State {
     connections: usize,
     up: usize,
     down: usize,
+    opened: Vec<(Instant, Option<Instant>)>,
+    arrivals: Vec<Instant>,
 }
 
 type Shared = Arc<(Mutex<State>, Condvar)>;
@@ -49,7 +52,14 @@ pub struct Proxy {
 impl Proxy {
     /// A proxy in front of `target`.
     pub fn to(target: u16) -> Proxy {
-        let state = State { mood: Mood::Pass, connections: 0, up: 0, down: 0 };
+        let state = State {
+            mood: Mood::Pass,
+            connections: 0,
+            up: 0,
+            down: 0,
+            opened: Vec::new(),
+            arrivals: Vec::new(),
+        };
         let shared: Shared = Arc::new((Mutex::new(state), Condvar::new()));
         let upstream = Connections::default();
         let (served, opened) = (shared.clone(), upstream.clone());
@@ -64,10 +74,12 @@ impl Proxy {
             let _ = server.set_nodelay(true);
             let (Ok(client_out), Ok(server_out)) = (client.try_clone(), server.try_clone()) else { return };
             let (Ok(from_server), down) = (server.try_clone(), served.clone()) else { return };
+            let number = served.0.lock().unwrap().open();
             opened.during(&server, || {
                 std::thread::spawn(move || pump(from_server, client_out, Direction::Down, &down));
                 pump(client, server_out, Direction::Up, &served);
             });
+            served.0.lock().unwrap().opened[number].1 = Some(Instant::now());
         });
         Proxy { shared, listening, upstream }
     }
@@ -98,6 +110,30 @@ impl Proxy {
     pub fn bytes(&self, direction: Direction) -> usize {
         let state = self.shared.0.lock().unwrap();
         if direction == Direction::Up { state.up } else { state.down }
+    }
+
+    /// How long each connection has lived, in the order in which they were opened.
+    pub fn lives(&self) -> Vec<Duration> {
+        let state = self.shared.0.lock().unwrap();
+        let end = |end: Option<Instant>| end.unwrap_or_else(Instant::now);
+        state.opened.iter().map(|(start, ended)| end(*ended).duration_since(*start)).collect()
+    }
+
+    /// When the server first said something after `start`, on any connection.
+    pub fn heard_since(&self, start: Instant) -> Option<Instant> {
+        self.shared.0.lock().unwrap().arrivals.iter().copied().find(|at| *at > start)
+    }
+
+    /// For how long the server has said nothing.
+    pub fn silence(&self) -> Duration {
+        self.shared.0.lock().unwrap().arrivals.last().map(Instant::elapsed).unwrap_or_default()
+    }
+}
+
+impl State {
+    fn open(&mut self) -> usize {
+        self.opened.push((Instant::now(), None));
+        self.opened.len() - 1
     }
 }
 
@@ -140,7 +176,8 @@ fn allowed(shared: &Shared, direction: Direction, length: usize) -> (usize, bool
     if direction == Direction::Up {
         state.up += pass
     } else {
-        state.down += pass
+        state.down += pass;
+        state.arrivals.push(Instant::now());
     }
     (pass, cut)
 }

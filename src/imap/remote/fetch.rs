@@ -6,6 +6,7 @@
 
 use super::{Session, commands};
 use crate::imap::parse::{Body, Fetch, Response};
+use crate::imap::select::contradiction;
 use crate::imap::session::{Batch, Event};
 use crate::imap::{Error, date};
 use crate::mail::{Flags, IDENTITY_FIELDS, Identity, Uid, UidSet};
@@ -109,5 +110,25 @@ pub(super) async fn identify(
         }
     };
     session.run_all("UID FETCH", commands(uids, line), on).await?;
+    let silent: UidSet = uids.iter().filter(|uid| !likenesses.contains_key(uid)).collect();
+    check_vanished(session, at, &silent).await?;
     Ok(likenesses)
+}
+
+/// Messages that a listing passed over must be gone: else their other half would be taken for new and uploaded.
+async fn check_vanished(session: &mut Session, at: &At, silent: &UidSet) -> Result<(), Error> {
+    let mut present = 0;
+    let on = |data| {
+        if let Response::Search(found) = data {
+            present += found.iter().filter(|&uid| silent.contains(uid)).count();
+        }
+    };
+    if !silent.is_empty() {
+        let lines = commands(silent, |set| format!("UID SEARCH UID {set}"));
+        session.run_all("UID SEARCH", lines, on).await?;
+    }
+    match present {
+        0 => Ok(()),
+        count => Err(contradiction(&at.mailbox, format!("{count} messages are there and were not shown"))),
+    }
 }

@@ -29,10 +29,10 @@ pub(super) async fn open(
     let opened = session.select_then(mailbox, "SELECT", changes, |data| note(&mut changed, data)).await?;
     let marks = marks(mailbox, &opened)?;
     let listing = match since.filter(|since| is_continued(since, &marks, &opened)) {
-        Some(since) => {
-            let gone = gone(session, mailbox, since, &changed).await?;
-            Listing::Changes { changed, gone }
-        }
+        Some(since) => match gone(session, mailbox, since, &marks, &changed).await? {
+            Some(gone) => Listing::Changes { changed, gone },
+            None => Listing::Full(everything(session, mailbox, true, opened.exists).await?),
+        },
         None => Listing::Full(everything(session, mailbox, since.is_some(), opened.exists).await?),
     };
     check_uid_next(session, mailbox, &marks, &listing)?;
@@ -67,17 +67,31 @@ fn is_continued(since: &Since, marks: &Marks, opened: &Opened) -> bool {
     answered && forward && since.marks.uid_validity == marks.uid_validity
 }
 
-/// What is gone: nothing where the counts agree, else what a search does not find.
+/// What is gone: nothing where the counts agree, else what a search does not find. `None` where there are messages that
+/// the changes should have named and did not: then only a whole listing can be believed.
 async fn gone(
     session: &mut Session,
     mailbox: &MailboxName,
     since: Since,
+    marks: &Marks,
     changed: &BTreeMap<Uid, Listed>,
-) -> Result<Gone, Error> {
-    let new = since.marks.uid_next.map(|next| changed.range(next..).count() as u64);
-    if new.is_some_and(|new| u64::from(since.known) + new == u64::from(session.exists())) {
-        return Ok(Gone::Nothing);
+) -> Result<Option<Gone>, Error> {
+    let Some(next) = since.marks.uid_next else { return Ok(None) };
+    let new = changed.range(next..).count() as u64;
+    let given_out = marks.uid_next.map(|now| u64::from(now.value().saturating_sub(next.value())));
+    let are_all_named = given_out.is_none_or(|count| count <= new);
+    if are_all_named && u64::from(since.known) + new == u64::from(session.exists()) {
+        return Ok(Some(Gone::Nothing));
     }
+    let present = present(session, mailbox).await?;
+    let (old, new): (Vec<Uid>, Vec<Uid>) = present.iter().partition(|&uid| uid < next);
+    let is_known =
+        old.len() as u64 <= u64::from(since.known) && new.iter().all(|uid| changed.contains_key(uid));
+    Ok(is_known.then_some(Gone::AllBut(present)))
+}
+
+/// Every UID there is.
+async fn present(session: &mut Session, mailbox: &MailboxName) -> Result<UidSet, Error> {
     let esearch = if session.capabilities().has("ESEARCH") { "RETURN (ALL) " } else { "" };
     let mut present = UidSet::new();
     let on = |data| {
@@ -91,7 +105,7 @@ async fn gone(
         let reason = format!("a search found {} of {exists} messages", present.len());
         return Err(contradiction(mailbox, reason));
     }
-    Ok(Gone::AllBut(present))
+    Ok(present)
 }
 
 /// Every message. Sizes only at the first time, so that scanning for flags stays small.
@@ -103,6 +117,8 @@ async fn everything(
 ) -> Result<BTreeMap<Uid, Listed>, Error> {
     let mut listing = BTreeMap::new();
     if session.exists() == 0 {
+        // One number in one line would otherwise empty the mailbox on the other side.
+        present(session, mailbox).await?;
         return Ok(listing);
     }
     let items = if flags_only { "(UID FLAGS)" } else { "(UID FLAGS RFC822.SIZE)" };

@@ -331,12 +331,53 @@ async fn identities_come_with_sizes() {
     let transcript = selected(2)
         + "C: P3 UID FETCH 4:5 (UID RFC822.SIZE BODY.PEEK[HEADER.FIELDS (MESSAGE-ID DATE FROM TO SUBJECT)])
            S: * 1 FETCH (UID 4 RFC822.SIZE 77 BODY[HEADER.FIELDS (MESSAGE-ID DATE FROM TO SUBJECT)] \"Message-ID: <a@b>\")
-           S: P3 OK done";
-    let (mut remote, _server) = remote("", &transcript).await;
-    let found = remote.identify(&at(), &uids(&[4, 5])).await.unwrap();
+           S: P3 OK done
+           C: P4 UID SEARCH UID 5
+           S: P4 OK done";
+    let (mut vanished, server) = remote("", &(transcript.clone())).await;
+    let found = vanished.identify(&at(), &uids(&[4, 5])).await.unwrap();
+    server.finished().await;
     assert_eq!(found.len(), 1);
     assert_eq!(found[&uid(4)].size, 77);
     assert!(found[&uid(4)].identity.is_strong());
+
+    let silent = transcript.replace("S: P4 OK", "S: * SEARCH 5\nS: P4 OK");
+    let (mut silent, _server) = remote("", &silent).await;
+    assert_eq!(scope(silent.identify(&at(), &uids(&[4, 5])).await), Scope::Mailbox, "it is there");
+}
+
+#[tokio::test]
+async fn a_mailbox_is_empty_only_when_a_search_says_so_too() {
+    let selected =
+        "C: P2 SELECT INBOX\nS: * 0 EXISTS\nS: * OK [UIDVALIDITY 7] x\nS: P2 OK done\nC: P3 UID SEARCH ALL\n";
+    for (answer, is_good) in
+        [("S: * SEARCH\nS: P3 OK x", true), ("S: * SEARCH 4\nS: P3 OK x", false), ("S: P3 NO x", false)]
+    {
+        let (mut remote, _server) = remote("", &format!("{selected}{answer}")).await;
+        assert_eq!(remote.open(&MailboxName::inbox(), since(1, 20, 50)).await.is_ok(), is_good, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn changes_that_leave_out_a_message_are_not_believed() {
+    // UID 5 is there, and neither known nor named: the mailbox is listed whole.
+    let transcript = changes(4, "[HIGHESTMODSEQ 52]")
+        + "C: P4 UID SEARCH ALL\nS: * SEARCH 4 5 6 20\nS: P4 OK x\nC: P5 UID FETCH 1:* (UID FLAGS)\n\
+           S: * 1 FETCH (UID 4 FLAGS ())\nS: * 2 FETCH (UID 5 FLAGS ())\nS: * 3 FETCH (UID 6 FLAGS ())\n\
+           S: * 4 FETCH (UID 20 FLAGS ())\nS: P5 OK x";
+    let (mut remote, server) = remote("CONDSTORE", &transcript).await;
+    let view = remote.open(&MailboxName::inbox(), since(2, 20, 50)).await.unwrap();
+    server.finished().await;
+    assert!(matches!(view.listing, Listing::Full(listing) if listing.len() == 4));
+}
+
+#[tokio::test]
+async fn an_answer_that_overtakes_the_opening_of_the_mailbox_ends_the_session() {
+    let transcript = "C: P2 SELECT INBOX (CONDSTORE)\n\
+                      C: P3 UID FETCH 1:4294967295 (UID FLAGS RFC822.SIZE) (CHANGEDSINCE 50)\n\
+                      S: * 3 EXISTS\nS: * OK [UIDVALIDITY 7] x\nS: P3 OK done\nS: P2 OK done";
+    let (mut remote, _server) = remote("CONDSTORE", transcript).await;
+    assert_eq!(scope(remote.open(&MailboxName::inbox(), since(3, 20, 50)).await), Scope::Pass);
 }
 
 #[tokio::test]
@@ -525,8 +566,8 @@ async fn a_message_refused_alone_concerns_that_message() {
 #[tokio::test]
 async fn what_is_offered_and_then_not_understood_is_not_used_again() {
     let transcript = "C: P2 SELECT INBOX (CONDSTORE)\nS: P2 BAD what\nC: P3 SELECT INBOX\nS: * 0 EXISTS\n\
-                      S: * OK [UIDVALIDITY 7] x\nS: P3 OK done\nC: P4 UID MOVE 4 INBOX\nS: P4 BAD what\n\
-                      C: P5 UID COPY 4 INBOX\nS: P5 NO no";
+                      S: * OK [UIDVALIDITY 7] x\nS: P3 OK done\nC: P4 UID SEARCH ALL\nS: P4 OK done\n\
+                      C: P5 UID MOVE 4 INBOX\nS: P5 BAD what\nC: P6 UID COPY 4 INBOX\nS: P6 NO no";
     let (mut remote, server) = remote("CONDSTORE MOVE", transcript).await;
     assert!(remote.open(&MailboxName::inbox(), None).await.is_err());
     assert!(remote.open(&MailboxName::inbox(), None).await.is_ok());

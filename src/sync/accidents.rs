@@ -1,0 +1,144 @@
+//! Single accidents that must not cost a message: each was once a way to lose or double one.
+
+use super::fakes::Directory;
+use super::histories::{World, content, mailbox};
+use super::pass::Extent;
+use super::*;
+use std::collections::BTreeSet;
+
+/// A world with five messages in INBOX, settled on both sides.
+fn settled() -> World {
+    let mut world = World::new(true, true);
+    for id in 0..5 {
+        world.remote.add(&mailbox("INBOX"), &content(id), Flags::NONE);
+    }
+    world.settle();
+    world
+}
+
+fn drop_file(world: &mut World, id: u32) {
+    world.files("INBOX").retain(|_, (text, _)| *text != content(id));
+}
+
+#[test]
+fn deletions_go_to_the_trash_also_where_the_trash_is_not_synced() {
+    let mut world = World::new(true, true);
+    world.remote.add(&mailbox("INBOX"), &content(1), Flags::NONE);
+    let only_inbox = |name: &MailboxName| name.is_inbox();
+    world.pass_wanting(&Extent::default(), &only_inbox);
+    drop_file(&mut world, 1);
+    world.pass_wanting(&Extent::default(), &only_inbox);
+    assert_eq!(world.on_server()["Trash"].iter().filter(|(text, _)| *text == content(1)).count(), 1);
+    assert!(!world.on_disk().contains_key("Trash"));
+}
+
+#[test]
+fn deletions_go_to_a_new_trash_where_the_server_has_none() {
+    let mut world = World::new(true, true);
+    world.remote.mailboxes.remove(&mailbox("Trash"));
+    world.remote.add(&mailbox("INBOX"), &content(1), Flags::NONE);
+    world.settle();
+    drop_file(&mut world, 1);
+    world.settle();
+    assert_eq!(world.on_server()["Trash"].len(), 1);
+}
+
+#[test]
+fn a_hint_about_an_excluded_mailbox_deletes_nothing() {
+    let mut world = settled();
+    world.files("Archive").clear();
+    let before = world.on_server();
+    let extent = Extent { only: Some([mailbox("Archive")].into()), ..Extent::default() };
+    world.pass_wanting(&extent, &|name| name.as_str() != "Archive");
+    assert_eq!(world.on_server(), before);
+}
+
+#[test]
+fn files_missing_together_with_the_marker_are_fetched_again() {
+    let mut world = settled();
+    let before = world.on_server();
+    world.local.directories.get_mut(&mailbox("INBOX")).unwrap().marked = false;
+    world.files("INBOX").clear();
+    world.settle();
+    assert_eq!(world.on_server(), before);
+    world.assert_equal();
+    assert!(world.local.directories[&mailbox("INBOX")].marked);
+}
+
+#[test]
+fn a_crash_while_a_directory_is_taken_over_deletes_nothing() {
+    for point in 0.. {
+        let mut world = settled();
+        let before = world.on_server();
+        world.local.directories.get_mut(&mailbox("INBOX")).unwrap().marked = false;
+        world.files("INBOX").clear();
+        world.fuse.set(Some(point));
+        if world.pass().trouble.is_none() && world.fuse.burnt() <= point {
+            assert!(point > 10);
+            break;
+        }
+        world.settle();
+        assert_eq!(world.on_server(), before);
+        world.assert_equal();
+    }
+}
+
+#[test]
+fn a_restored_directory_with_other_file_names_is_paired_again() {
+    let mut world = settled();
+    let before = world.on_server();
+    let directory = world.local.directories.get_mut(&mailbox("INBOX")).unwrap();
+    directory.inode += 1000;
+    let files = std::mem::take(&mut directory.files);
+    let renamed = files.into_values().enumerate().map(|(n, file)| (UniqueName::new(format!("old{n}")), file));
+    directory.files = renamed.collect();
+    world.settle();
+    assert_eq!(world.on_server(), before);
+    world.assert_equal();
+}
+
+#[test]
+fn deletions_taken_back_are_no_longer_held() {
+    let mut world = World::new(true, true);
+    for id in 0..40 {
+        world.remote.add(&mailbox("INBOX"), &content(id), Flags::NONE);
+    }
+    world.settle();
+    let files = std::mem::take(world.files("INBOX"));
+    assert_eq!(world.pass().mailboxes[&mailbox("INBOX")].held.len(), 1);
+    *world.files("INBOX") = files;
+    world.pass();
+    assert!(world.ledger.mailboxes[&mailbox("INBOX")].0.held.is_empty());
+}
+
+#[test]
+fn a_mailbox_that_cannot_be_made_does_not_stop_the_others() {
+    let mut world = settled();
+    world.remote.add(&mailbox("INBOX"), &content(77), Flags::NONE);
+    world.remote.refuses = Some(mailbox("a.b"));
+    world.local.directories.insert(mailbox("a.b"), Directory { inode: 999, ..Directory::default() });
+    let report = world.pass();
+    assert!(report.mailboxes[&mailbox("a.b")].trouble.is_some());
+    assert!(world.on_disk()["INBOX"].iter().any(|(text, _)| *text == content(77)));
+}
+
+#[test]
+fn an_upload_that_the_server_took_but_does_not_show_is_not_repeated() {
+    let mut world = World::new(true, false);
+    world.settle();
+    let name = UniqueName::new("mine");
+    world.files("INBOX").insert(name, ("no header at all".to_owned(), Flags::NONE));
+    world.pass();
+    let taken: BTreeSet<Uid> = world.remote.mailboxes[&mailbox("INBOX")].messages.keys().copied().collect();
+    for uid in taken {
+        if let Some(message) =
+            world.remote.mailboxes.get_mut(&mailbox("INBOX")).unwrap().messages.get_mut(&uid)
+        {
+            message.content = message.content.replace("no header", "rewritten: by the server\n\nno header");
+        }
+    }
+    for _ in 0..3 {
+        world.pass();
+    }
+    assert_eq!(world.on_server()["INBOX"].iter().filter(|(text, _)| text.contains("no header")).count(), 1);
+}
