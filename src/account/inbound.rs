@@ -181,7 +181,7 @@ impl Inbound {
             summary.add(&report);
             if let (Some(plan), Some(to)) = (&report.plan, &to) {
                 // Whoever asked may be gone.
-                let _ = to.send(Told::Plan(plan.to_string()));
+                let _ = to.send(Told::Plan(format!("{}{plan}", report.new_mailboxes())));
                 self.shared.board.state(State::Watching, "");
                 return Ok(());
             }
