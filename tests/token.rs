@@ -160,7 +160,8 @@ fn the_token_command_prints_a_token_that_works() {
     let daemon = started(&home, &["alice"]);
     for _ in 0..2 {
         let token = home.ok(&["token", "alice"]);
-        let initial = BASE64_STANDARD.encode(format!("user=alice\x01auth=Bearer {}\x01\x01", token.trim_end()));
+        let initial =
+            BASE64_STANDARD.encode(format!("user=alice\x01auth=Bearer {}\x01\x01", token.trim_end()));
         let mut client = ImapClient::connect_tls(host.dovecot.ports.imaps, &host.ca());
         let (_, outcome) = client.authenticate("XOAUTH2", &initial);
         assert!(outcome.starts_with("OK"), "{outcome}");
@@ -290,10 +291,14 @@ fn no_secret_is_found_anywhere_but_in_the_token_file() {
         heard.push((arguments.join(" "), [output.stdout, output.stderr].concat()));
         output.status
     };
-    assert!(run(&["login", "alice", "--import"], &format!("{}\n", host.tokens.refresh_token("alice"))).success());
+    assert!(
+        run(&["login", "alice", "--import"], &format!("{}\n", host.tokens.refresh_token("alice"))).success()
+    );
     assert!(run(&["sync"], "").success());
     let daemon = home.start_with(&[("POSTHASTE_LOG", "trace")]);
-    ["alice", "bob"].map(|user| home.wait_state(user, "watching"));
+    for user in ["alice", "bob"] {
+        home.wait_state(user, "watching");
+    }
     home.send("alice", "draft", b"From: alice@mail.test\nTo: bob@mail.test\nSubject: canary\n\nHello.\n");
     wait_mail(&home, "bob", "canary");
     host.tokens.revoke_access("alice");
@@ -325,7 +330,9 @@ fn no_secret_is_found_anywhere_but_in_the_token_file() {
     let mut secrets = host.tokens.secrets();
     assert!(secrets.len() >= 4, "{}", secrets.len());
     let encoded = secrets.iter().map(|secret| BASE64_STANDARD.encode(secret)).collect::<Vec<_>>();
-    let sasl = secrets.iter().map(|secret| BASE64_STANDARD.encode(format!("user=alice\x01auth=Bearer {secret}\x01\x01")));
+    let sasl = secrets
+        .iter()
+        .map(|secret| BASE64_STANDARD.encode(format!("user=alice\x01auth=Bearer {secret}\x01\x01")));
     secrets.extend(sasl.collect::<Vec<_>>().into_iter().chain(encoded));
     secrets.push(BASE64_STANDARD.encode(format!("\0bob\0{}", dovecot::PASSWORD)));
     for (place, content) in &heard {

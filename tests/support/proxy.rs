@@ -52,7 +52,14 @@ pub struct Proxy {
 impl Proxy {
     /// A proxy in front of `target`.
     pub fn to(target: u16) -> Proxy {
-        let state = State { mood: Mood::Pass, connections: 0, up: 0, down: 0, opened: Vec::new(), arrivals: Vec::new() };
+        let state = State {
+            mood: Mood::Pass,
+            connections: 0,
+            up: 0,
+            down: 0,
+            opened: Vec::new(),
+            arrivals: Vec::new(),
+        };
         let shared: Shared = Arc::new((Mutex::new(state), Condvar::new()));
         let upstream = Connections::default();
         let (served, opened) = (shared.clone(), upstream.clone());
