@@ -9,6 +9,7 @@
 mod support;
 
 use std::fs;
+use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
@@ -128,9 +129,11 @@ fn a_stop_in_the_middle_of_a_submission_is_quick_and_doubles_nothing() {
     home.wait_state("alice", "watching");
     let draft = b"From: alice@mail.test\nTo: bob@mail.test\nSubject: slow\n\nHello.\n";
     home.send("alice", "draft", draft);
-    until(PATIENCE, "DATA", || sink.commands().iter().any(|line| line == "DATA"));
-    until(PATIENCE, "the message to be under way", || {
-        home.status()["accounts"][0]["outbox"]["uncertain"] == 1
+    let queue = home.state("alice").join("queue");
+    let says = |path: &Path| fs::read_to_string(path).is_ok_and(|record| record.contains("dot-sent"));
+    until(PATIENCE, "the dot to be on its way", || {
+        let entries = fs::read_dir(&queue).unwrap().flatten();
+        entries.filter(|entry| entry.file_type().unwrap().is_file()).any(|entry| says(&entry.path()))
     });
     assert_stops(daemon);
     let _daemon = home.start();

@@ -59,7 +59,7 @@ fn text(output: &Output) -> String {
 
 #[test]
 fn a_token_that_ends_while_idle_is_replaced_before_and_nobody_notices() {
-    const LIFE: Duration = Duration::from_secs(5);
+    const LIFE: Duration = Duration::from_secs(6);
     let host = Host::start();
     host.tokens.set_lifetime(LIFE);
     let proxy = Proxy::to(host.dovecot.ports.imaps);
