@@ -31,7 +31,10 @@ fn home() -> Home {
 }
 
 fn log_in(host: &Host, home: &Home, users: &[&str]) {
-    users.iter().for_each(|user| home.login(user, &host.tokens.refresh_token(user)));
+    for user in users {
+        host.furnish(user);
+        home.login(user, &host.tokens.refresh_token(user));
+    }
 }
 
 fn home_of(host: &Host, accounts: &[Account]) -> Home {
@@ -93,7 +96,7 @@ fn a_service_manager_that_reads_nothing_holds_nothing_up() {
     // Every message changes the status twice; the kernel keeps some ten notifications for a reader.
     for number in 0..12 {
         host.deliver("alice", &message(&format!("number {number}")));
-        wait_mail(&home, "alice", &format!("number {number}"));
+        host.explain(|_| wait_mail(&home, "alice", &format!("number {number}")));
     }
     assert_stops(daemon);
 }
