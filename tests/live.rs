@@ -29,6 +29,7 @@ fn home() -> Home {
 }
 
 fn log_in(host: &Host, home: &Home, user: &str) {
+    host.furnish(user);
     home.login(user, &host.tokens.refresh_token(user));
 }
 

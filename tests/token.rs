@@ -30,7 +30,10 @@ fn home() -> Home {
 fn home_of(host: &Host, users: &[&str]) -> Home {
     let home = home();
     home.configure(&users.iter().map(|user| Account::of(host, user)).collect::<Vec<_>>());
-    users.iter().for_each(|user| home.login(user, &host.tokens.refresh_token(user)));
+    for user in users {
+        host.furnish(user);
+        home.login(user, &host.tokens.refresh_token(user));
+    }
     home
 }
 
@@ -59,12 +62,13 @@ fn text(output: &Output) -> String {
 
 #[test]
 fn a_token_that_ends_while_idle_is_replaced_before_and_nobody_notices() {
-    const LIFE: Duration = Duration::from_secs(5);
+    const LIFE: Duration = Duration::from_secs(6);
     let host = Host::start();
     host.tokens.set_lifetime(LIFE);
     let proxy = Proxy::to(host.dovecot.ports.imaps);
     let home = home();
     home.configure(&[Account { imap: (proxy.port(), "implicit"), ..Account::of(&host, "alice") }]);
+    host.furnish("alice");
     home.login("alice", &host.tokens.refresh_token("alice"));
     let daemon = started(&home, &["alice"]);
     let start = Instant::now();
@@ -281,6 +285,7 @@ fn no_secret_is_found_anywhere_but_in_the_token_file() {
     let home = home();
     let password = Account { token_url: None, ..Account::of(&host, "bob") };
     home.configure(&[Account::of(&host, "alice"), password]);
+    ["alice", "bob"].iter().for_each(|user| host.furnish(user));
     let mut heard: Vec<(String, Vec<u8>)> = Vec::new();
     let mut run = |arguments: &[&str], input: &str| {
         let mut command = home.command(arguments);
@@ -296,7 +301,9 @@ fn no_secret_is_found_anywhere_but_in_the_token_file() {
     );
     assert!(run(&["sync"], "").success());
     let daemon = home.start_with(&[("POSTHASTE_LOG", "trace")]);
-    ["alice", "bob"].map(|user| home.wait_state(user, "watching"));
+    for user in ["alice", "bob"] {
+        home.wait_state(user, "watching");
+    }
     home.send("alice", "draft", b"From: alice@mail.test\nTo: bob@mail.test\nSubject: canary\n\nHello.\n");
     wait_mail(&home, "bob", "canary");
     host.tokens.revoke_access("alice");

@@ -122,16 +122,17 @@ impl Inbound {
             }
             tokio::select! {
                 biased;
+                // First: an account that is never quiet must not keep a connection beyond its token.
+                () = sleep_until(ends) => {
+                    remote.into_session().logout().await;
+                    return Ok(());
+                }
                 () = self.shared.wake.poked() => looks = self.shared.wake.take(),
                 Some(order) = orders.recv() => self.obey_or_refuse(&mut remote, order).await?,
                 hint = next_hint(&mut self.watched) => looks = self.collect(hint).await,
                 () = sleep_until(next_sweep) => looks.sweep = true,
                 () = self.shared.login_changed.changed() => {
                     self.shared.login.look_again().await;
-                    remote.into_session().logout().await;
-                    return Ok(());
-                }
-                () = sleep_until(ends) => {
                     remote.into_session().logout().await;
                     return Ok(());
                 }

@@ -137,7 +137,11 @@ impl Fleet for Accounts {
                 }
                 Request::Held(request) => self.held(request, &replies).await,
                 Request::TokenChanged { account } => {
-                    self.chosen(&[account])?.iter().for_each(|(_, handle)| handle.login_changed());
+                    // An account may be logged in before the configuration that has it is loaded: then nobody runs yet
+                    // who has to know.
+                    if let Some(handle) = self.running().get(&account) {
+                        handle.login_changed();
+                    }
                     Ok(())
                 }
                 Request::Status | Request::Reload => Ok(()),
