@@ -333,7 +333,8 @@ impl Desk {
         let scan = match self.outbox.scan(now, closed) {
             Ok(scan) => scan,
             Err(source) => {
-                let unreadable = queue::Error::Io { what: "read the outbox", path: self.root.clone(), source };
+                let unreadable =
+                    queue::Error::Io { what: "read the outbox", path: self.root.clone(), source };
                 return (later, Some(Complaint::new(&unreadable)));
             }
         };

@@ -22,7 +22,7 @@ struct Listed {
 
 pub(super) async fn list(session: &mut Session) -> Result<Vec<RemoteMailbox>, Error> {
     let listed = match extended_command(session) {
-        Some(command) => match ask_up_to_date(session, command).await {
+        Some(command) => match ask(session, command).await {
             Err(Error::Refused { .. }) => {
                 // Offered and then refused: from now on without.
                 session.withdraw("LIST-EXTENDED");
@@ -58,15 +58,6 @@ fn extended_command(session: &Session) -> Option<String> {
     (!options.is_empty()).then(|| format!("{} RETURN ({})", plain_command(), options.join(" ")))
 }
 
-/// STATUS of the open mailbox tells what this session was last told (RFC 9051 §6.3.11; Dovecot 2.3 does so), not what
-/// has arrived since: NOOP brings it up to date first.
-async fn ask_up_to_date(session: &mut Session, command: String) -> Result<Listed, Error> {
-    if session.selected.is_some() && session.capabilities().has("LIST-STATUS") {
-        session.run("NOOP", "NOOP".to_owned(), |_| {}).await?;
-    }
-    ask(session, command).await
-}
-
 async fn ask(session: &mut Session, command: String) -> Result<Listed, Error> {
     let mut listed = Listed::default();
     let on = |response| match response {
@@ -86,7 +77,7 @@ async fn ask(session: &mut Session, command: String) -> Result<Listed, Error> {
 /// left first, in the same round trip; where that cannot be, NOOP makes the session look, in one of its own, because
 /// Dovecot puts off the look of a NOOP that has a command on its heels.
 async fn leave(session: &mut Session) -> Result<Option<String>, Error> {
-    if session.selected.is_none() {
+    if session.selected.is_none() || !session.capabilities().has("LIST-STATUS") {
         return Ok(None);
     }
     if session.capabilities().has("UNSELECT") {
