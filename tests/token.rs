@@ -278,6 +278,37 @@ fn files(directory: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
+/// What the daemon shows of itself to others: its command line, environment, log, and every file of the home.
+fn shown(home: &Home, daemon: &Daemon) -> Vec<(String, Vec<u8>)> {
+    let mut heard = Vec::new();
+    for name in ["cmdline", "environ"] {
+        let path = format!("/proc/{}/{name}", daemon.pid());
+        heard.push((path.clone(), fs::read(path).unwrap()));
+    }
+    let log = daemon.stderr();
+    assert!(log.contains("TRACE") || log.contains("DEBUG"), "the log is on: {log}");
+    heard.push(("the daemon's log".to_owned(), log.into_bytes()));
+    for directory in ["state", "config", "run", "mail"] {
+        for path in files(&home.dir().join(directory)) {
+            heard.push((path.display().to_string(), fs::read(&path).unwrap()));
+        }
+    }
+    heard
+}
+
+/// Every token ever issued, and the password, also in the forms in which they go over the wire.
+fn secrets(host: &Host) -> Vec<String> {
+    let mut secrets = host.tokens.secrets();
+    assert!(secrets.len() >= 4, "{}", secrets.len());
+    let encoded = secrets.iter().map(|secret| BASE64_STANDARD.encode(secret)).collect::<Vec<_>>();
+    let sasl = secrets
+        .iter()
+        .map(|secret| BASE64_STANDARD.encode(format!("user=alice\x01auth=Bearer {secret}\x01\x01")));
+    secrets.extend(sasl.collect::<Vec<_>>().into_iter().chain(encoded));
+    secrets.push(BASE64_STANDARD.encode(format!("\0bob\0{}", dovecot::PASSWORD)));
+    secrets
+}
+
 #[test]
 fn no_secret_is_found_anywhere_but_in_the_token_file() {
     let host = Host::start();
@@ -320,26 +351,8 @@ fn no_secret_is_found_anywhere_but_in_the_token_file() {
     home.wait_state("alice", "needs-login");
     assert!(run(&["status", "--json"], "").success());
     assert_eq!(run(&["sync", "alice"], "").code(), Some(77));
-    for name in ["cmdline", "environ"] {
-        let path = format!("/proc/{}/{name}", daemon.pid());
-        heard.push((path.clone(), fs::read(path).unwrap()));
-    }
-    let log = daemon.stderr();
-    assert!(log.contains("TRACE") || log.contains("DEBUG"), "the log is on: {log}");
-    heard.push(("the daemon's log".to_owned(), log.into_bytes()));
-    for directory in ["state", "config", "run", "mail"] {
-        for path in files(&home.dir().join(directory)) {
-            heard.push((path.display().to_string(), fs::read(&path).unwrap()));
-        }
-    }
-    let mut secrets = host.tokens.secrets();
-    assert!(secrets.len() >= 4, "{}", secrets.len());
-    let encoded = secrets.iter().map(|secret| BASE64_STANDARD.encode(secret)).collect::<Vec<_>>();
-    let sasl = secrets
-        .iter()
-        .map(|secret| BASE64_STANDARD.encode(format!("user=alice\x01auth=Bearer {secret}\x01\x01")));
-    secrets.extend(sasl.collect::<Vec<_>>().into_iter().chain(encoded));
-    secrets.push(BASE64_STANDARD.encode(format!("\0bob\0{}", dovecot::PASSWORD)));
+    heard.extend(shown(&home, &daemon));
+    let secrets = secrets(&host);
     for (place, content) in &heard {
         for secret in &secrets {
             assert!(memchr::memmem::find(content, secret.as_bytes()).is_none(), "{secret} in {place}");
