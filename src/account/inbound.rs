@@ -165,7 +165,13 @@ impl Inbound {
         self.unclean.extend(looks.local.iter().cloned());
         let local_clean = self.watched.followed().difference(&self.unclean).cloned().collect();
         let only = (!looks.sweep).then(|| looks.remote.union(&looks.local).cloned().collect());
-        Extent { only, local_clean, dry_run: false }
+        // Most hints are the echo of our own writes: they cost a scan, and no round trip.
+        let remote_quiet = if looks.sweep {
+            BTreeSet::new()
+        } else {
+            looks.local.difference(&looks.remote).cloned().collect()
+        };
+        Extent { only, local_clean, remote_quiet, dry_run: false }
     }
 
     /// Passes until nothing is left to pick up.
