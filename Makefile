@@ -4,6 +4,7 @@ PREFIX     ?= $(HOME)/.local
 # A user's own prefix gets a user unit where systemd looks first; any other prefix gets it in its own tree.
 UNITDIR    ?= $(if $(filter $(HOME)/.local,$(PREFIX)),$(HOME)/.config/systemd/user,$(PREFIX)/lib/systemd/user)
 CARGO      ?= cargo
+TARGET      = $(or $(CARGO_TARGET_DIR),target)
 DESTDIR    ?=
 
 BIN        = $(DESTDIR)$(PREFIX)/bin/posthaste
@@ -46,13 +47,13 @@ bench:
 
 install:
 	$(CARGO) build --release --locked --bin posthaste
-	install -D -m 755 target/release/posthaste $(BIN)
+	install -D -m 755 $(TARGET)/release/posthaste $(BIN)
 	install -d $(dir $(UNIT))
 	sed 's|^ExecStart=[^ ]*|ExecStart=$(PREFIX)/bin/posthaste|' systemd/posthaste.service > $(UNIT)
 	install -d $(dir $(BASH_COMP)) $(dir $(ZSH_COMP)) $(dir $(FISH_COMP))
-	target/release/posthaste completions bash > $(BASH_COMP)
-	target/release/posthaste completions zsh > $(ZSH_COMP)
-	target/release/posthaste completions fish > $(FISH_COMP)
+	$(TARGET)/release/posthaste completions bash > $(BASH_COMP)
+	$(TARGET)/release/posthaste completions zsh > $(ZSH_COMP)
+	$(TARGET)/release/posthaste completions fish > $(FISH_COMP)
 	@echo "installed; next: systemctl --user daemon-reload && systemctl --user enable --now posthaste"
 
 uninstall:

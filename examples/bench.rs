@@ -14,8 +14,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 use support::dovecot::PASSWORD;
+use support::imap_client::ImapClient;
 use support::process::{Account, Home};
 use support::{Host, filler};
 
@@ -23,6 +25,13 @@ use support::{Host, filler};
 const SIZE: usize = 9_250;
 /// Messages of the traced run.
 const TRACED: usize = 1_000;
+
+/// What the rounds left on disk.
+#[derive(Default)]
+struct Kept {
+    homes: Vec<Home>,
+    directories: Vec<TempDir>,
+}
 
 /// One run of one program.
 struct Figures {
@@ -42,10 +51,13 @@ fn main() {
         count * SIZE / 1_000_000,
         started.elapsed()
     );
+    // Kept to the end: ext4 is slow to make files where many were removed in the last seconds.
+    let mut kept = Kept::default();
     for round in 1..=number("BENCH_ROUNDS", 2) {
         println!("round {round}");
-        ours(&host, &binary, "bench");
-        theirs(&host, "bench");
+        bare(&host, "bench");
+        kept.homes.push(ours(&host, &binary, "bench"));
+        kept.directories.extend(theirs(&host, "bench"));
     }
     if installed("strace") {
         let traced = TRACED.min(count);
@@ -61,23 +73,41 @@ fn messages(count: usize) -> impl Iterator<Item = filler::Fixture> {
     filler::plain(count, SIZE).map(move |one| filler::Fixture { flags: kept(one.flags), ..one })
 }
 
-fn ours(host: &Host, binary: &Path, user: &str) {
+/// The FETCH stream alone, over the same TLS, nothing stored: what no program can be faster than on one connection.
+fn bare(host: &Host, user: &str) {
+    let mut client = ImapClient::connect_tls(host.dovecot.ports.imaps, &host.ca());
+    client.ok(&format!("LOGIN {user} {PASSWORD}"));
+    client.select("INBOX");
+    let started = Instant::now();
+    let messages = client.stream_all();
+    println!(
+        "  {:<10} {:<6} {:>8.2} s   {messages} messages",
+        "bare FETCH",
+        "",
+        started.elapsed().as_secs_f64()
+    );
+}
+
+fn ours(host: &Host, binary: &Path, user: &str) -> Home {
     let home = prepared(host, binary, user);
     for pass in ["first", "again"] {
         let figures = measure(&mut home.command(&["sync", user]), &home.maildir(user).directory("INBOX"));
         report("posthaste", pass, &figures);
     }
+    home
 }
 
-fn theirs(host: &Host, user: &str) {
+fn theirs(host: &Host, user: &str) -> Option<TempDir> {
     if !installed("mbsync") {
-        return println!("  mbsync is not installed");
+        println!("  mbsync is not installed");
+        return None;
     }
     let directory = tempfile::tempdir().unwrap();
     for pass in ["first", "again"] {
         let mut command = mbsync(host, user, directory.path());
         report("mbsync", pass, &measure(&mut command, &directory.path().join("mail/INBOX")));
     }
+    Some(directory)
 }
 
 fn traced_runs(host: &Host, binary: &Path) {

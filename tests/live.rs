@@ -4,7 +4,7 @@
 //! judged from the moment when the server's word arrives, seen by a proxy that cannot read it.
 
 // The helpers below are test code too; clippy's exceptions cover only functions marked `#[test]`.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout)]
 
 mod support;
 
@@ -29,6 +29,7 @@ fn home() -> Home {
 }
 
 fn log_in(host: &Host, home: &Home, user: &str) {
+    host.furnish(user);
     home.login(user, &host.tokens.refresh_token(user));
 }
 

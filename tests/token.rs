@@ -30,7 +30,10 @@ fn home() -> Home {
 fn home_of(host: &Host, users: &[&str]) -> Home {
     let home = home();
     home.configure(&users.iter().map(|user| Account::of(host, user)).collect::<Vec<_>>());
-    users.iter().for_each(|user| home.login(user, &host.tokens.refresh_token(user)));
+    for user in users {
+        host.furnish(user);
+        home.login(user, &host.tokens.refresh_token(user));
+    }
     home
 }
 
@@ -59,12 +62,13 @@ fn text(output: &Output) -> String {
 
 #[test]
 fn a_token_that_ends_while_idle_is_replaced_before_and_nobody_notices() {
-    const LIFE: Duration = Duration::from_secs(5);
+    const LIFE: Duration = Duration::from_secs(6);
     let host = Host::start();
     host.tokens.set_lifetime(LIFE);
     let proxy = Proxy::to(host.dovecot.ports.imaps);
     let home = home();
     home.configure(&[Account { imap: (proxy.port(), "implicit"), ..Account::of(&host, "alice") }]);
+    host.furnish("alice");
     home.login("alice", &host.tokens.refresh_token("alice"));
     let daemon = started(&home, &["alice"]);
     let start = Instant::now();
@@ -274,6 +278,37 @@ fn files(directory: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
+/// What the daemon shows of itself to others: its command line, environment, log, and every file of the home.
+fn shown(home: &Home, daemon: &Daemon) -> Vec<(String, Vec<u8>)> {
+    let mut heard = Vec::new();
+    for name in ["cmdline", "environ"] {
+        let path = format!("/proc/{}/{name}", daemon.pid());
+        heard.push((path.clone(), fs::read(path).unwrap()));
+    }
+    let log = daemon.stderr();
+    assert!(log.contains("TRACE") || log.contains("DEBUG"), "the log is on: {log}");
+    heard.push(("the daemon's log".to_owned(), log.into_bytes()));
+    for directory in ["state", "config", "run", "mail"] {
+        for path in files(&home.dir().join(directory)) {
+            heard.push((path.display().to_string(), fs::read(&path).unwrap()));
+        }
+    }
+    heard
+}
+
+/// Every token ever issued, and the password, also in the forms in which they go over the wire.
+fn secrets(host: &Host) -> Vec<String> {
+    let mut secrets = host.tokens.secrets();
+    assert!(secrets.len() >= 4, "{}", secrets.len());
+    let encoded = secrets.iter().map(|secret| BASE64_STANDARD.encode(secret)).collect::<Vec<_>>();
+    let sasl = secrets
+        .iter()
+        .map(|secret| BASE64_STANDARD.encode(format!("user=alice\x01auth=Bearer {secret}\x01\x01")));
+    secrets.extend(sasl.collect::<Vec<_>>().into_iter().chain(encoded));
+    secrets.push(BASE64_STANDARD.encode(format!("\0bob\0{}", dovecot::PASSWORD)));
+    secrets
+}
+
 #[test]
 fn no_secret_is_found_anywhere_but_in_the_token_file() {
     let host = Host::start();
@@ -281,6 +316,7 @@ fn no_secret_is_found_anywhere_but_in_the_token_file() {
     let home = home();
     let password = Account { token_url: None, ..Account::of(&host, "bob") };
     home.configure(&[Account::of(&host, "alice"), password]);
+    ["alice", "bob"].iter().for_each(|user| host.furnish(user));
     let mut heard: Vec<(String, Vec<u8>)> = Vec::new();
     let mut run = |arguments: &[&str], input: &str| {
         let mut command = home.command(arguments);
@@ -296,7 +332,9 @@ fn no_secret_is_found_anywhere_but_in_the_token_file() {
     );
     assert!(run(&["sync"], "").success());
     let daemon = home.start_with(&[("POSTHASTE_LOG", "trace")]);
-    ["alice", "bob"].map(|user| home.wait_state(user, "watching"));
+    for user in ["alice", "bob"] {
+        home.wait_state(user, "watching");
+    }
     home.send("alice", "draft", b"From: alice@mail.test\nTo: bob@mail.test\nSubject: canary\n\nHello.\n");
     wait_mail(&home, "bob", "canary");
     host.tokens.revoke_access("alice");
@@ -313,26 +351,8 @@ fn no_secret_is_found_anywhere_but_in_the_token_file() {
     home.wait_state("alice", "needs-login");
     assert!(run(&["status", "--json"], "").success());
     assert_eq!(run(&["sync", "alice"], "").code(), Some(77));
-    for name in ["cmdline", "environ"] {
-        let path = format!("/proc/{}/{name}", daemon.pid());
-        heard.push((path.clone(), fs::read(path).unwrap()));
-    }
-    let log = daemon.stderr();
-    assert!(log.contains("TRACE") || log.contains("DEBUG"), "the log is on: {log}");
-    heard.push(("the daemon's log".to_owned(), log.into_bytes()));
-    for directory in ["state", "config", "run", "mail"] {
-        for path in files(&home.dir().join(directory)) {
-            heard.push((path.display().to_string(), fs::read(&path).unwrap()));
-        }
-    }
-    let mut secrets = host.tokens.secrets();
-    assert!(secrets.len() >= 4, "{}", secrets.len());
-    let encoded = secrets.iter().map(|secret| BASE64_STANDARD.encode(secret)).collect::<Vec<_>>();
-    let sasl = secrets
-        .iter()
-        .map(|secret| BASE64_STANDARD.encode(format!("user=alice\x01auth=Bearer {secret}\x01\x01")));
-    secrets.extend(sasl.collect::<Vec<_>>().into_iter().chain(encoded));
-    secrets.push(BASE64_STANDARD.encode(format!("\0bob\0{}", dovecot::PASSWORD)));
+    heard.extend(shown(&home, &daemon));
+    let secrets = secrets(&host);
     for (place, content) in &heard {
         for secret in &secrets {
             assert!(memchr::memmem::find(content, secret.as_bytes()).is_none(), "{secret} in {place}");

@@ -2,13 +2,30 @@
 
 use super::HeldList;
 use super::inbound::Inbound;
+use crate::error::{Class, Classified};
 use crate::imap::Remote;
 use crate::mail::MailboxName;
 use crate::sync::guard::{Ground, ground};
 use crate::sync::{
-    Base, Entry, Held, Ledger as _, Local as _, MailboxRecord, Outcome, Remote as _, Row, Side, delta,
+    Base, Entry, Held, Ledger as _, Local as _, MailboxRecord, Outcome, Remote as _, Row, Scope, Side,
+    Trouble, delta,
 };
 use std::collections::BTreeMap;
+
+/// There is nothing to approve.
+#[derive(Debug, thiserror::Error)]
+#[error("no deletion is held back in mailbox {0}")]
+struct NothingHeld(MailboxName);
+
+impl Classified for NothingHeld {
+    fn class(&self) -> Class {
+        Class::GiveUp
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some("posthaste held list shows what is held back".to_owned())
+    }
+}
 
 impl Inbound {
     /// What is held back and what lies in quarantine.
@@ -27,7 +44,8 @@ impl Inbound {
 
     /// Lets the next pass carry out what is held back now.
     pub(super) async fn approve(&mut self, mailbox: &MailboxName) -> Outcome<()> {
-        let Some(record) = self.record(mailbox).await? else { return Ok(()) };
+        let record = self.record(mailbox).await?.filter(|record| !record.held.is_empty());
+        let record = record.ok_or_else(|| Trouble::new(Scope::Mailbox, NothingHeld(mailbox.clone())))?;
         let held = record.held.iter().map(|held| Held { approved: true, ..*held }).collect();
         self.stores.ledger.commit(vec![(mailbox.clone(), Entry::Held(held))]).await
     }

@@ -5,11 +5,11 @@
 
 use super::board::Complaint;
 use super::observe::Counter;
+use super::rest::{delay, rest};
 use super::session::connect;
 use super::stores::{Stores, Watched};
 use super::wake::Looks;
 use super::{Order, Shared, Summary, Told, Wish};
-use crate::backoff::Backoff;
 use crate::config::{self, Mailboxes};
 use crate::error::Class;
 use crate::imap::Remote;
@@ -19,7 +19,7 @@ use crate::status::State;
 use crate::sync::guard::DeletionLimit;
 use crate::sync::plan::{OnDelete, Policy};
 use crate::sync::report::Report;
-use crate::sync::{Extent, Ledger as _, MailboxRecord, Pass};
+use crate::sync::{Extent, Ledger as _, MailboxRecord, Pass, Scope};
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 use tokio::sync::{mpsc, watch};
@@ -29,10 +29,6 @@ use tokio::time::{Instant, sleep, sleep_until};
 const QUIET: Duration = Duration::from_millis(60);
 /// How often every directory is scanned although no hint came (NFS and FUSE give none), and the quarantine purged.
 const RESCAN: Duration = Duration::from_secs(600);
-/// How often a needed login is looked for on disk; costs a read of the token file.
-const LOGIN_LOOK: Duration = Duration::from_secs(30);
-/// What repeating is not expected to help is repeated all the same, seldom: the cause may be mended outside.
-const SELDOM: Duration = Duration::from_secs(300);
 /// A connection that ends sooner than this is trouble even if a pass went well: reconnecting at once could be a busy loop.
 const SHORT_LIFE: Duration = Duration::from_secs(10);
 /// Passes in a row that pick up what our own actions left; more would be a loop.
@@ -44,7 +40,8 @@ pub(super) struct Inbound {
     pub(super) stores: Stores,
     watched: Watched,
     policy: Policy,
-    /// Mailboxes that were in trouble: their directory is scanned again next time.
+    /// Mailboxes whose directory may have changed since it was last seen in step: trouble came before, or a hint that
+    /// was not followed to its end.
     unclean: BTreeSet<MailboxName>,
     sent_mailbox: watch::Sender<Option<MailboxName>>,
     last_scan: Option<Instant>,
@@ -80,35 +77,25 @@ impl Inbound {
                 outcome = self.connected(&mut orders, &mut was_well) => outcome,
                 () = stop.cancelled() => return,
             };
+            if was_well {
+                failures = 0;
+            }
             let Err(complaint) = outcome else { continue };
             if was_well && begun.elapsed() > SHORT_LIFE && complaint.class == Class::RETRY {
                 // Servers close working connections as a matter of course: not worth a word if the next one is well.
                 tracing::debug!(account = %self.shared.account.name, error = %complaint.text, "reconnecting");
-                failures = 0;
                 continue;
             }
             let wait = delay(complaint.class, failures);
             failures = failures.saturating_add(1);
             self.shared.board.trouble(&complaint, Some(wait));
-            self.rest(&complaint, wait, &mut orders).await;
+            self.rest(wait, &mut orders).await;
         }
     }
 
     /// Carries out one order and ends.
     pub(super) async fn once(mut self, order: Order) {
-        let refused = order.to.clone();
-        let outcome = match connect(&self.shared).await {
-            Err(complaint) => Err(complaint),
-            Ok(connected) => {
-                let mut remote = Remote::new(connected.session);
-                let outcome = self.obey(&mut remote, order).await;
-                remote.into_session().logout().await;
-                outcome
-            }
-        };
-        if let Err(complaint) = outcome {
-            refuse(&refused, &complaint);
-        }
+        self.try_order(order).await;
     }
 
     /// One connection from its login to its end; `Ok` when it is to be replaced or the account stops.
@@ -135,16 +122,17 @@ impl Inbound {
             }
             tokio::select! {
                 biased;
+                // First: an account that is never quiet must not keep a connection beyond its token.
+                () = sleep_until(ends) => {
+                    remote.into_session().logout().await;
+                    return Ok(());
+                }
                 () = self.shared.wake.poked() => looks = self.shared.wake.take(),
                 Some(order) = orders.recv() => self.obey_or_refuse(&mut remote, order).await?,
                 hint = next_hint(&mut self.watched) => looks = self.collect(hint).await,
                 () = sleep_until(next_sweep) => looks.sweep = true,
                 () = self.shared.login_changed.changed() => {
                     self.shared.login.look_again().await;
-                    remote.into_session().logout().await;
-                    return Ok(());
-                }
-                () = sleep_until(ends) => {
                     remote.into_session().logout().await;
                     return Ok(());
                 }
@@ -173,10 +161,17 @@ impl Inbound {
             self.last_scan = Some(Instant::now());
             return Extent::default();
         }
-        let dirty = |mailbox: &MailboxName| looks.local.contains(mailbox) || self.unclean.contains(mailbox);
-        let local_clean = self.watched.followed().iter().filter(|mailbox| !dirty(mailbox)).cloned().collect();
+        // Clean again only when a pass says so: the hint is used up.
+        self.unclean.extend(looks.local.iter().cloned());
+        let local_clean = self.watched.followed().difference(&self.unclean).cloned().collect();
         let only = (!looks.sweep).then(|| looks.remote.union(&looks.local).cloned().collect());
-        Extent { only, local_clean, dry_run: false }
+        // Most hints are the echo of our own writes: they cost a scan, and no round trip.
+        let remote_quiet = if looks.sweep {
+            BTreeSet::new()
+        } else {
+            looks.local.difference(&looks.remote).cloned().collect()
+        };
+        Extent { only, local_clean, remote_quiet, dry_run: false }
     }
 
     /// Passes until nothing is left to pick up.
@@ -193,7 +188,7 @@ impl Inbound {
             summary.add(&report);
             if let (Some(plan), Some(to)) = (&report.plan, &to) {
                 // Whoever asked may be gone.
-                let _ = to.send(Told::Plan(plan.to_string()));
+                let _ = to.send(Told::Plan(format!("{}{plan}", report.new_mailboxes())));
                 self.shared.board.state(State::Watching, "");
                 return Ok(());
             }
@@ -226,8 +221,11 @@ impl Inbound {
     async fn after(&mut self, report: &Report) -> Result<(), Complaint> {
         for (name, mailbox) in &report.mailboxes {
             match mailbox.trouble.is_some() || mailbox.incomplete {
-                true => drop(self.unclean.insert(name.clone())),
-                false => drop(self.unclean.remove(name)),
+                true => self.unclean.insert(name.clone()),
+                false => self.unclean.remove(name),
+            };
+            if mailbox.resettled {
+                self.watched.unfollow(&self.stores.maildir, name);
             }
         }
         if report.trouble.is_some() {
@@ -236,15 +234,28 @@ impl Inbound {
         }
         let records = self.stores.ledger.mailboxes().await;
         let records = records.map_err(|trouble| Complaint::of_trouble(&trouble))?;
-        self.watched.follow(&self.stores.maildir, &records);
+        self.follow(&records);
         self.shared.board.mailboxes(&records, report);
         if let Some(trouble) = &report.trouble {
+            // Mailboxes that this pass did not come to are still unseen.
+            self.last_scan = None;
             return Err(Complaint::of_trouble(trouble));
         }
         self.shared.board.well(&records, report);
         self.sent_mailbox.send_replace(Some(sent_mailbox(&records)));
         self.housekeep().await;
         Ok(())
+    }
+
+    /// Follows wanted mailboxes. What happened in new ones before is unseen, so they are looked at once more.
+    fn follow(&mut self, records: &[MailboxRecord]) {
+        let wanted = &self.shared.account.mailboxes;
+        let there = |record: &&MailboxRecord| record.directory.is_some() && wanted.wants(&record.name);
+        let new =
+            self.watched.follow(&self.stores.maildir, &records.iter().filter(there).collect::<Vec<_>>());
+        if !new.is_empty() {
+            self.shared.wake.poke(|looks| looks.local.extend(new));
+        }
     }
 
     /// Once for each full scan: old copies leave the quarantine, abandoned deliveries leave `tmp`.
@@ -268,21 +279,29 @@ impl Inbound {
 
     async fn obey(&mut self, remote: &mut Remote, order: Order) -> Result<(), Complaint> {
         let Order { wish, to } = order;
-        match wish {
-            Wish::Sync { mailbox, dry_run } => self.sync(remote, &to, mailbox.as_ref(), dry_run).await,
-            Wish::ListHeld => {
-                let list = self.held_list().await.map_err(|trouble| Complaint::of_trouble(&trouble))?;
-                let _ = to.send(Told::Held(list));
+        let prepared = match wish {
+            Wish::Sync { mailbox, dry_run } => {
+                return self.sync(remote, &to, mailbox.as_ref(), dry_run).await;
+            }
+            Wish::ListHeld => self.held_list().await.map(|list| Some(Told::Held(list))),
+            Wish::Approve(mailbox) => self.approve(&mailbox).await.map(|()| None),
+            Wish::Restore(mailbox) => {
+                self.unclean.insert(mailbox.clone());
+                self.watched.unfollow(&self.stores.maildir, &mailbox);
+                self.restore(remote, &mailbox).await.map(|()| None)
+            }
+        };
+        match prepared {
+            Ok(Some(told)) => {
+                // Whoever asked may be gone.
+                let _ = to.send(told);
                 Ok(())
             }
-            Wish::Approve(mailbox) => {
-                self.approve(&mailbox).await.map_err(|trouble| Complaint::of_trouble(&trouble))?;
-                self.sync(remote, &to, None, false).await
-            }
-            Wish::Restore(mailbox) => {
-                self.restore(remote, &mailbox).await.map_err(|trouble| Complaint::of_trouble(&trouble))?;
-                self.watched.unfollow(&self.stores.maildir, &mailbox);
-                self.sync(remote, &to, None, false).await
+            Ok(None) => self.sync(remote, &to, None, false).await,
+            Err(trouble) if trouble.scope == Scope::Pass => Err(Complaint::of_trouble(&trouble)),
+            Err(trouble) => {
+                refuse(&to, &Complaint::of_trouble(&trouble));
+                Ok(())
             }
         }
     }
@@ -304,21 +323,27 @@ impl Inbound {
     }
 
     /// Waits after trouble. A login, a new order or the end of the account cut it short.
-    async fn rest(&mut self, complaint: &Complaint, wait: Duration, orders: &mut mpsc::Receiver<Order>) {
-        let is_login = complaint.class == Class::NeedsLogin;
+    async fn rest(&mut self, wait: Duration, orders: &mut mpsc::Receiver<Order>) {
+        let order = tokio::select! {
+            () = rest(&mut self.shared, wait) => return,
+            Some(order) = orders.recv() => order,
+        };
+        let stop = self.shared.stop.clone();
         tokio::select! {
-            () = sleep(if is_login { wait.min(LOGIN_LOOK) } else { wait }) => {}
-            () = self.shared.login_changed.changed() => {}
-            () = self.shared.stop.cancelled() => {}
-            Some(order) = orders.recv() => match connect(&self.shared).await {
-                Ok(connected) => {
-                    let mut remote = Remote::new(connected.session);
-                    // The refusal is told; what it means for the account the next turn finds out.
-                    let _ = self.obey_or_refuse(&mut remote, order).await;
-                    remote.into_session().logout().await;
-                }
-                Err(complaint) => refuse(&order.to, &complaint),
-            },
+            () = self.try_order(order) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+
+    /// An order in times of trouble: one attempt. What its failure means for the account the next turn finds out.
+    async fn try_order(&mut self, order: Order) {
+        match connect(&self.shared).await {
+            Ok(connected) => {
+                let mut remote = Remote::new(connected.session);
+                let _ = self.obey_or_refuse(&mut remote, order).await;
+                remote.into_session().logout().await;
+            }
+            Err(complaint) => refuse(&order.to, &complaint),
         }
     }
 }
@@ -334,15 +359,6 @@ fn refuse(to: &mpsc::UnboundedSender<Told>, complaint: &Complaint) {
     let Complaint { class, text, hint } = complaint.clone();
     // Whoever asked may be gone.
     let _ = to.send(Told::Refused { class, text, hint });
-}
-
-/// How long to wait after trouble of this class.
-fn delay(class: Class, failures: u32) -> Duration {
-    let usual = Backoff::CONNECTION.delay(failures, fastrand::f64());
-    match class {
-        Class::Retry { after } => usual.max(after.unwrap_or_default()),
-        Class::NeedsLogin | Class::Denied | Class::GiveUp => SELDOM,
-    }
 }
 
 /// Where copies of sent messages go.

@@ -11,6 +11,9 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use std::path::{Path, PathBuf};
 
+/// How often the token file is looked at while an account waits for a login; costs one stat.
+const LOOK: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// What a server may ask for.
 #[derive(Clone)]
 pub(super) enum Proof {
@@ -112,6 +115,15 @@ impl Login {
             && let Err(error) = keeper.forget().await
         {
             tracing::warn!(%error, "cannot forget the token");
+        }
+    }
+
+    /// Waits until another process replaces the token file without telling.
+    pub(super) async fn changed_on_disk(&self) {
+        let stamp = || async { tokio::fs::metadata(&self.store).await.and_then(|file| file.modified()).ok() };
+        let before = stamp().await;
+        while stamp().await == before {
+            tokio::time::sleep(LOOK).await;
         }
     }
 

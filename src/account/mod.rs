@@ -11,6 +11,7 @@ mod inbound;
 mod login;
 mod observe;
 mod outbound;
+mod rest;
 mod sent;
 mod session;
 mod stores;

@@ -25,6 +25,8 @@ use tokio::time::sleep;
 
 /// How often the outbox is scanned without a hint, as the interface promises.
 const SCAN: Duration = Duration::from_secs(60);
+/// How soon a file that could not be taken is tried again: a full disk has room again as soon as somebody cleans up.
+const TRY_TO_ACCEPT: jiff::SignedDuration = jiff::SignedDuration::from_secs(5);
 /// The shortest pause between two rounds.
 const PAUSE: Duration = Duration::from_millis(20);
 /// After trouble that only the user can mend.
@@ -43,10 +45,10 @@ struct Outbound {
     desk: Arc<Mutex<Desk>>,
     sent: watch::Receiver<Option<MailboxName>>,
     failures: u32,
-    /// Whether files of the outbox could not be taken.
-    has_untaken: bool,
     /// No connection before this: the server or the login was in trouble.
     not_before: Option<Timestamp>,
+    /// Whether the last round left a file in the outbox that it could not take.
+    is_refusing: bool,
 }
 
 /// What a round found out about the next one.
@@ -61,14 +63,9 @@ pub(super) async fn run(shared: Shared, sent: watch::Receiver<Option<MailboxName
         match opened {
             Ok(Ok(desk)) => {
                 let desk = Arc::new(Mutex::new(desk));
-                let outbound = Outbound {
-                    shared: shared.clone(),
-                    desk,
-                    sent,
-                    failures: 0,
-                    has_untaken: false,
-                    not_before: None,
-                };
+                let shared = shared.clone();
+                let outbound =
+                    Outbound { shared, desk, sent, failures: 0, not_before: None, is_refusing: false };
                 return outbound.serve().await;
             }
             Ok(Err(error)) => shared.board.outbox_trouble(Some(Complaint::new(&error))),
@@ -111,11 +108,8 @@ impl Outbound {
 
     /// Accepts, sends, files; says when to look again.
     async fn round(&mut self, closed: BTreeSet<PathBuf>) -> NextLook {
-        let (again_at, trouble) = self.on_disk(move |desk| desk.accept(&closed)).await.unwrap_or_default();
-        if trouble.is_some() || std::mem::take(&mut self.has_untaken) {
-            self.has_untaken = trouble.is_some();
-            self.shared.board.outbox_trouble(trouble);
-        }
+        let (again_at, refused) = self.on_disk(move |desk| desk.accept(&closed)).await.unwrap_or_default();
+        self.tell_acceptance(refused);
         self.tell_counts().await;
         let now = Timestamp::now();
         if self.not_before.is_none_or(|at| at <= now) {
@@ -128,6 +122,15 @@ impl Outbound {
         again_at.into_iter().chain(due).min()
     }
 
+    /// Shows why files stay in the outbox, until none does.
+    fn tell_acceptance(&mut self, refused: Option<Complaint>) {
+        let is_refusing = refused.is_some();
+        if is_refusing || self.is_refusing {
+            self.shared.board.outbox_trouble(refused);
+        }
+        self.is_refusing = is_refusing;
+    }
+
     async fn send_due(&mut self, now: Timestamp) {
         let due = self.on_disk(move |desk| desk.spool.due(now)).await.unwrap_or_default();
         if due.is_empty() {
@@ -137,7 +140,9 @@ impl Outbound {
             Ok(()) => {
                 self.failures = 0;
                 self.not_before = None;
-                self.shared.board.outbox_trouble(None);
+                if !self.is_refusing {
+                    self.shared.board.outbox_trouble(None);
+                }
             }
             Err(complaint) => {
                 let wait = match complaint.class {
@@ -320,32 +325,31 @@ impl Outbound {
 }
 
 impl Desk {
-    /// Takes what is complete into the queue; says when to look at the rest, and what could not be taken.
+    /// Takes what is complete into the queue; says when to look at the rest, and why a file stays in the outbox.
     fn accept(&mut self, closed: &BTreeSet<PathBuf>) -> (NextLook, Option<Complaint>) {
         self.spool.settle();
         let now = Timestamp::now();
+        let later = now.checked_add(TRY_TO_ACCEPT).ok();
         let scan = match self.outbox.scan(now, closed) {
             Ok(scan) => scan,
             Err(source) => {
-                let path = self.root.clone();
-                return (
-                    None,
-                    Some(Complaint::new(&queue::Error::Io { what: "read the outbox", path, source })),
-                );
+                let unreadable =
+                    queue::Error::Io { what: "read the outbox", path: self.root.clone(), source };
+                return (later, Some(Complaint::new(&unreadable)));
             }
         };
-        let mut trouble = None;
+        let mut refused = None;
         for file in &scan.ready {
             match self.spool.accept(file, &self.sender, now) {
                 Ok(Accepted::Refused { refusal, place }) => {
                     tracing::warn!(path = %place.display(), reason = %refusal, "refused");
                 }
                 Ok(Accepted::Queued { .. } | Accepted::Finished(_) | Accepted::Changed) => {}
-                // One file must not keep the others waiting; it is tried again at the next look.
-                Err(error) => trouble = Some(Complaint::new(&error)),
+                Err(error) => refused = Some(Complaint::new(&error)),
             }
         }
-        (scan.again_at, trouble)
+        let again_at = if refused.is_some() { later } else { None };
+        (scan.again_at.into_iter().chain(again_at).min(), refused)
     }
 }
 

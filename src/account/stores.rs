@@ -97,10 +97,11 @@ impl Watched {
         Watched { watch: None, hints: None, followed: BTreeSet::new() }
     }
 
-    /// Follows mailboxes that are new; those are not clean yet, what happened before is unseen.
-    pub(super) fn follow(&mut self, maildir: &Maildir, records: &[MailboxRecord]) {
-        for record in records.iter().filter(|record| record.directory.is_some()) {
-            let Some(watch) = &mut self.watch else { return };
+    /// Follows mailboxes that are new, and gives their names: what happened there before is unseen.
+    pub(super) fn follow(&mut self, maildir: &Maildir, records: &[&MailboxRecord]) -> Vec<MailboxName> {
+        let mut new = Vec::new();
+        for record in records {
+            let Some(watch) = &mut self.watch else { break };
             if self.followed.contains(&record.name) {
                 continue;
             }
@@ -112,11 +113,15 @@ impl Watched {
                 }
             });
             match followed {
-                Ok(true) => drop(self.followed.insert(record.name.clone())),
+                Ok(true) => {
+                    self.followed.insert(record.name.clone());
+                    new.push(record.name.clone());
+                }
                 Ok(false) => {}
                 Err(error) => *self = Watched::blind(&error),
             }
         }
+        new
     }
 
     /// Forgets a mailbox whose directory was made anew, so that it is followed again.

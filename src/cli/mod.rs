@@ -150,12 +150,15 @@ impl Context {
     }
 }
 
+/// Threads for the network. The disk is what a sync waits for, and each thread more costs memory on machines with many
+/// cores (a stack and a malloc arena), however few accounts there are.
+const WORKERS: usize = 2;
 /// Time for disk work in other threads to end after a command; what hangs longer is left behind.
 const FAREWELL: std::time::Duration = std::time::Duration::from_millis(500);
 
 /// Runs a command that waits for something.
 fn block_on(command: impl Future<Output = Result<(), CommandError>>) -> Result<(), CommandError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
     let runtime = runtime.map_err(|cause| CommandError::io("cannot start the runtime", &cause))?;
     let outcome = runtime.block_on(command);
     runtime.shutdown_timeout(FAREWELL);

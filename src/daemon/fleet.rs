@@ -8,7 +8,7 @@ use crate::control::{Code, Deletions, HeldRequest, Quarantined, Refusal, Report,
 use crate::mail::MailboxName;
 use crate::supervisor::Failure;
 use crate::sync;
-use futures_util::future::{BoxFuture, try_join_all};
+use futures_util::future::{BoxFuture, join_all};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
@@ -70,15 +70,18 @@ impl Accounts {
             async move {
                 let (to, mut told) = mpsc::unbounded_channel();
                 if !handle.order(Order { wish, to }).await {
-                    return Err(Refusal::new(Code::Retry, format!("account {name} is stopping")));
+                    return Err(stopped(&name));
                 }
+                let mut is_answered = false;
                 while let Some(told) = told.recv().await {
+                    is_answered = !matches!(told, Told::Progress(_));
                     replies.send(response(&name, told)?).await;
                 }
-                Ok(())
+                is_answered.then_some(()).ok_or_else(|| stopped(&name))
             }
         };
-        try_join_all(self.chosen(names)?.into_iter().map(one)).await.map(drop)
+        // All of them to their end: one account in trouble must not cut off the answers of the others.
+        join_all(self.chosen(names)?.into_iter().map(one)).await.into_iter().collect()
     }
 
     async fn held(&self, request: HeldRequest, replies: &Replies) -> Result<(), Refusal> {
@@ -137,13 +140,22 @@ impl Fleet for Accounts {
                 }
                 Request::Held(request) => self.held(request, &replies).await,
                 Request::TokenChanged { account } => {
-                    self.chosen(&[account])?.iter().for_each(|(_, handle)| handle.login_changed());
+                    // An account may be logged in before the configuration that has it is loaded: then nobody runs yet
+                    // who has to know.
+                    if let Some(handle) = self.running().get(&account) {
+                        handle.login_changed();
+                    }
                     Ok(())
                 }
                 Request::Status | Request::Reload => Ok(()),
             }
         })
     }
+}
+
+/// An order that got no answer: the account ended before.
+fn stopped(name: &str) -> Refusal {
+    Refusal::new(Code::Retry, format!("account {name} stopped before it was done"))
 }
 
 /// The order that a request for a pass means.

@@ -1,6 +1,6 @@
 //! The ledger's file: opening it, knowing its version, and moving a broken one aside.
 
-use super::Error;
+use super::{Error, rows};
 use rusqlite::{Connection, ErrorCode};
 use std::fs::OpenOptions;
 use std::io;
@@ -47,9 +47,25 @@ fn try_open(path: &Path) -> Result<Connection, Error> {
         return Err(Error::Newer { path: path.to_owned(), found, known: VERSION });
     }
     if found == 0 {
-        begin(&mut connection).map_err(Error::sql("begin"))?;
+        begin(&mut connection).map_err(senseless).map_err(Error::sql("begin"))?;
     }
+    readable(&connection).map_err(senseless).map_err(Error::sql("read"))?;
     Ok(connection)
+}
+
+/// Reads every row once. SQLite's own check knows pages and types; a flipped bit can also make a value that cannot be
+/// (an unknown state, a name that is not UTF-8), and no retry of a pass would ever get past it.
+fn readable(connection: &Connection) -> rusqlite::Result<()> {
+    let mailboxes = rows::mailboxes(connection)?;
+    mailboxes.iter().try_for_each(|record| rows::base(connection, &record.name).map(drop))
+}
+
+/// An error that is not the disk's or another program's: what stands in the file makes no sense.
+fn senseless(error: rusqlite::Error) -> rusqlite::Error {
+    match error.sqlite_error_code() {
+        Some(code) if code != ErrorCode::Unknown => error,
+        _ => broken(error.to_string()),
+    }
 }
 
 fn begin(connection: &mut Connection) -> rusqlite::Result<()> {
@@ -69,8 +85,11 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     if verdict == "ok" {
         return Ok(());
     }
-    let broken = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
-    Err(rusqlite::Error::SqliteFailure(broken, Some(verdict)))
+    Err(broken(verdict))
+}
+
+fn broken(verdict: String) -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT), Some(verdict))
 }
 
 fn is_broken(error: &rusqlite::Error) -> bool {

@@ -140,6 +140,21 @@ async fn a_broken_file_is_moved_aside_and_a_fresh_one_begun() {
     }
 }
 
+#[tokio::test]
+async fn a_row_that_cannot_be_is_a_broken_file_and_not_an_endless_error() {
+    for damage in
+        ["UPDATE message SET state = 9", "UPDATE message SET name = CAST(x'ff' AS TEXT)", "DROP TABLE held"]
+    {
+        let (_home, path, mut ledger) = open();
+        commit(&mut ledger, vec![Entry::Pair(row(1, "a", RowState::Settled))]).await;
+        drop(ledger);
+        rusqlite::Connection::open(&path).unwrap().execute_batch(damage).unwrap();
+        let mut ledger = Ledger::open(&path).unwrap();
+        assert_eq!(ledger.mailboxes().await.unwrap(), [], "{damage}");
+        assert!(path.with_file_name("ledger.db.broken-1").exists());
+    }
+}
+
 #[test]
 fn a_newer_version_is_refused_and_left_alone() {
     let (_home, path, ledger) = open();

@@ -257,6 +257,16 @@ async fn a_full_disk_keeps_what_fits_and_leaves_nothing_half_done() {
 }
 
 #[tokio::test]
+async fn a_batch_large_enough_to_be_pushed_as_a_whole_is_complete() {
+    let (_home, mut maildir, path) = with_inbox().await;
+    let many = (1..=100).flat_map(|uid| arrivals(uid, Flags::NONE, &[b"text"], None)).collect();
+    let staged = stage_all(&mut maildir, many).await;
+    assert_eq!((staged.len(), names(&path.join("tmp")).len()), (100, 100));
+    assert_eq!(maildir.publish(&inbox(), &staged).await.unwrap(), []);
+    assert_eq!(names(&path.join("new")).len(), 100);
+}
+
+#[tokio::test]
 async fn a_file_that_stands_in_the_way_is_never_replaced() {
     let (_home, mut maildir, path) = with_inbox().await;
     let staged = stage_all(&mut maildir, arrivals(1, Flags::SEEN, &[b"ours"], None)).await;

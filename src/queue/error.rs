@@ -47,8 +47,13 @@ impl Classified for Error {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Error::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                Some("the disk is full".to_owned())
+            Error::Io { source, .. }
+                if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
+            {
+                Some(
+                    "the disk or your quota is full: free some space; the message stays where it is"
+                        .to_owned(),
+                )
             }
             _ => None,
         }

@@ -502,8 +502,9 @@ impl History {
     /// Deletes a message on one side, or moves it to another mailbox of that side.
     fn delete(&mut self, local: bool, pick: usize, to: Option<&str>) {
         let picked = if local {
-            self.pick_local(pick).map(|(name, file, _)| {
+            self.pick_local(pick).map(|(name, file, text)| {
                 self.doubt_arriving(&name, &file);
+                self.doubt_uploading(&text);
                 let (text, flags) = self.world.files(&name).remove(&file).unwrap();
                 if let Some(to) = to {
                     self.world.add_local(to, &text, &flags.maildir_letters());
@@ -538,13 +539,13 @@ impl History {
         }
     }
 
-    /// A message that is taken away on the server while its upload is unconfirmed cannot be found there: it is uploaded
-    /// again.
+    /// A message that is taken away on either side while its upload is unconfirmed cannot be recognised there: it is
+    /// uploaded again, or kept.
     fn doubt_uploading(&mut self, text: &str) {
         for (name, (_, base)) in &self.world.ledger.mailboxes {
             let Some(directory) = self.world.local.directories.get(name) else { continue };
             let same = |file: &UniqueName| directory.files.get(file).is_some_and(|(found, _)| found == text);
-            if base.loose.iter().any(|(file, (kind, _))| *kind == Loose::Uploading && same(file)) {
+            if base.loose.keys().any(same) {
                 self.doubtful.insert(text.to_owned());
             }
         }

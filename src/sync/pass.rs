@@ -24,6 +24,8 @@ pub struct Extent {
     pub only: Option<BTreeSet<MailboxName>>,
     /// Mailboxes whose directory is known not to have changed since the last complete pass.
     pub local_clean: BTreeSet<MailboxName>,
+    /// Mailboxes of which the server told nothing new: opened only if their directory changed.
+    pub remote_quiet: BTreeSet<MailboxName>,
     /// Plan, but do nothing.
     pub dry_run: bool,
 }
@@ -150,7 +152,8 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         let scanned = if firm { None } else { Some(self.scan(record, &base).await?) };
         let quiet =
             scanned.as_ref().is_none_or(|(local, ground, _)| local.is_empty() && *ground == Ground::Firm);
-        if unchanged && quiet && record.held.is_empty() {
+        let is_told_nothing = unchanged || extent.remote_quiet.contains(name);
+        if is_told_nothing && quiet && record.held.is_empty() {
             report.mailbox(name).orphans = orphans(&base);
             return Ok(None);
         }

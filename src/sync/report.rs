@@ -104,6 +104,14 @@ impl Report {
         self.follow_up.insert(mailbox.clone());
     }
 
+    /// The mailboxes that are made, in words: a line each.
+    pub fn new_mailboxes(&self) -> String {
+        let here = self.created_local.iter().map(|name| format!("{name}: make the mailbox in the Maildir\n"));
+        let there =
+            self.created_remote.iter().map(|name| format!("{name}: make the mailbox on the server\n"));
+        here.chain(there).collect()
+    }
+
     /// Whether anything was changed on either side.
     pub fn changed_anything(&self) -> bool {
         !self.created_local.is_empty()

@@ -137,6 +137,24 @@ impl ImapClient {
         self.fetch("1:*", "(UID FLAGS INTERNALDATE)")
     }
 
+    /// Reads every message of the selected mailbox and keeps none: what the bare stream costs. How many came.
+    pub fn stream_all(&mut self) -> usize {
+        let tag = self.send("UID FETCH 1:* (UID FLAGS INTERNALDATE BODY.PEEK[])");
+        let mut bodies = 0;
+        loop {
+            let line = self.line();
+            if let Some(outcome) = line.strip_prefix(&tag) {
+                assert!(outcome.trim_start().starts_with("OK"), "{outcome}");
+                return bodies;
+            }
+            let size = line.trim_end().strip_suffix('}').and_then(|head| head.rsplit_once('{'));
+            if let Some(size) = size.and_then(|(_, digits)| digits.parse().ok()) {
+                std::io::copy(&mut self.stream.by_ref().take(size), &mut std::io::sink()).unwrap();
+                bodies += 1;
+            }
+        }
+    }
+
     /// `UID FETCH set items`, for the items of [`Message`].
     pub fn fetch(&mut self, set: &str, items: &str) -> BTreeMap<u32, Message> {
         let responses = self.ok(&format!("UID FETCH {set} {items}"));

@@ -80,6 +80,12 @@ impl Host {
         ImapClient::login(self.dovecot.ports.imap, user)
     }
 
+    /// Makes `user`'s INBOX, as a first login does. Two first logins at once are too much for Dovecot 2.3: it refuses
+    /// one with "Mailbox already exists" or closes it.
+    pub fn furnish(&self, user: &str) {
+        self.imap(user).select("INBOX");
+    }
+
     /// Delivers one message into `user`'s INBOX; the moment of the server's 250.
     pub fn deliver(&self, user: &str, message: &[u8]) -> Instant {
         lmtp::deliver(self.dovecot.ports.lmtp, "sender@mail.test", &[&format!("{user}@mail.test")], message)

@@ -269,20 +269,25 @@ impl Daemon {
 
     /// Waits for a notification with this line; the whole notification.
     pub fn wait_notified(&mut self, line: &str) -> String {
+        self.wait_notification(line, |text| text.lines().any(|one| one == line))
+    }
+
+    /// Waits for a notification that is `wanted`; the whole notification.
+    pub fn wait_notification(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
         let deadline = Instant::now() + wait::PATIENCE;
         let mut buffer = [0; 4096];
         while Instant::now() < deadline {
             self.notify.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
             if let Ok(length) = self.notify.recv(&mut buffer) {
                 let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
-                if text.lines().any(|one| one == line) {
+                if wanted(&text) {
                     return text;
                 }
             } else if let Some(status) = self.child.try_wait().unwrap() {
-                panic!("the daemon ended with {status} before {line}:\n{}", self.stderr());
+                panic!("the daemon ended with {status} before {what}:\n{}", self.stderr());
             }
         }
-        panic!("no {line} from the daemon:\n{}", self.stderr());
+        panic!("no {what} from the daemon:\n{}", self.stderr());
     }
 
     /// Sends a signal.

@@ -161,7 +161,7 @@ fn stopped(scene: &Scene) {
         perform(scene, change, by);
         scene.sync();
         check(scene, change, by);
-        assert_eq!(scene.home.ok(&["sync", "--dry-run"]), "", "{change:?} by {by:?} leaves nothing to do");
+        scene.assert_idle();
     }
 }
 
@@ -202,7 +202,7 @@ fn running(scene: &Scene) {
     let status = scene.home.wait_state("alice", "watching");
     assert!(status["error"].is_null(), "{status}");
     assert!(daemon.stop().0.success());
-    assert_eq!(scene.home.ok(&["sync", "--dry-run"]), "", "the daemon left nothing to do");
+    scene.assert_idle();
 }
 
 #[test]
@@ -251,7 +251,7 @@ fn maildir_plus_plus_and_mailboxes_below_inbox_with_a_dot_as_separator() {
         assert_eq!(places_of(&remote, "top"), [place("Trash", "S")]);
         assert_eq!(places_of(&remote, "made here"), [place("Hier.neu", "S")]);
         assert_eq!(plus_plus(&scene, ".Trash").len(), 1);
-        assert_eq!(scene.home.ok(&["sync", "--dry-run"]), "");
+        scene.assert_idle();
     });
 }
 

@@ -43,7 +43,7 @@ fn refused(scene: &Scene) -> String {
     let output = scene.home.run(&["sync"]);
     let text =
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!([Some(1), Some(75)].contains(&output.status.code()), "{}: {text}", output.status);
     text
 }
 
@@ -76,7 +76,7 @@ fn many_deleted_files_come_back_with_restore() {
         assert_eq!((scene.mail.count("INBOX"), on_server(&scene, "INBOX")), (ALL, ALL));
         assert_eq!(on_server(&scene, "Trash"), 0);
         scene.assert_equal();
-        assert_eq!(scene.home.ok(&["sync", "--dry-run"]), "");
+        scene.assert_idle();
     });
 }
 
@@ -109,7 +109,7 @@ fn many_messages_expunged_on_the_server_come_back_with_restore() {
         scene.home.ok(&["held", "restore", "alice/INBOX"]);
         assert_eq!((scene.mail.count("INBOX"), on_server(&scene, "INBOX")), (ALL, ALL));
         scene.assert_equal();
-        assert_eq!(scene.home.ok(&["sync", "--dry-run"]), "");
+        scene.assert_idle();
     });
 }
 

@@ -87,6 +87,11 @@ impl Scene {
         sides::assert_equal(&self.host, "alice", &self.mail, Dates::Compare);
     }
 
+    /// A pass would find nothing to do.
+    pub(super) fn assert_idle(&self) {
+        assert_eq!(self.home.ok(&["sync", "--dry-run"]), "alice: nothing to do\n");
+    }
+
     /// Waits until both sides are the same and every message is where `expected` says.
     pub(super) fn wait_for(&self, expected: &BTreeMap<String, Vec<Place>>) {
         sides::wait_equal(&self.host, "alice", &self.mail, SOON);

@@ -65,11 +65,26 @@ async fn ask(session: &mut Session, command: String) -> Result<Listed, Error> {
         Response::Status(items) if listed.statuses.len() < NAMES => listed.statuses.push(items),
         _ => {}
     };
-    session.run("LIST", command, on).await?;
+    let leave = leave(session).await?;
+    session.run_all("LIST", leave.into_iter().chain([command]), on).await?;
     if listed.lists.len() >= NAMES {
         return Err(Error::Protocol("it lists too many mailboxes"));
     }
     Ok(listed)
+}
+
+/// STATUS of the mailbox that is open tells what this session has seen of it, not what there is (RFC 9051 §6.3.11). So it is
+/// left first, in the same round trip; where that cannot be, NOOP makes the session look, in one of its own, because
+/// Dovecot puts off the look of a NOOP that has a command on its heels.
+async fn leave(session: &mut Session) -> Result<Option<String>, Error> {
+    if session.selected.is_none() || !session.capabilities().has("LIST-STATUS") {
+        return Ok(None);
+    }
+    if session.capabilities().has("UNSELECT") {
+        session.selected = None;
+        return Ok(Some("UNSELECT".to_owned()));
+    }
+    session.run("NOOP", "NOOP".to_owned(), |_| {}).await.map(|_| None)
 }
 
 fn mailboxes(session: &mut Session, listed: Listed) -> Vec<RemoteMailbox> {
