@@ -29,8 +29,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 const QUIET: Duration = Duration::from_millis(60);
 /// How often every directory is scanned although no hint came (NFS and FUSE give none), and the quarantine purged.
 const RESCAN: Duration = Duration::from_secs(600);
-/// A connection that ends sooner than this is trouble even if a pass went well: reconnecting at once could be a busy loop.
-const SHORT_LIFE: Duration = Duration::from_secs(10);
+/// A good connection may end once in this time without a word and is replaced at once; more often is trouble, and
+/// reconnecting at once would be a busy loop.
+const HICCUP: Duration = Duration::from_secs(10);
 /// Passes in a row that pick up what our own actions left; more would be a loop.
 const FOLLOW_UPS: usize = 4;
 
@@ -70,9 +71,9 @@ impl Inbound {
     /// Runs until the account stops.
     pub(super) async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
         let stop = self.shared.stop.clone();
-        let mut failures = 0;
+        let (mut failures, mut last_hiccup) = (0, None::<Instant>);
         while !stop.is_cancelled() {
-            let (mut was_well, begun) = (false, Instant::now());
+            let mut was_well = false;
             let outcome = tokio::select! {
                 outcome = self.connected(&mut orders, &mut was_well) => outcome,
                 () = stop.cancelled() => return,
@@ -81,7 +82,8 @@ impl Inbound {
                 failures = 0;
             }
             let Err(complaint) = outcome else { continue };
-            if was_well && begun.elapsed() > SHORT_LIFE && complaint.class == Class::RETRY {
+            let is_first = last_hiccup.replace(Instant::now()).is_none_or(|last| last.elapsed() > HICCUP);
+            if was_well && is_first && complaint.class == Class::RETRY {
                 // Servers close working connections as a matter of course: not worth a word if the next one is well.
                 tracing::debug!(account = %self.shared.account.name, error = %complaint.text, "reconnecting");
                 continue;
