@@ -42,10 +42,15 @@ impl Sync {
         let mut responses = match client::request(&context.socket(), &request).await {
             Err(client::Error::Absent) => {
                 let wish = wish_to_sync(mailbox, dry_run)?;
+                let mut failure = None;
                 for account in direct::chosen(context, &accounts)? {
-                    direct::carry_out(context, account, wish.clone(), |response| view.show(response)).await?;
+                    let done =
+                        direct::carry_out(context, account, wish.clone(), |response| view.show(response))
+                            .await;
+                    // One account in trouble must not keep the others waiting.
+                    failure = failure.or(done.err());
                 }
-                return view.end();
+                return failure.map_or_else(|| view.end(), Err);
             }
             outcome => outcome?,
         };

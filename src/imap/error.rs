@@ -110,6 +110,7 @@ impl Error {
                 | Error::Name(_)
                 | Error::UnsafeExpunge(_)
                 | Error::NoBody { .. }
+                | Error::Abandoned
         )
     }
 

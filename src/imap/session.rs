@@ -108,6 +108,11 @@ impl Batch {
     pub(super) fn new(commands: impl IntoIterator<Item = String>) -> Batch {
         Batch { waiting: commands.into_iter().collect(), ..Batch::default() }
     }
+
+    /// Sends nothing more; what is in flight is still to be read.
+    pub(super) fn cut_short(&mut self) {
+        self.waiting.clear();
+    }
 }
 
 impl Session {

@@ -105,12 +105,13 @@ fn move_aside(path: &Path) -> io::Result<PathBuf> {
     };
     let free = (1_u32..).map(|number| format!(".broken-{number}")).find(|suffix| !with(suffix).exists());
     let suffix = free.unwrap_or_default();
-    std::fs::rename(path, with(&suffix))?;
+    // The companions first: a fresh file beside an old log would be another kind of broken.
     for companion in ["-wal", "-shm"] {
         match std::fs::rename(with(companion), with(&format!("{suffix}{companion}"))) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
     }
+    std::fs::rename(path, with(&suffix))?;
     Ok(with(&suffix))
 }

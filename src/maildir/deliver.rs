@@ -38,7 +38,9 @@ pub(super) fn deliver(
     });
     written.map_err(Error::io("write", describe()))?;
     let target = target(flags);
-    move_in(&dir, name, &target)?;
+    if !move_in(&dir, name, &target)? {
+        return Err(Error::Interrupted);
+    }
     dir.sync(target.place)
 }
 

@@ -204,7 +204,7 @@ impl TmpFile<'_> {
     fn sync(&self) -> Result<(), Error> {
         let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         rustix::fs::openat(self.mailbox.place(Place::Tmp), self.name.as_str(), flags, Mode::empty())
-            .and_then(rustix::fs::fdatasync)
+            .and_then(rustix::fs::fsync)
             .map_err(Error::io("sync", self.describe()))
     }
 }
@@ -254,7 +254,7 @@ fn together(mailbox: &MailboxDir, mut batch: Vec<(Staged, TmpFile<'_>)>) -> (Vec
     (batch.iter().map(|(message, _)| message.clone()).collect(), None)
 }
 
-/// An fdatasync of every file, a few at a time.
+/// An fsync of every file, a few at a time: fdatasync would not keep the date.
 fn one_by_one(mailbox: &MailboxDir, mut batch: Vec<(Staged, TmpFile<'_>)>) -> (Vec<Staged>, Option<Error>) {
     let is_synced: Vec<AtomicBool> = batch.iter().map(|_| AtomicBool::new(false)).collect();
     let next = AtomicUsize::new(0);
@@ -266,15 +266,16 @@ fn one_by_one(mailbox: &MailboxDir, mut batch: Vec<(Staged, TmpFile<'_>)>) -> (V
             synced.store(true, Ordering::Relaxed);
         }
     };
-    let mut failure = std::thread::scope(|scope| {
+    let failure = std::thread::scope(|scope| {
         let others: Vec<_> = (1..SYNCERS.min(batch.len())).map(|_| scope.spawn(sync_some)).collect();
         let own = sync_some().err();
         others
             .into_iter()
             .fold(own, |failure, thread| failure.or(thread.join().unwrap_or(Err(Error::Interrupted)).err()))
     });
-    if !batch.is_empty() {
-        failure = failure.or(mailbox.sync(Place::Tmp).err());
+    if let Err(error) = mailbox.sync(Place::Tmp) {
+        // Without its directory entry no file is durable.
+        return (Vec::new(), Some(error));
     }
     let mut staged = Vec::with_capacity(batch.len());
     for ((message, file), synced) in batch.iter_mut().zip(&is_synced) {

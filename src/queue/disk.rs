@@ -12,7 +12,10 @@ use std::path::Path;
 
 /// Makes a directory that is its owner's alone, with its parents.
 pub(super) fn make_directory(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
+    let missing: Vec<&Path> = path.ancestors().take_while(|ancestor| !ancestor.exists()).collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    // What is accepted here is gone from the outbox: the way to it must be durable too.
+    missing.into_iter().filter_map(Path::parent).try_for_each(|parent| File::open(parent)?.sync_all())
 }
 
 /// A new file (0600) that must not exist.

@@ -270,6 +270,14 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
             }
             self.report.mailbox(mailbox).quarantined += steps.quarantine.len() as u64;
         }
+        if !steps.discard.is_empty() {
+            let uids = steps.discard.iter().copied().collect();
+            self.remote.remove(&steps.at(mailbox), &uids, &Fate::Expunge).await?;
+            for &uid in &steps.discard {
+                self.later(mailbox, Entry::Forget(uid));
+            }
+            self.report.mailbox(mailbox).moved += steps.discard.len() as u64;
+        }
         if !steps.remove.is_empty() {
             let uids = steps.remove.iter().copied().collect();
             self.remote.remove(&steps.at(mailbox), &uids, &steps.fate).await?;

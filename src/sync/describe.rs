@@ -64,6 +64,9 @@ fn deletions(out: &mut fmt::Formatter<'_>, mailbox: &MailboxName, steps: &Steps)
     for row in &steps.quarantine {
         writeln!(out, "{mailbox}: move the file {} to quarantine (message {} is gone)", row.name, row.uid)?;
     }
+    for uid in &steps.discard {
+        writeln!(out, "{mailbox}: expunge message {uid} on the server, which was moved elsewhere")?;
+    }
     for uid in &steps.remove {
         match &steps.fate {
             Fate::MoveTo(trash) => writeln!(out, "{mailbox}: move message {uid} to {trash} on the server")?,

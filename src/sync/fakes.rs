@@ -70,6 +70,8 @@ pub(super) struct FakeRemote {
     pub(super) fuse: Fuse,
     pub(super) condstore: bool,
     pub(super) uidplus: bool,
+    /// Whether a move is one step; else a copy, and then an expunge.
+    pub(super) has_move: bool,
     /// A name that this server does not accept.
     pub(super) refuses: Option<MailboxName>,
     pub(super) mailboxes: BTreeMap<MailboxName, Mailbox>,
@@ -229,10 +231,15 @@ impl Remote for FakeRemote {
         let mut landed = Landed { uid_validity: UidValidity::new(7), ..Landed::default() };
         for uid in uids.iter() {
             self.fuse.burn()?;
-            let taken = self.take(&at.mailbox, uid);
-            if let (Some(message), Fate::MoveTo(target)) = (taken, fate) {
+            let there =
+                self.mailboxes.get(&at.mailbox).and_then(|mailbox| mailbox.messages.get(&uid)).cloned();
+            if let (Some(message), Fate::MoveTo(target)) = (there, fate) {
                 landed.uids.insert(uid, self.add(target, &message.content, message.flags));
+                if !self.has_move {
+                    self.fuse.burn()?;
+                }
             }
+            self.take(&at.mailbox, uid);
             self.fuse.burn()?;
         }
         Ok(if self.uidplus { landed } else { Landed::default() })

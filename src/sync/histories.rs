@@ -40,6 +40,7 @@ impl World {
             uidplus,
             mailboxes: BTreeMap::new(),
             opened: 0,
+            has_move: true,
             refuses: None,
         };
         let local = FakeLocal::new(fuse.clone());
@@ -207,12 +208,12 @@ fn a_second_pass_asks_nothing_and_writes_nothing() {
 
 #[test]
 fn a_crash_at_every_effect_ends_the_same() {
-    for (condstore, uidplus) in [(true, true), (false, false)] {
-        let mut world = busy(condstore, uidplus);
-        world.fuse.set(None);
-        world.settle();
+    for (condstore, uidplus, has_move) in
+        [(true, true, true), (false, false, true), (true, true, false), (false, false, false)]
+    {
         for point in 0.. {
             let mut world = busy(condstore, uidplus);
+            world.remote.has_move = has_move;
             world.fuse.set(Some(point));
             let crashed = world.pass().trouble.is_some();
             if !crashed && world.fuse.burnt() <= point {

@@ -135,6 +135,8 @@ pub struct Steps {
     pub keep: Vec<Row>,
     /// Local copies of messages gone from the server.
     pub quarantine: Vec<Row>,
+    /// The server's copies that an interrupted move left behind: to expunge, their content has arrived elsewhere.
+    pub discard: Vec<Uid>,
     /// The server's copies of files that are gone.
     pub remove: Vec<Uid>,
     /// What becomes of them.
@@ -186,6 +188,7 @@ pub fn plan(mut observed: Vec<Observed>, policy: &Policy) -> Plan {
         steps.forget_gone(mailbox);
         plan.mailboxes.insert(mailbox.mailbox.clone(), steps);
     }
+    finish_moves(&mut observed, &mut plan);
     find_moves(&mut observed, &mut plan);
     for mailbox in observed {
         if let Some(steps) = plan.mailboxes.get_mut(&mailbox.mailbox) {
@@ -196,6 +199,11 @@ pub fn plan(mut observed: Vec<Observed>, policy: &Policy) -> Plan {
 }
 
 impl Observed {
+    /// The flags that can be changed on the server.
+    fn writable(&self) -> Flags {
+        if self.read_only { Flags::NONE } else { self.storable }
+    }
+
     /// Draws no conclusion from missing files: their messages are taken for new, to be paired with what stands there
     /// under other names, else fetched again.
     pub(super) fn doubt_missing_files(&mut self) {
@@ -228,6 +236,7 @@ impl Steps {
             reflag: Vec::new(),
             keep: Vec::new(),
             quarantine: Vec::new(),
+            discard: Vec::new(),
             remove: Vec::new(),
             fate,
             held: Vec::new(),
@@ -251,6 +260,7 @@ impl Steps {
             && self.reflag.is_empty()
             && self.keep.is_empty()
             && self.quarantine.is_empty()
+            && self.discard.is_empty()
             && self.remove.is_empty()
     }
 
@@ -280,7 +290,7 @@ impl Steps {
             let remote = listed.flags | local.without(mailbox.storable);
             let flags = remote & local;
             self.adopt.push(row(flags));
-            self.push_reflag(uid, name, merge(flags, remote, local, mailbox.storable), flags);
+            self.push_reflag(uid, name, merge(flags, remote, local, mailbox.writable()), flags);
         }
     }
 
@@ -323,8 +333,7 @@ impl Steps {
             }
             let now =
                 |side: &BTreeMap<Uid, (Row, Flags)>| side.get(uid).map_or(row.flags, |&(_, flags)| flags);
-            let storable = if mailbox.read_only { Flags::NONE } else { mailbox.storable };
-            let merge = merge(row.flags, now(&remote.reflagged), now(&local.reflagged), storable);
+            let merge = merge(row.flags, now(&remote.reflagged), now(&local.reflagged), mailbox.writable());
             self.push_reflag(*uid, row.name.clone(), merge, row.flags);
         }
     }
@@ -343,6 +352,32 @@ impl Steps {
         if let Some(held) = hold(limit, Side::Local, self.remove.len(), of, before) {
             self.remove.clear();
             self.held.push(held);
+        }
+    }
+}
+
+/// A move on a server without MOVE is a copy and an expunge. Where it was cut off between the two, the copy has just been
+/// adopted and the file is gone from its old mailbox: what stands there is the second half, not a deletion.
+fn finish_moves(observed: &mut [Observed], plan: &mut Plan) {
+    let arrived: Vec<(MailboxName, Likeness)> = plan
+        .mailboxes
+        .iter()
+        .flat_map(|(name, steps)| steps.adopt.iter().map(|row| (name.clone(), row.likeness)))
+        .filter(|(_, likeness)| likeness.identity.is_strong())
+        .collect();
+    for (to, likeness) in arrived {
+        let left = observed
+            .iter_mut()
+            .filter(|mailbox| mailbox.mailbox != to && !mailbox.read_only)
+            .find_map(|mailbox| {
+                let (&uid, _) = mailbox.local.gone.iter().find(|(_, row)| row.likeness == likeness)?;
+                mailbox.local.gone.remove(&uid);
+                Some((mailbox.mailbox.clone(), uid))
+            });
+        if let Some((from, uid)) = left
+            && let Some(steps) = plan.mailboxes.get_mut(&from)
+        {
+            steps.discard.push(uid);
         }
     }
 }

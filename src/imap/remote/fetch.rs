@@ -5,6 +5,7 @@
 //! deadline runs.
 
 use super::{Session, commands};
+use crate::error::{Class, Classified};
 use crate::imap::parse::{Body, Fetch, Response};
 use crate::imap::select::contradiction;
 use crate::imap::session::{Batch, Event};
@@ -24,6 +25,10 @@ struct Sink<'a> {
     bodiless: BTreeSet<Uid>,
 }
 
+/// Messages for each command. A server may refuse a whole command for one poisonous message (Gmail: "Some messages could
+/// not be FETCHed"): what is missing then is asked for in smaller portions, at last alone.
+const PORTIONS: [usize; 3] = [super::CHUNK, 25, 1];
+
 pub(super) async fn fetch(
     session: &mut Session,
     at: &At,
@@ -31,17 +36,23 @@ pub(super) async fn fetch(
     into: mpsc::Sender<Arrival>,
 ) -> Result<(), Error> {
     session.ensure(at).await?;
-    let mut batch =
-        Batch::new(commands(uids, |set| format!("UID FETCH {set} (UID FLAGS INTERNALDATE BODY.PEEK[])")));
     let mut sink = Sink { into, wanted: uids, done: BTreeSet::new(), bodiless: BTreeSet::new() };
     let mut refusal = None;
-    while let Some(event) = session.advance(&mut batch).await? {
-        match event {
-            Event::Body(size) => sink.send(Arrival::Start { size }).await?,
-            Event::Chunk(chunk) => sink.send(Arrival::Chunk(chunk)).await?,
-            Event::Data(Response::Fetch(fetch)) => sink.end(fetch).await?,
-            Event::Done(_, completion) => refusal = refusal.or(completion.ok("UID FETCH").err()),
-            Event::Data(_) | Event::Continue => {}
+    for portion in PORTIONS {
+        let (before, asked) = (sink.done.len(), sink.missing());
+        refusal = ask(session, portion, &mut sink).await?;
+        let missing = sink.missing();
+        if portion == 1 || asked.len() == 1 {
+            // Refused alone: these messages it is, and nothing else.
+            let is_poison = refusal.as_ref().is_some_and(|error| error.class() == Class::RETRY);
+            sink.bodiless.extend(missing.iter().filter(|_| is_poison));
+            refusal = refusal.filter(|_| !is_poison);
+            break;
+        }
+        // Where nothing at all came in the second attempt, the server means every message.
+        let is_hopeless = portion < super::CHUNK && sink.done.len() == before;
+        if refusal.is_none() || is_hopeless || missing.len() > super::CHUNK as u64 {
+            break;
         }
     }
     match (refusal, sink.bodiless.first()) {
@@ -51,7 +62,38 @@ pub(super) async fn fetch(
     }
 }
 
+/// Asks for all that is missing; a refusal is returned, and what came beside it is good. When nobody wants the messages
+/// any more, what is under way is read to its end and dropped, so that the session stays good.
+async fn ask(session: &mut Session, portion: usize, sink: &mut Sink<'_>) -> Result<Option<Error>, Error> {
+    let line = |set: &UidSet| format!("UID FETCH {set} (UID FLAGS INTERNALDATE BODY.PEEK[])");
+    let mut batch = Batch::new(sink.missing().chunks(portion).iter().map(line));
+    let (mut refusal, mut is_abandoned) = (None, false);
+    while let Some(event) = session.advance(&mut batch).await? {
+        let taken = match event {
+            Event::Done(_, completion) => {
+                refusal = refusal.or(completion.ok("UID FETCH").err());
+                Ok(())
+            }
+            _ if is_abandoned => Ok(()),
+            Event::Body(size) => sink.send(Arrival::Start { size }).await,
+            Event::Chunk(chunk) => sink.send(Arrival::Chunk(chunk)).await,
+            Event::Data(Response::Fetch(fetch)) => sink.end(fetch).await,
+            Event::Data(_) | Event::Continue => Ok(()),
+        };
+        if taken.is_err() {
+            is_abandoned = true;
+            batch.cut_short();
+        }
+    }
+    if is_abandoned { Err(Error::Abandoned) } else { Ok(refusal) }
+}
+
 impl Sink<'_> {
+    /// Wanted and not yet answered.
+    fn missing(&self) -> UidSet {
+        self.wanted.iter().filter(|uid| !self.done.contains(uid) && !self.bodiless.contains(uid)).collect()
+    }
+
     async fn send(&self, arrival: Arrival) -> Result<(), Error> {
         self.into.send(arrival).await.map_err(|_| Error::Abandoned)
     }

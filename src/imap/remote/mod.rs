@@ -71,12 +71,7 @@ impl sync::Remote for Remote {
 
     async fn fetch(&mut self, at: &At, uids: &UidSet, into: mpsc::Sender<Arrival>) -> Outcome<()> {
         let result = fetch::fetch(&mut self.session, at, uids, into).await;
-        // Gmail refuses the command for one poisonous message: once it is asked for alone, it alone is concerned.
-        let is_single = match result {
-            Err(Error::NoBody { .. }) => true,
-            Err(Error::Refused { .. }) => uids.len() == 1,
-            _ => false,
-        };
+        let is_single = matches!(result, Err(Error::NoBody { .. }));
         scoped(if is_single { Scope::Message } else { Scope::Mailbox }, result)
     }
 

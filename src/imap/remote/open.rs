@@ -38,7 +38,7 @@ pub(super) async fn open(
     check_uid_next(session, mailbox, &marks, &listing)?;
     let storable = opened.state.permanent.unwrap_or(SYSTEM.without(Flags::FORWARDED));
     let read_only = opened.state.read_only;
-    Ok(RemoteView { marks, read_only, storable: if read_only { Flags::NONE } else { storable }, listing })
+    Ok(RemoteView { marks, read_only, storable, listing })
 }
 
 /// Notes a message that a FETCH response lists.

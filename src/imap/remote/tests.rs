@@ -313,7 +313,13 @@ async fn bodies_that_do_not_come_are_told() {
     for (answer, expected) in [
         (format!("{good}S: * 2 FETCH (UID 5 FLAGS () BODY[] NIL)\nS: P3 OK done"), Scope::Message),
         (format!("{good}S: * 2 FETCH (UID 5 BODY[] \"b\")\nS: P3 OK no flags"), Scope::Message),
-        (format!("{good}S: P3 NO Some messages could not be FETCHed (Failure)"), Scope::Mailbox),
+        (
+            format!(
+                "{good}S: P3 NO Some messages could not be FETCHed (Failure)\n\
+                 C: P4 UID FETCH 5 (UID FLAGS INTERNALDATE BODY.PEEK[])\nS: P4 NO Some (Failure)"
+            ),
+            Scope::Message,
+        ),
         (format!("{good}S: * 2 FETCH (UID 5 FLAGS () BODY[] {{30}}\nS: cut"), Scope::Pass),
         (format!("{good}S: * 2 FETCH (UID 5 FLAGS () BODY[] {{99999999999}}"), Scope::Pass),
         (format!("{good}S: * BYE Session invalidated - AccessTokenExpired"), Scope::Pass),
@@ -325,14 +331,17 @@ async fn bodies_that_do_not_come_are_told() {
 }
 
 #[tokio::test]
-async fn fetching_for_nobody_ends_and_leaves_the_session_unusable() {
+async fn fetching_for_nobody_reads_what_is_under_way_and_leaves_the_session_good() {
     let transcript = selected(2)
-        + "C: P3 UID FETCH 4 (UID FLAGS INTERNALDATE BODY.PEEK[])\nS: * 1 FETCH (UID 4 FLAGS () BODY[] \"a\")";
-    let (mut remote, _server) = remote("", &transcript).await;
+        + "C: P3 UID FETCH 4 (UID FLAGS INTERNALDATE BODY.PEEK[])\nS: * 1 FETCH (UID 4 FLAGS () BODY[] \"a\")\n\
+           S: P3 OK done\nC: P4 UID STORE 4 +FLAGS.SILENT (\\Seen)\nS: P4 OK done";
+    let (mut remote, server) = remote("", &transcript).await;
     let (into, from) = mpsc::channel(1);
     drop(from);
-    assert_eq!(scope(remote.fetch(&at(), &uids(&[4]), into).await), Scope::Pass);
-    assert_eq!(scope(remote.list().await), Scope::Pass);
+    assert_eq!(scope(remote.fetch(&at(), &uids(&[4]), into).await), Scope::Mailbox);
+    let seen = FlagChange { uid: Uid::new(4).unwrap(), add: Flags::SEEN, remove: Flags::NONE };
+    assert!(remote.store(&at(), &[seen]).await.is_ok());
+    server.finished().await;
 }
 
 #[tokio::test]
