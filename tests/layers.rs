@@ -62,6 +62,8 @@ const PURE: &[&str] = &[
     "sync/delta.rs",
     "sync/plan.rs",
     "sync/guard.rs",
+    "sync/moves.rs",
+    "sync/pair.rs",
     "maildir/name.rs",
     "smtp/reply.rs",
     "queue/envelope.rs",

@@ -5,6 +5,7 @@
 
 use crate::config::{Account, Auth, ClientSecret, OAuth2};
 use crate::error::{Class, Classified};
+use crate::mail::sasl::Credentials;
 use crate::net::Endpoint;
 use crate::oauth::{self, AccessToken, Keeper, KeeperConfig};
 use jiff::Timestamp;
@@ -118,6 +119,15 @@ impl Login {
         }
     }
 
+    /// A proof as the protocols want it.
+    pub(super) fn credentials(&self, proof: &Proof) -> Credentials {
+        let user = self.user.clone();
+        match proof {
+            Proof::Token(token) => Credentials::Bearer { user, token: token.secret.clone() },
+            Proof::Password(password) => Credentials::Password { user, password: password.clone() },
+        }
+    }
+
     /// Waits until another process replaces the token file without telling.
     pub(super) async fn changed_on_disk(&self) {
         let stamp = || async { tokio::fs::metadata(&self.store).await.and_then(|file| file.modified()).ok() };
@@ -125,10 +135,6 @@ impl Login {
         while stamp().await == before {
             tokio::time::sleep(LOOK).await;
         }
-    }
-
-    pub(super) fn user(&self) -> &str {
-        &self.user
     }
 
     /// A proof for this server.

@@ -197,13 +197,8 @@ impl Outbound {
     }
 
     async fn log_in(&self, endpoint: &Endpoint, proof: &Proof) -> Result<Session, smtp::Error> {
-        let user = self.shared.login.user().to_owned();
-        let credentials = match proof {
-            Proof::Token(token) => smtp::Credentials::Bearer { user, token: token.secret.clone() },
-            Proof::Password(password) => smtp::Credentials::Password { user, password: password.clone() },
-        };
         let mut session = Session::connect(endpoint).await?;
-        session.log_in(&credentials).await?;
+        session.log_in(&self.shared.login.credentials(proof)).await?;
         Ok(session)
     }
 

@@ -2,7 +2,6 @@
 
 use super::Shared;
 use super::board::Complaint;
-use super::login::Proof;
 use crate::error::{Class, Classified};
 use crate::imap;
 use jiff::Timestamp;
@@ -45,11 +44,11 @@ pub(super) async fn connect(shared: &Shared) -> Result<Connected, Complaint> {
     let options = imap::Options { endpoint: account.imap.clone(), disable: BTreeSet::new() };
     let proof =
         shared.login.proof(&account.imap, &account.name).await.map_err(|error| Complaint::new(&error))?;
-    let (session, proof) = match imap::connect(&options, &credentials(shared, &proof)).await {
+    let (session, proof) = match imap::connect(&options, &shared.login.credentials(&proof)).await {
         Err(error) if error.class() == Class::NeedsLogin => {
             let another = shared.login.another(&proof).await.map_err(|error| Complaint::new(&error))?;
             let Some(proof) = another else { return Err(refused(shared, &error)) };
-            let session = imap::connect(&options, &credentials(shared, &proof)).await;
+            let session = imap::connect(&options, &shared.login.credentials(&proof)).await;
             (session.map_err(|error| refused(shared, &error))?, proof)
         }
         outcome => (outcome.map_err(|error| Complaint::new(&error))?, proof),
@@ -64,14 +63,6 @@ fn refused(shared: &Shared, error: &imap::Error) -> Complaint {
         complaint.hint = Some(format!("run: posthaste login {}", shared.account.name));
     }
     complaint
-}
-
-fn credentials(shared: &Shared, proof: &Proof) -> imap::Credentials {
-    let user = shared.login.user().to_owned();
-    match proof {
-        Proof::Token(token) => imap::Credentials::Bearer { user, token: token.secret.clone() },
-        Proof::Password(password) => imap::Credentials::Password { user, password: password.clone() },
-    }
 }
 
 #[cfg(test)]

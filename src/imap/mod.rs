@@ -30,39 +30,9 @@ pub use idle::IdleEnd;
 pub use remote::Remote;
 pub use session::Session;
 
+use crate::mail::sasl::Credentials;
 use crate::net;
-use secrecy::SecretString;
 use std::collections::BTreeSet;
-use std::fmt;
-
-/// How to log in.
-#[derive(Clone)]
-pub enum Credentials {
-    /// An OAuth2 access token, for XOAUTH2.
-    Bearer {
-        /// The login name.
-        user: String,
-        /// The access token.
-        token: SecretString,
-    },
-    /// A password, for PLAIN.
-    Password {
-        /// The login name.
-        user: String,
-        /// The password.
-        password: SecretString,
-    },
-}
-
-/// The kind and the user; never the secret.
-impl fmt::Debug for Credentials {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Credentials::Bearer { user, .. } => write!(out, "Bearer({user})"),
-            Credentials::Password { user, .. } => write!(out, "Password({user})"),
-        }
-    }
-}
 
 /// Where to connect, and what not to use there.
 #[derive(Clone, Debug)]

@@ -1,7 +1,8 @@
 //! A server that plays a transcript: `S:` lines are sent, `C:` lines are expected, then the connection ends.
 
 use super::bringup::establish;
-use super::{Credentials, Error, Options, Session};
+use super::{Error, Options, Session};
+use crate::mail::sasl::Credentials;
 use crate::net::{Endpoint, Stream, Tls};
 use bytes::BytesMut;
 use std::collections::BTreeSet;

@@ -20,7 +20,6 @@ mod transaction;
 mod verdict;
 mod wire;
 
-pub use auth::Credentials;
 pub use capabilities::Capabilities;
 pub use dots::Stuffer;
 pub use error::{Error, Stage};

@@ -7,6 +7,7 @@ use super::session::Session;
 use super::wire::Deadlines;
 use super::*;
 use crate::error::{Class, Classified};
+use crate::mail::sasl::Credentials;
 use crate::net::{Endpoint, Stream, Tls};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -4,10 +4,11 @@
 //! demanded where configured, never opportunistic; whatever the server said before TLS is forgotten (USENIX 2021,
 //! "NO STARTTLS"). After an error or a cancelled call the session says so by [`Session::is_usable`].
 
-use super::auth::{self, Credentials};
+use super::auth;
 use super::capabilities::Capabilities;
 use super::error::{Error, Stage};
 use super::wire::{Deadlines, Wire};
+use crate::mail::sasl::Credentials;
 use crate::net::{self, Endpoint, Stream, Tls};
 
 /// The name given in EHLO: an address literal, because a host name is nobody's business and often no valid name.

@@ -4,7 +4,13 @@
 //! *after* an effect is the lost answer: the world changed, the caller does not know.
 
 use super::*;
+use crate::error::{Class, Classified};
+use crate::mail::{Flags, Identity, MailboxName, ModSeq, SpecialUse, Uid, UidSet, UidValidity, UniqueName};
+use bytes::Bytes;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
+use tokio::sync::mpsc;
 
 /// Counts effects down to a crash.
 #[derive(Clone, Default)]

@@ -5,7 +5,9 @@ use super::pass::{Extent, Pass};
 use super::plan::{OnDelete, Policy};
 use super::report::{Report, Unobserved};
 use super::*;
+use crate::mail::{Flags, MailboxName, Uid, UniqueName};
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 pub(super) struct World {

@@ -42,6 +42,9 @@ pub(super) async fn fetch(
         let (before, asked) = (sink.done.len(), sink.missing());
         refusal = ask(session, portion, &mut sink).await?;
         let missing = sink.missing();
+        if missing.is_empty() {
+            break;
+        }
         if portion == 1 || asked.len() == 1 {
             // Refused alone: these messages it is, and nothing else.
             let is_poison = refusal.as_ref().is_some_and(|error| error.class() == Class::RETRY);
