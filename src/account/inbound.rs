@@ -9,7 +9,7 @@ use super::rest::{delay, rest};
 use super::session::connect;
 use super::stores::{Stores, Watched};
 use super::wake::Looks;
-use super::{Order, Shared, Summary, Told, Wish};
+use super::{Order, Shared, Summary, Told};
 use crate::config::{self, Mailboxes};
 use crate::error::Class;
 use crate::imap::Remote;
@@ -19,14 +19,18 @@ use crate::status::State;
 use crate::sync::guard::DeletionLimit;
 use crate::sync::plan::{OnDelete, Policy};
 use crate::sync::report::Report;
-use crate::sync::{Extent, Ledger as _, MailboxRecord, Pass, Scope};
-use std::collections::BTreeSet;
+use crate::sync::{Extent, Ledger as _, MailboxRecord, Pass, Side};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 /// How long to collect local hints: readers rename and move in bursts, and one pass should see the whole of it.
 const QUIET: Duration = Duration::from_millis(60);
+/// The longest a burst of hints can put a pass off.
+const BURST: Duration = Duration::from_millis(400);
+/// Deletions that lie no further apart than this count as one for the guard.
+const ONE_DELETION: Duration = Duration::from_secs(60);
 /// How often every directory is scanned although no hint came (NFS and FUSE give none), and the quarantine purged.
 const RESCAN: Duration = Duration::from_secs(600);
 /// A good connection may end once in this time without a word and is replaced at once; more often is trouble, and
@@ -39,13 +43,15 @@ const FOLLOW_UPS: usize = 4;
 pub(super) struct Inbound {
     pub(super) shared: Shared,
     pub(super) stores: Stores,
-    watched: Watched,
+    pub(super) watched: Watched,
     policy: Policy,
     /// Mailboxes whose directory may have changed since it was last seen in step: trouble came before, or a hint that
     /// was not followed to its end.
-    unclean: BTreeSet<MailboxName>,
+    pub(super) unclean: BTreeSet<MailboxName>,
     sent_mailbox: watch::Sender<Option<MailboxName>>,
     last_scan: Option<Instant>,
+    /// Deletions of the last minute.
+    deleted: Vec<(Instant, MailboxName, Side, u32)>,
 }
 
 impl Inbound {
@@ -63,9 +69,19 @@ impl Inbound {
             },
             limit: DeletionLimit { messages: limit.messages, percent: u32::from(limit.percent) },
             trash: None,
+            recent: BTreeMap::new(),
         };
         let watched = Watched::start(&stores.maildir);
-        Inbound { shared, stores, watched, policy, unclean: BTreeSet::new(), sent_mailbox, last_scan: None }
+        Inbound {
+            shared,
+            stores,
+            watched,
+            policy,
+            unclean: BTreeSet::new(),
+            sent_mailbox,
+            last_scan: None,
+            deleted: Vec::new(),
+        }
     }
 
     /// Runs until the account stops.
@@ -142,19 +158,30 @@ impl Inbound {
         }
     }
 
-    /// Hints of a short while, together with pokes that came meanwhile.
+    /// Hints until there is a short quiet, together with pokes that came meanwhile.
     async fn collect(&mut self, first: Hint) -> Looks {
-        sleep(QUIET).await;
-        let mut looks = self.shared.wake.take();
-        let mut hint = Some(first);
-        while let Some(found) = hint {
-            match found {
+        let (mut hint, deadline) = (first, Instant::now() + BURST);
+        let mut looks = Looks::default();
+        loop {
+            match hint {
                 Hint::Everything | Hint::Structure => looks.everything = true,
-                Hint::Mailbox(mailbox) => drop(looks.local.insert(mailbox)),
+                Hint::Mailbox(mailbox) => {
+                    looks.local.insert(mailbox);
+                }
             }
-            hint = self.watched.hints.as_mut().and_then(crate::maildir::Hints::try_next);
+            tokio::select! {
+                next = next_hint(&mut self.watched) => hint = next,
+                () = sleep(QUIET) => break,
+                () = sleep_until(deadline) => break,
+            }
         }
-        looks
+        let poked = self.shared.wake.take();
+        Looks {
+            everything: looks.everything | poked.everything,
+            sweep: poked.sweep,
+            remote: poked.remote,
+            local: looks.local.into_iter().chain(poked.local).collect(),
+        }
     }
 
     fn extent(&mut self, looks: Looks) -> Extent {
@@ -177,7 +204,7 @@ impl Inbound {
     }
 
     /// Passes until nothing is left to pick up.
-    async fn turn(
+    pub(super) async fn turn(
         &mut self,
         remote: &mut Remote,
         mut extent: Extent,
@@ -211,6 +238,11 @@ impl Inbound {
         glob: Option<&Mailboxes>,
     ) -> Report {
         let observer = Counter::new(self.shared.board.clone(), to);
+        self.policy.recent.clear();
+        for (_, name, side, count) in self.deleted.iter().filter(|(when, ..)| when.elapsed() < ONE_DELETION) {
+            let recent = self.policy.recent.entry((name.clone(), *side)).or_default();
+            *recent = recent.saturating_add(*count);
+        }
         let mailboxes = &self.shared.account.mailboxes;
         let wanted =
             |mailbox: &MailboxName| mailboxes.wants(mailbox) && glob.is_none_or(|glob| glob.wants(mailbox));
@@ -221,6 +253,7 @@ impl Inbound {
 
     /// Tells the board and the watch what a pass brought; passes on what ended it.
     async fn after(&mut self, report: &Report) -> Result<(), Complaint> {
+        self.remember_deletions(report);
         for (name, mailbox) in &report.mailboxes {
             match mailbox.trouble.is_some() || mailbox.incomplete {
                 true => self.unclean.insert(name.clone()),
@@ -249,6 +282,19 @@ impl Inbound {
         Ok(())
     }
 
+    /// Lets the guard see deletions of several passes as one.
+    fn remember_deletions(&mut self, report: &Report) {
+        let now = Instant::now();
+        self.deleted.retain(|(when, ..)| now.duration_since(*when) < ONE_DELETION);
+        for (name, mailbox) in &report.mailboxes {
+            for (side, count) in [(Side::Local, mailbox.removed), (Side::Remote, mailbox.quarantined)] {
+                if count > 0 {
+                    self.deleted.push((now, name.clone(), side, u32::try_from(count).unwrap_or(u32::MAX)));
+                }
+            }
+        }
+    }
+
     /// Follows wanted mailboxes. What happened in new ones before is unseen, so they are looked at once more.
     fn follow(&mut self, records: &[MailboxRecord]) {
         let wanted = &self.shared.account.mailboxes;
@@ -273,57 +319,6 @@ impl Inbound {
         }
     }
 
-    /// An order whose failure ends the connection is answered before that.
-    async fn obey_or_refuse(&mut self, remote: &mut Remote, order: Order) -> Result<(), Complaint> {
-        let to = order.to.clone();
-        self.obey(remote, order).await.inspect_err(|complaint| refuse(&to, complaint))
-    }
-
-    async fn obey(&mut self, remote: &mut Remote, order: Order) -> Result<(), Complaint> {
-        let Order { wish, to } = order;
-        let prepared = match wish {
-            Wish::Sync { mailbox, dry_run } => {
-                return self.sync(remote, &to, mailbox.as_ref(), dry_run).await;
-            }
-            Wish::ListHeld => self.held_list().await.map(|list| Some(Told::Held(list))),
-            Wish::Approve(mailbox) => self.approve(&mailbox).await.map(|()| None),
-            Wish::Restore(mailbox) => {
-                self.unclean.insert(mailbox.clone());
-                self.watched.unfollow(&self.stores.maildir, &mailbox);
-                self.restore(remote, &mailbox).await.map(|()| None)
-            }
-        };
-        match prepared {
-            Ok(Some(told)) => {
-                // Whoever asked may be gone.
-                let _ = to.send(told);
-                Ok(())
-            }
-            Ok(None) => self.sync(remote, &to, None, false).await,
-            Err(trouble) if trouble.scope == Scope::Pass => Err(Complaint::of_trouble(&trouble)),
-            Err(trouble) => {
-                refuse(&to, &Complaint::of_trouble(&trouble));
-                Ok(())
-            }
-        }
-    }
-
-    async fn sync(
-        &mut self,
-        remote: &mut Remote,
-        to: &mpsc::UnboundedSender<Told>,
-        glob: Option<&Mailboxes>,
-        dry_run: bool,
-    ) -> Result<(), Complaint> {
-        let extent = Extent { dry_run, ..Extent::default() };
-        let mut summary = Summary::default();
-        self.turn(remote, extent, Some((to, glob)), &mut summary).await?;
-        if !dry_run {
-            let _ = to.send(Told::Summary(summary));
-        }
-        Ok(())
-    }
-
     /// Waits after trouble. A login, a new order or the end of the account cut it short.
     async fn rest(&mut self, wait: Duration, orders: &mut mpsc::Receiver<Order>) {
         let order = tokio::select! {
@@ -336,18 +331,6 @@ impl Inbound {
             () = stop.cancelled() => {}
         }
     }
-
-    /// An order in times of trouble: one attempt. What its failure means for the account the next turn finds out.
-    async fn try_order(&mut self, order: Order) {
-        match connect(&self.shared).await {
-            Ok(connected) => {
-                let mut remote = Remote::new(connected.session);
-                let _ = self.obey_or_refuse(&mut remote, order).await;
-                remote.into_session().logout().await;
-            }
-            Err(complaint) => refuse(&order.to, &complaint),
-        }
-    }
 }
 
 async fn next_hint(watched: &mut Watched) -> Hint {
@@ -355,12 +338,6 @@ async fn next_hint(watched: &mut Watched) -> Hint {
         Some(hints) => hints.next().await,
         None => std::future::pending().await,
     }
-}
-
-fn refuse(to: &mpsc::UnboundedSender<Told>, complaint: &Complaint) {
-    let Complaint { class, text, hint } = complaint.clone();
-    // Whoever asked may be gone.
-    let _ = to.send(Told::Refused { class, text, hint });
 }
 
 /// Where copies of sent messages go.

@@ -10,6 +10,7 @@ mod held;
 mod inbound;
 mod login;
 mod observe;
+mod orders;
 mod outbound;
 mod rest;
 mod sent;

@@ -39,6 +39,8 @@ pub struct Policy {
     pub limit: DeletionLimit,
     /// The server's Trash.
     pub trash: Option<MailboxName>,
+    /// How many messages of a mailbox were deleted a moment ago, by the side on which they had disappeared.
+    pub recent: BTreeMap<(MailboxName, Side), u32>,
 }
 
 /// One mailbox with all that a plan needs to know of it.
@@ -322,7 +324,7 @@ impl Steps {
                 OnDelete::Trash | OnDelete::Expunge => self.remove = mailbox.local.gone.into_keys().collect(),
             }
         }
-        self.hold_back(mailbox.known, policy.limit, &mailbox.held);
+        self.hold_back(&mailbox.mailbox, mailbox.known, policy, &mailbox.held);
     }
 
     fn merge_flags(&mut self, mailbox: &Observed) {
@@ -345,12 +347,16 @@ impl Steps {
         }
     }
 
-    fn hold_back(&mut self, of: u32, limit: DeletionLimit, before: &[Held]) {
-        if let Some(held) = hold(limit, Side::Remote, self.quarantine.len(), of, before) {
+    fn hold_back(&mut self, mailbox: &MailboxName, of: u32, policy: &Policy, before: &[Held]) {
+        let hold = |side, count| {
+            let recent = policy.recent.get(&(mailbox.clone(), side)).copied().unwrap_or_default();
+            hold(policy.limit, side, count, of, recent, before)
+        };
+        if let Some(held) = hold(Side::Remote, self.quarantine.len()) {
             self.quarantine.clear();
             self.held.push(held);
         }
-        if let Some(held) = hold(limit, Side::Local, self.remove.len(), of, before) {
+        if let Some(held) = hold(Side::Local, self.remove.len()) {
             self.remove.clear();
             self.held.push(held);
         }

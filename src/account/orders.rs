@@ -1,0 +1,85 @@
+//! Orders of the user, carried out by the inbound loop between its turns.
+
+use super::board::Complaint;
+use super::inbound::Inbound;
+use super::session::connect;
+use super::{Order, Summary, Told, Wish};
+use crate::config::Mailboxes;
+use crate::imap::Remote;
+use crate::sync::{Extent, Scope};
+use tokio::sync::mpsc;
+
+impl Inbound {
+    /// An order whose failure ends the connection is answered before that.
+    pub(super) async fn obey_or_refuse(
+        &mut self,
+        remote: &mut Remote,
+        order: Order,
+    ) -> Result<(), Complaint> {
+        let to = order.to.clone();
+        self.obey(remote, order).await.inspect_err(|complaint| refuse(&to, complaint))
+    }
+
+    async fn obey(&mut self, remote: &mut Remote, order: Order) -> Result<(), Complaint> {
+        let Order { wish, to } = order;
+        let prepared = match wish {
+            Wish::Sync { mailbox, dry_run } => {
+                return self.sync(remote, &to, mailbox.as_ref(), dry_run).await;
+            }
+            Wish::ListHeld => self.held_list().await.map(|list| Some(Told::Held(list))),
+            Wish::Approve(mailbox) => self.approve(&mailbox).await.map(|()| None),
+            Wish::Restore(mailbox) => {
+                self.unclean.insert(mailbox.clone());
+                self.watched.unfollow(&self.stores.maildir, &mailbox);
+                self.restore(remote, &mailbox).await.map(|()| None)
+            }
+        };
+        match prepared {
+            Ok(Some(told)) => {
+                // Whoever asked may be gone.
+                let _ = to.send(told);
+                Ok(())
+            }
+            Ok(None) => self.sync(remote, &to, None, false).await,
+            Err(trouble) if trouble.scope == Scope::Pass => Err(Complaint::of_trouble(&trouble)),
+            Err(trouble) => {
+                refuse(&to, &Complaint::of_trouble(&trouble));
+                Ok(())
+            }
+        }
+    }
+
+    async fn sync(
+        &mut self,
+        remote: &mut Remote,
+        to: &mpsc::UnboundedSender<Told>,
+        glob: Option<&Mailboxes>,
+        dry_run: bool,
+    ) -> Result<(), Complaint> {
+        let extent = Extent { dry_run, ..Extent::default() };
+        let mut summary = Summary::default();
+        self.turn(remote, extent, Some((to, glob)), &mut summary).await?;
+        if !dry_run {
+            let _ = to.send(Told::Summary(summary));
+        }
+        Ok(())
+    }
+
+    /// An order in times of trouble: one attempt. What its failure means for the account the next turn finds out.
+    pub(super) async fn try_order(&mut self, order: Order) {
+        match connect(&self.shared).await {
+            Ok(connected) => {
+                let mut remote = Remote::new(connected.session);
+                let _ = self.obey_or_refuse(&mut remote, order).await;
+                remote.into_session().logout().await;
+            }
+            Err(complaint) => refuse(&order.to, &complaint),
+        }
+    }
+}
+
+fn refuse(to: &mpsc::UnboundedSender<Told>, complaint: &Complaint) {
+    let Complaint { class, text, hint } = complaint.clone();
+    // Whoever asked may be gone.
+    let _ = to.send(Told::Refused { class, text, hint });
+}
