@@ -139,9 +139,11 @@ fn keep(host: &Host, home: &Home) {
     println!("KEEP=1: everything stays up. In another terminal:");
     let environment = home.environment().map(|(name, value)| format!("{name}={}", value.display())).join(" ");
     println!("  mutt -f {}", home.maildir("alice").directory("INBOX").display());
-    println!("  {environment} posthaste status --watch");
+    let binary = binary().map(|path| path.display().to_string()).unwrap_or_default();
+    println!("  {environment} {binary} status --watch");
+    println!("  the configuration is {}", home.config().display());
     println!("  drop messages into {}", home.outbox("alice").display());
-    println!("  IMAP on 127.0.0.1:{}, user alice, password secret", host.dovecot.ports.imap);
+    println!("  IMAP with TLS on localhost:{}, user alice, password secret", host.dovecot.ports.imaps);
     println!("Enter ends it.");
     // End of input ends the demo as Enter does.
     let _ = std::io::stdin().read_line(&mut String::new());

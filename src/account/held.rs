@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 /// There is nothing to approve.
 #[derive(Debug, thiserror::Error)]
-#[error("no deletion is held back in mailbox {0}")]
+#[error("nothing is held back in mailbox {0}")]
 struct NothingHeld(MailboxName);
 
 impl Classified for NothingHeld {
@@ -23,7 +23,7 @@ impl Classified for NothingHeld {
     }
 
     fn hint(&self) -> Option<String> {
-        Some("posthaste held list shows what is held back".to_owned())
+        Some("posthaste held list shows what is, and in which mailboxes".to_owned())
     }
 }
 
@@ -54,12 +54,15 @@ impl Inbound {
     /// on the other side and copies it; copies in quarantine return to their mailbox; a directory that is lost begins
     /// anew.
     pub(super) async fn restore(&mut self, remote: &mut Remote, mailbox: &MailboxName) -> Outcome<()> {
-        for copy in self.stores.maildir.quarantined().await? {
-            if copy.mailbox == *mailbox {
-                self.stores.maildir.restore(&copy).await?;
-            }
+        let copies = self.stores.maildir.quarantined().await?;
+        let copies: Vec<_> = copies.into_iter().filter(|copy| copy.mailbox == *mailbox).collect();
+        for copy in &copies {
+            self.stores.maildir.restore(copy).await?;
         }
-        let Some(record) = self.record(mailbox).await? else { return Ok(()) };
+        let Some(record) = self.record(mailbox).await? else {
+            let unknown = || Trouble::new(Scope::Mailbox, NothingHeld(mailbox.clone()));
+            return if copies.is_empty() { Err(unknown()) } else { Ok(()) };
+        };
         let base = self.stores.ledger.base(mailbox).await?;
         let view = self.stores.maildir.scan(mailbox).await?;
         let known = record.directory;

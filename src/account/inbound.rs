@@ -214,7 +214,8 @@ impl Inbound {
         let (to, glob) = (order.map(|(to, _)| to.clone()), order.and_then(|(_, glob)| glob));
         for _ in 0..FOLLOW_UPS {
             let report = self.pass(remote, &extent, to.clone(), glob).await;
-            summary.add(&report);
+            summary.add(&self.shared.account.name, &report);
+            self.log(&report);
             if let (Some(plan), Some(to)) = (&report.plan, &to) {
                 // Whoever asked may be gone.
                 let _ = to.send(Told::Plan(format!("{}{plan}", report.new_mailboxes())));
@@ -280,6 +281,20 @@ impl Inbound {
         self.sent_mailbox.send_replace(Some(sent_mailbox(&records)));
         self.housekeep().await;
         Ok(())
+    }
+
+    /// What a pass did, a line for each mailbox that changed; nothing when idle.
+    fn log(&self, report: &Report) {
+        for (mailbox, done) in
+            report.mailboxes.iter().filter(|(_, done)| done.actions() > 0 || !done.held.is_empty())
+        {
+            let held: u32 = done.held.iter().map(|held| held.count).sum();
+            tracing::info!(
+                account = %self.shared.account.name, %mailbox, arrived = done.arrived, uploaded = done.uploaded,
+                moved = done.moved, reflagged = done.reflagged, removed = done.removed,
+                quarantined = done.quarantined, held, "synced"
+            );
+        }
     }
 
     /// Lets the guard see deletions of several passes as one.

@@ -54,7 +54,7 @@ pub enum Error {
     #[error(transparent)]
     Token(#[from] oauth::Error),
     /// No application is registered.
-    #[error("account {account} has no client_id")]
+    #[error("no client_id is set")]
     NoClient {
         /// The account.
         account: String,

@@ -5,8 +5,9 @@ use super::inbound::Inbound;
 use super::session::connect;
 use super::{Order, Summary, Told, Wish};
 use crate::config::Mailboxes;
+use crate::error::Class;
 use crate::imap::Remote;
-use crate::sync::{Extent, Scope};
+use crate::sync::{Extent, Ledger as _, Scope};
 use tokio::sync::mpsc;
 
 impl Inbound {
@@ -59,10 +60,26 @@ impl Inbound {
         let extent = Extent { dry_run, ..Extent::default() };
         let mut summary = Summary::default();
         self.turn(remote, extent, Some((to, glob)), &mut summary).await?;
-        if !dry_run {
-            let _ = to.send(Told::Summary(summary));
+        if dry_run {
+            return Ok(());
         }
+        let told = match self.matches_none(glob).await {
+            true => Told::Refused {
+                class: Class::GiveUp,
+                text: "no mailbox matches".to_owned(),
+                hint: Some("posthaste status --json names the mailboxes".to_owned()),
+            },
+            false => Told::Summary(summary),
+        };
+        // Whoever asked may be gone.
+        let _ = to.send(told);
         Ok(())
+    }
+
+    /// Whether there is no mailbox that the user can have meant.
+    async fn matches_none(&mut self, glob: Option<&Mailboxes>) -> bool {
+        let (Some(glob), Ok(records)) = (glob, self.stores.ledger.mailboxes().await) else { return false };
+        !records.iter().any(|record| glob.wants(&record.name))
     }
 
     /// An order in times of trouble: one attempt. What its failure means for the account the next turn finds out.

@@ -322,6 +322,9 @@ impl Outbound {
 impl Desk {
     /// Takes what is complete into the queue; says when to look at the rest, and why a file stays in the outbox.
     fn accept(&mut self, closed: &BTreeSet<PathBuf>) -> (NextLook, Option<Complaint>) {
+        if let Err(error) = self.spool.make_outbox() {
+            tracing::debug!(%error, "no outbox");
+        }
         self.spool.settle();
         let now = Timestamp::now();
         let later = now.checked_add(TRY_TO_ACCEPT).ok();

@@ -59,8 +59,12 @@ pub(super) async fn connect(shared: &Shared) -> Result<Connected, Complaint> {
 /// A refusal names the command that helps.
 fn refused(shared: &Shared, error: &imap::Error) -> Complaint {
     let mut complaint = Complaint::new(error);
-    if complaint.class == Class::NeedsLogin && shared.login.keeper().is_some() {
-        complaint.hint = Some(format!("run: posthaste login {}", shared.account.name));
+    if complaint.class == Class::NeedsLogin {
+        let name = &shared.account.name;
+        complaint.hint = Some(match shared.login.keeper() {
+            Some(_) => format!("run: posthaste login {name} --import < refresh-token.txt"),
+            None => format!("check `user` and `password_command` of account {name}"),
+        });
     }
     complaint
 }

@@ -49,7 +49,12 @@ fn check(file: &str, accounts: &[Account]) -> String {
         let name = &account.name;
         format!("{name}: cannot log in before `client_id` is set in [accounts.{name}.oauth]\n")
     });
-    format!("{file}: {count}, no mistakes\n{}", notes.collect::<String>())
+    let receivers = accounts.iter().filter(|account| account.smtp.is_none());
+    let receivers = receivers.map(|account| {
+        let name = &account.name;
+        format!("{name}: only receives; its outbox is not looked at without [accounts.{name}.smtp]\n")
+    });
+    format!("{file}: {count}, no mistakes\n{}", notes.chain(receivers).collect::<String>())
 }
 
 fn show(accounts: &[Account]) -> String {

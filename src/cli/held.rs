@@ -66,16 +66,19 @@ impl Held {
             Err(client::Error::Absent) => return here(context, request).await,
             outcome => outcome?,
         };
-        let mut is_shown = false;
+        let (mut is_shown, mut view) = (false, View::new(context.is_quiet));
         while let Some(response) = responses.next().await? {
-            if let Response::Held { deletions, quarantined } = response {
-                is_shown = true;
-                let _ = output::print(&render::held(&deletions, &quarantined))?;
+            match response {
+                Response::Held { deletions, quarantined } => {
+                    is_shown = true;
+                    let _ = output::print(&render::held(&deletions, &quarantined))?;
+                }
+                other => view.show(other)?,
             }
         }
         match is_list && !is_shown {
             true => Err(CommandError::new(Exit::Failed, "the daemon gave no list")),
-            false => Ok(()),
+            false => view.end(),
         }
     }
 }

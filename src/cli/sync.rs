@@ -103,7 +103,8 @@ impl View {
         match self.errors {
             0 => Ok(()),
             errors => {
-                Err(CommandError::new(Exit::Failed, format!("the pass is not complete: {errors} errors")))
+                let count = if errors == 1 { "1 error".to_owned() } else { format!("{errors} errors") };
+                Err(CommandError::new(Exit::Failed, format!("the pass is not complete: {count}")))
             }
         }
     }

@@ -148,7 +148,9 @@ fn ended(name: &str, end: End, next_try: Option<Timestamp>) -> Ended {
         End::Failed(failure) => match failure.class {
             Class::Retry { .. } => (State::Waiting, Some(failure.text), failure.hint),
             Class::NeedsLogin => {
-                let hint = failure.hint.unwrap_or_else(|| format!("posthaste login {name}"));
+                let hint = failure
+                    .hint
+                    .unwrap_or_else(|| format!("run: posthaste login {name} --import < refresh-token.txt"));
                 (State::NeedsLogin, Some(failure.text), Some(hint))
             }
             Class::Denied => (State::Denied, Some(failure.text), failure.hint),
@@ -241,7 +243,7 @@ mod tests {
         board.record("lab", Event::Ended(failed(Class::NeedsLogin), None), Timestamp::UNIX_EPOCH);
         let account = board.status().accounts.remove(0);
         assert_eq!(account.state, State::NeedsLogin);
-        assert_eq!(account.hint.as_deref(), Some("posthaste login lab"));
+        assert_eq!(account.hint.as_deref(), Some("run: posthaste login lab --import < refresh-token.txt"));
         assert_eq!(account.next_try, None);
     }
 

@@ -101,11 +101,17 @@ impl Classified for Error {
 
     fn hint(&self) -> Option<String> {
         match self {
+            Error::Tls { source, .. } if source.to_string().contains("mismatch") => {
+                Some("the server's certificate is for another name: set `host` to one that it holds".into())
+            }
             Error::Tls { source, .. } if source.to_string().contains("certificate verify failed") => Some(
                 "the server's certificate is not trusted; for a private authority set `ca` in the account"
                     .into(),
             ),
             Error::NotLoopback { .. } => Some("set tls = \"implicit\" or \"starttls\"".into()),
+            Error::Tls { source, .. } if source.to_string().contains("wrong version number") => {
+                Some("this port does not begin with TLS: check `port`, or set tls = \"starttls\"".into())
+            }
             _ => None,
         }
     }

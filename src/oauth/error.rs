@@ -140,7 +140,9 @@ impl Classified for Error {
             Error::NotLoggedIn { account }
             | Error::Refused { account, .. }
             | Error::OtherClient { account, .. }
-            | Error::Corrupt { account, .. } => Some(format!("run `posthaste login {account}`")),
+            | Error::Corrupt { account, .. } => {
+                Some(format!("run: posthaste login {account} --import < refresh-token.txt"))
+            }
             Error::Client { account, advice, .. } => Some(format!("in [accounts.{account}.oauth]: {advice}")),
             Error::Exposed { path, wanted, .. } => {
                 Some(format!("run `chmod {wanted:o} '{}'`, then reload", path.display()))

@@ -69,7 +69,8 @@ fn secret(status: ExitStatus, mut output: Vec<u8>, complaint: &[u8]) -> Result<S
     if !status.success() {
         let complaint = String::from_utf8_lossy(complaint);
         let first = words(complaint.lines().next().unwrap_or_default());
-        return Err(failed(format!("failed ({status}): {first}")));
+        let words = if first.is_empty() { String::new() } else { format!(": {first}") };
+        return Err(failed(format!("failed ({status}){words}")));
     }
     if output.last() == Some(&b'\n') {
         output.pop();

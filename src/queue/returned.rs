@@ -43,8 +43,9 @@ pub(super) fn give_back(root: &Path, message: &Message<'_>, prepared: File) -> i
 
 /// Renames `from` to the first free NAME of `directory`, its reason written before.
 fn move_in(directory: &Path, from: &Path, name: &str, words: &str) -> io::Result<PathBuf> {
-    let text =
-        format!("This message was not sent:\n\n{words}\n\nTo try again, move it back into the outbox.\n");
+    let text = format!(
+        "This message was not sent:\n\n{words}\n\nTo try again, mend what is wrong and move it back into the outbox.\n"
+    );
     for number in 0..MAX_NAMES {
         let name = if number == 0 { name.to_owned() } else { format!("{name}.{number}") };
         let (place, reason) = (directory.join(&name), directory.join(format!("{name}.txt")));

@@ -29,16 +29,20 @@ impl Spool {
     /// Opens the queue in `directory` of the outbox `outbox`, makes both where they are missing, and finishes what a crash interrupted.
     pub fn open(directory: impl Into<PathBuf>, outbox: impl Into<PathBuf>) -> Result<Spool, Error> {
         let (directory, outbox) = (directory.into(), outbox.into());
-        for missing in [&directory, &outbox] {
-            disk::make_directory(missing).map_err(at("make", missing))?;
-        }
+        disk::make_directory(&directory).map_err(at("make", &directory))?;
         let mut spool = Spool { directory, outbox, entries: BTreeMap::new() };
+        spool.make_outbox()?;
         spool.load()?;
         for id in spool.entries.keys().cloned().collect::<Vec<_>>() {
             spool.recover(&id)?;
         }
         spool.settle();
         Ok(spool)
+    }
+
+    /// Makes the outbox where it is missing, also after the user removed it.
+    pub fn make_outbox(&self) -> Result<(), Error> {
+        disk::make_directory(&self.outbox).map_err(at("make", &self.outbox))
     }
 
     /// Finishes what the disk of the outbox did not allow before: removing accepted files, giving failed messages

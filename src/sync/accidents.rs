@@ -123,6 +123,20 @@ fn a_mailbox_that_cannot_be_made_does_not_stop_the_others() {
 }
 
 #[test]
+fn a_move_that_adds_a_header_line_is_a_move() {
+    let mut world = settled();
+    drop_file(&mut world, 1);
+    let saved = content(1).replace("\n\n", "\nContent-Length: 7\n\n");
+    world.files("Archive").insert(UniqueName::new("saved"), (saved, Flags::SEEN));
+    let report = world.pass();
+    assert_eq!(report.mailboxes[&mailbox("INBOX")].moved, 1);
+    let server = world.on_server();
+    assert!(server["Archive"].contains(&(content(1), "S".to_owned())), "{server:?}");
+    assert!(!server["Trash"].iter().any(|(text, _)| *text == content(1)));
+    assert!(!world.pass().changed_anything());
+}
+
+#[test]
 fn an_upload_that_the_server_took_but_does_not_show_is_not_repeated() {
     let mut world = World::new(true, false);
     world.settle();

@@ -5,7 +5,7 @@
 
 use super::Likeness;
 use super::plan::{Move, Observed, Plan, merge};
-use crate::mail::{MailboxName, Uid, UniqueName};
+use crate::mail::{Identity, MailboxName, Uid, UniqueName};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A move on a server without MOVE is a copy and an expunge. Where it was cut off between the two, the copy has just been
@@ -37,18 +37,22 @@ pub(super) fn finish(observed: &mut [Observed], plan: &mut Plan) {
 /// A file gone from the mailbox with this index, and its row.
 type Source = (usize, Uid);
 
+/// Octets by which a file that is moved may have grown or shrunk: mutt adds Content-Length, Lines and Status to the copy
+/// that it saves elsewhere.
+const DRIFT: u64 = 256;
+
 /// Matches files that appeared with files that disappeared anywhere in the pass.
 pub(super) fn find(observed: &mut [Observed], plan: &mut Plan) {
-    let mut sources: BTreeMap<Likeness, Vec<Source>> = BTreeMap::new();
+    let mut sources: BTreeMap<Identity, Vec<Source>> = BTreeMap::new();
     for (index, mailbox) in observed.iter().enumerate().filter(|(_, mailbox)| !mailbox.read_only) {
         for (uid, row) in mailbox.local.gone.iter().filter(|(uid, _)| !mailbox.remote.gone.contains_key(uid))
         {
-            sources.entry(row.likeness).or_default().push((index, *uid));
+            sources.entry(row.likeness.identity).or_default().push((index, *uid));
         }
     }
     for target in 0..observed.len() {
         for (name, source, likeness) in matches(observed, target, &sources) {
-            if let Some(list) = sources.get_mut(&likeness) {
+            if let Some(list) = sources.get_mut(&likeness.identity) {
                 let before = list.len();
                 list.retain(|known| *known != source);
                 if list.len() < before {
@@ -59,12 +63,12 @@ pub(super) fn find(observed: &mut [Observed], plan: &mut Plan) {
     }
 }
 
-/// For each new file of a mailbox the best source: the one of the same name, else one of the same mailbox, else any;
-/// without a Message-ID only the same name proves a move.
+/// For each new file of a mailbox the best source: the one of the same name, else of the same size, else of the same
+/// mailbox, else any; without a Message-ID only the same name proves a move.
 fn matches(
     observed: &[Observed],
     target: usize,
-    sources: &BTreeMap<Likeness, Vec<Source>>,
+    sources: &BTreeMap<Identity, Vec<Source>>,
 ) -> Vec<(UniqueName, Source, Likeness)> {
     let Some(mailbox) = observed.get(target).filter(|mailbox| !mailbox.read_only) else { return Vec::new() };
     let mut taken: BTreeSet<Source> = BTreeSet::new();
@@ -73,15 +77,19 @@ fn matches(
         let Some(likeness) = mailbox.candidates.get(name).map(|candidate| candidate.likeness) else {
             continue;
         };
-        let free = sources.get(&likeness).into_iter().flatten().filter(|source| !taken.contains(*source));
-        let same_name = |&(index, uid): &Source| {
-            observed
-                .get(index)
-                .and_then(|from| from.local.gone.get(&uid))
-                .is_some_and(|row| row.name == *name)
-        };
-        let best = free.filter(|source| likeness.identity.is_strong() || same_name(source));
-        if let Some(&source) = best.min_by_key(|source| (!same_name(source), source.0 != target, **source)) {
+        let free =
+            sources.get(&likeness.identity).into_iter().flatten().filter(|source| !taken.contains(*source));
+        let row = |&(index, uid): &Source| observed.get(index).and_then(|from| from.local.gone.get(&uid));
+        let drift =
+            |source: &Source| row(source).map_or(u64::MAX, |row| row.likeness.size.abs_diff(likeness.size));
+        let is_other_name = |source: &Source| row(source).is_none_or(|row| row.name != *name);
+        let best = free.filter(|source| match likeness.identity.is_strong() {
+            true => drift(source) <= DRIFT,
+            false => drift(source) == 0 && !is_other_name(source),
+        });
+        if let Some(&source) =
+            best.min_by_key(|source| (is_other_name(source), drift(source), source.0 != target, **source))
+        {
             taken.insert(source);
             found.push((name.clone(), source, likeness));
         }
