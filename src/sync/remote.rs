@@ -34,7 +34,7 @@ pub struct RemoteMailbox {
 }
 
 /// A mailbox together with the generation of the UIDs that are meant: every command on UIDs names both, and a driver
-/// refuses with [`Scope::Mailbox`] when the server's UIDVALIDITY is another one.
+/// refuses with [`super::Scope::Mailbox`] when the server's UIDVALIDITY is another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct At {
     /// The mailbox.
@@ -178,7 +178,7 @@ pub struct Outgoing {
     pub internal_date: SystemTime,
 }
 
-/// The server's side. One object owns one connection; an error of [`Scope::Pass`] makes it unusable.
+/// The server's side. One object owns one connection; an error of [`super::Scope::Pass`] makes it unusable.
 pub trait Remote: Send {
     /// All mailboxes, with marks where that costs no round trip per mailbox. An empty answer is an error: INBOX always
     /// exists.
