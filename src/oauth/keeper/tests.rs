@@ -274,7 +274,7 @@ async fn a_refused_token_is_sent_once_however_often_one_asks() {
         for _ in 0..5 {
             let refused = keeper.token().await.unwrap_err();
             assert_eq!(refused.class(), Class::NeedsLogin);
-            assert_eq!(refused.hint().unwrap(), "run `posthaste login lab`");
+            assert_eq!(refused.hint().unwrap(), "run: posthaste login lab --import < refresh-token.txt");
             assert!(refused.to_string().contains("AADSTS700082"), "{refused}");
         }
         join_all((0..5).map(|_| keeper.token())).await;
