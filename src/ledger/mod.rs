@@ -15,9 +15,10 @@ mod rows;
 mod tests;
 
 use crate::error::{Class, Classified};
-use crate::mail::MailboxName;
+use crate::mail::{Identity, MailboxName};
 use crate::sync::{self, Base, Entry, MailboxRecord, Outcome, Scope, Trouble};
 use rusqlite::Connection;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
@@ -149,6 +150,11 @@ impl sync::Ledger for Ledger {
     async fn base(&mut self, mailbox: &MailboxName) -> Outcome<Base> {
         let mailbox = mailbox.clone();
         self.run(move |connection| rows::base(connection, &mailbox).map_err(Error::sql("read"))).await
+    }
+
+    async fn holders(&mut self, identities: &[Identity]) -> Outcome<BTreeSet<MailboxName>> {
+        let identities = identities.to_vec();
+        self.run(move |connection| rows::holders(connection, &identities).map_err(Error::sql("read"))).await
     }
 
     async fn commit(&mut self, entries: Vec<(MailboxName, Entry)>) -> Outcome<()> {

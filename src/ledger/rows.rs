@@ -4,7 +4,7 @@
 use crate::mail::{Flags, Identity, MailboxName, ModSeq, SpecialUse, Uid, UidValidity, UniqueName};
 use crate::sync::{Base, DirectoryId, Held, Likeness, Loose, MailboxRecord, Marks, Row, RowState, Side};
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, types::Type};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The names of special uses on disk.
 const USES: [(SpecialUse, &str); 7] = [
@@ -42,6 +42,23 @@ pub(super) fn mailboxes(connection: &Connection) -> rusqlite::Result<Vec<Mailbox
         })
     })?;
     records.collect()
+}
+
+pub(super) fn holders(
+    connection: &Connection,
+    identities: &[Identity],
+) -> rusqlite::Result<BTreeSet<MailboxName>> {
+    let mut select = connection.prepare_cached(
+        "SELECT DISTINCT mailbox.name FROM message JOIN mailbox ON mailbox.id = message.mailbox WHERE identity = ?",
+    )?;
+    let mut holders = BTreeSet::new();
+    for identity in identities {
+        let names = select.query_map([identity.digest()], |row| row.get::<_, String>(0))?;
+        for name in names {
+            holders.insert(MailboxName::new(name?));
+        }
+    }
+    Ok(holders)
 }
 
 pub(super) fn base(connection: &Connection, mailbox: &MailboxName) -> rusqlite::Result<Base> {

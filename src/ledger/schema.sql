@@ -24,6 +24,8 @@ CREATE TABLE message (
     PRIMARY KEY (mailbox, uid)
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX message_identity ON message (identity);
+
 CREATE TABLE loose (
     mailbox INTEGER NOT NULL REFERENCES mailbox (id),
     name TEXT NOT NULL,

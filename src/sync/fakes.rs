@@ -7,7 +7,7 @@ use super::*;
 use crate::error::{Class, Classified};
 use crate::mail::{Flags, Identity, MailboxName, ModSeq, SpecialUse, Uid, UidSet, UidValidity, UniqueName};
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 use tokio::sync::mpsc;
@@ -462,6 +462,12 @@ impl Ledger for FakeLedger {
 
     async fn base(&mut self, mailbox: &MailboxName) -> Outcome<Base> {
         Ok(self.mailboxes.get(mailbox).map(|(_, base)| base.clone()).unwrap_or_default())
+    }
+
+    async fn holders(&mut self, identities: &[Identity]) -> Outcome<BTreeSet<MailboxName>> {
+        let holds = |base: &Base| base.rows.iter().any(|row| identities.contains(&row.likeness.identity));
+        let holders = self.mailboxes.iter().filter(|(_, (_, base))| holds(base));
+        Ok(holders.map(|(name, _)| name.clone()).collect())
     }
 
     async fn commit(&mut self, entries: Vec<(MailboxName, Entry)>) -> Outcome<()> {

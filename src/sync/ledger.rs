@@ -1,8 +1,8 @@
 //! The base: what the ledger keeps, and the steps in which it moves.
 
 use super::{DirectoryId, Likeness, Marks, Outcome};
-use crate::mail::{Flags, MailboxName, SpecialUse, Uid, UidSet, UidValidity, UniqueName};
-use std::collections::BTreeMap;
+use crate::mail::{Flags, Identity, MailboxName, SpecialUse, Uid, UidSet, UidValidity, UniqueName};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One message pair of the base.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,6 +135,12 @@ pub trait Ledger: Send {
 
     /// The messages of one mailbox; an empty base for an unknown one.
     fn base(&mut self, mailbox: &MailboxName) -> impl Future<Output = Outcome<Base>> + Send;
+
+    /// The mailboxes in which the base knows a message of one of these identities.
+    fn holders(
+        &mut self,
+        identities: &[Identity],
+    ) -> impl Future<Output = Outcome<BTreeSet<MailboxName>>> + Send;
 
     /// Writes steps in order, in one durable transaction. A mailbox unknown so far is made known.
     fn commit(&mut self, entries: Vec<(MailboxName, Entry)>) -> impl Future<Output = Outcome<()>> + Send;

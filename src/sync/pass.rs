@@ -14,7 +14,7 @@ use super::{
     Remote, RemoteView, RowState, Scope, Since, Staged, Trouble,
 };
 use crate::error::{Class, Classified};
-use crate::mail::{MailboxName, Uid, UidSet, UidValidity, UniqueName};
+use crate::mail::{Identity, MailboxName, Uid, UidSet, UidValidity, UniqueName};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a pass looks at.
@@ -87,6 +87,7 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         };
         let mut records = self.ledger.mailboxes().await?;
         let trash = trash(&records);
+        let all = records.clone();
         match &extent.only {
             Some(only) => records.retain(|record| {
                 only.contains(&record.name) && (self.wanted)(&record.name) && !record.absent
@@ -107,6 +108,7 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
                 }
             }
         }
+        self.look_for_sources(&all, &mut observed, extent, report).await?;
         for seen in &mut observed {
             let_wait(seen, &missing, report);
         }
@@ -127,6 +129,42 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         }
         .run(plan)
         .await
+    }
+
+    /// A file that is new in one mailbox may just have left another, which this pass does not look at or looked at a moment
+    /// too early: mailboxes that hold a message like it are looked at now, after the file was seen.
+    async fn look_for_sources(
+        &mut self,
+        records: &[MailboxRecord],
+        observed: &mut Vec<Observed>,
+        extent: &Extent,
+        report: &mut Report,
+    ) -> Outcome<()> {
+        let identities: Vec<Identity> = observed
+            .iter()
+            .flat_map(|seen| seen.local.new.keys().filter_map(|name| seen.candidates.get(name)))
+            .map(|candidate| candidate.likeness.identity)
+            .filter(Identity::is_strong)
+            .collect();
+        if identities.is_empty() {
+            return Ok(());
+        }
+        let holders = self.ledger.holders(&identities).await?;
+        let unsure = Extent { dry_run: extent.dry_run, ..Extent::default() };
+        for record in records.iter().filter(|record| holders.contains(&record.name)) {
+            if record.absent || record.directory.is_none() || !(self.wanted)(&record.name) {
+                continue;
+            }
+            match self.observe(record, None, &unsure, report).await {
+                Ok(seen) => {
+                    observed.retain(|before| before.mailbox != record.name);
+                    observed.extend(seen);
+                }
+                Err(trouble) if trouble.scope == Scope::Pass => return Err(trouble),
+                Err(trouble) => report.mailbox(&record.name).trouble = Some(trouble),
+            }
+        }
+        Ok(())
     }
 
     /// Everything that a plan needs to know of one mailbox; `None` where nothing changed.
