@@ -152,7 +152,9 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         let holders = self.ledger.holders(&identities).await?;
         let unsure = Extent { dry_run: extent.dry_run, ..Extent::default() };
         for record in records.iter().filter(|record| holders.contains(&record.name)) {
-            if record.absent || record.directory.is_none() || !(self.wanted)(&record.name) {
+            // What could not be looked at before is not looked at better now: its files wait.
+            let is_troubled = report.mailboxes.get(&record.name).is_some_and(|seen| seen.trouble.is_some());
+            if is_troubled || record.absent || record.directory.is_none() || !(self.wanted)(&record.name) {
                 continue;
             }
             match self.observe(record, None, &unsure, report).await {
