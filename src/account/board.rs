@@ -1,6 +1,5 @@
 //! What an account tells about itself: the one place that writes its [`status::Account`].
 
-use super::observe::addressed;
 use crate::error::{Class, Classified, chain};
 use crate::mail::MailboxName;
 use crate::status::{self, State};
@@ -154,10 +153,7 @@ impl Board {
         let held: u32 = records.iter().flat_map(|record| &record.held).map(|held| held.count).sum();
         let trouble = report.mailboxes.values().find_map(|mailbox| mailbox.trouble.as_ref());
         let (error, hint) = match (trouble, self.outbox_complaint().as_ref()) {
-            (Some(trouble), _) => {
-                let hint = trouble.hint.as_deref().map(|hint| addressed(hint, &self.account));
-                (Some(chain(trouble)), hint)
-            }
+            (Some(trouble), _) => (Some(chain(trouble)), trouble.hint.clone()),
             (None, Some(complaint)) => {
                 (Some(format!("submission: {}", complaint.text)), complaint.hint.clone())
             }

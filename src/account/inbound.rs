@@ -68,7 +68,6 @@ impl Inbound {
                 config::OnDelete::Keep => OnDelete::Keep,
             },
             limit: DeletionLimit { messages: limit.messages, percent: u32::from(limit.percent) },
-            trash: None,
             recent: BTreeMap::new(),
         };
         let watched = Watched::start(&stores.maildir);
@@ -214,7 +213,7 @@ impl Inbound {
         let (to, glob) = (order.map(|(to, _)| to.clone()), order.and_then(|(_, glob)| glob));
         for _ in 0..FOLLOW_UPS {
             let report = self.pass(remote, &extent, to.clone(), glob).await;
-            summary.add(&self.shared.account.name, &report);
+            summary.add(&report);
             self.log(&report);
             if let (Some(plan), Some(to)) = (&report.plan, &to) {
                 // Whoever asked may be gone.
@@ -244,11 +243,19 @@ impl Inbound {
             let recent = self.policy.recent.entry((name.clone(), *side)).or_default();
             *recent = recent.saturating_add(*count);
         }
-        let mailboxes = &self.shared.account.mailboxes;
+        let config::Account { name: account, mailboxes, .. } = &*self.shared.account;
         let wanted =
             |mailbox: &MailboxName| mailboxes.wants(mailbox) && glob.is_none_or(|glob| glob.wants(mailbox));
         let Stores { maildir: local, ledger } = &mut self.stores;
-        let pass = Pass { remote, local, ledger, policy: &self.policy, wanted: &wanted, observer: &observer };
+        let pass = Pass {
+            account,
+            remote,
+            local,
+            ledger,
+            policy: &self.policy,
+            wanted: &wanted,
+            observer: &observer,
+        };
         pass.run(extent).await
     }
 

@@ -50,14 +50,9 @@ impl Observer for Counter {
     }
 }
 
-/// A hint of the sync core, which does not know the account's name.
-pub(super) fn addressed(hint: &str, account: &str) -> String {
-    hint.replace("ACCOUNT/", &format!("{account}/"))
-}
-
 impl Summary {
     /// Adds what one pass did.
-    pub(super) fn add(&mut self, account: &str, report: &Report) {
+    pub(super) fn add(&mut self, report: &Report) {
         self.held = 0;
         for (name, mailbox) in &report.mailboxes {
             self.downloaded += mailbox.arrived;
@@ -69,11 +64,7 @@ impl Summary {
             self.held += mailbox.held.iter().map(|held| u64::from(held.count)).sum::<u64>();
             match &mailbox.trouble {
                 Some(trouble) => {
-                    let hint = trouble
-                        .hint
-                        .as_ref()
-                        .map(|hint| format!("; {}", addressed(hint, account)))
-                        .unwrap_or_default();
+                    let hint = trouble.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
                     self.errors.push(format!("{name}: {}{hint}", chain(trouble)));
                 }
                 None if mailbox.incomplete => {

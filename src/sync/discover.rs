@@ -6,7 +6,7 @@
 
 use super::pass::Pass;
 use super::report::Report;
-use super::{Entry, Ledger, Local, MailboxRecord, Marks, Outcome, Remote, RemoteMailbox, Scope, Trouble};
+use super::{Entry, Ledger, Local, MailboxRecord, Marks, Outcome, Remote, RemoteMailbox};
 use crate::mail::MailboxName;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +29,7 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
             match self.welcome(mailbox, record, dry_run, report).await {
                 Ok(entry) => entries.extend(entry),
                 Err(trouble) => {
-                    leave_out(&mailbox.name, trouble, report)?;
+                    report.leave_out(&mailbox.name, trouble)?;
                     continue;
                 }
             }
@@ -41,7 +41,7 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
                 match self.introduce(&mailbox).await {
                     Ok(entry) => entries.push((mailbox.clone(), entry)),
                     Err(trouble) => {
-                        leave_out(&mailbox, trouble, report)?;
+                        report.leave_out(&mailbox, trouble)?;
                         continue;
                     }
                 }
@@ -100,15 +100,6 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         found.retain(|name| !on_server.contains(name) && !records.contains_key(name) && (self.wanted)(name));
         Ok(found)
     }
-}
-
-/// A mailbox in trouble must not keep the others waiting; trouble with everything ends the pass.
-fn leave_out(mailbox: &MailboxName, trouble: Trouble, report: &mut Report) -> Outcome<()> {
-    if trouble.scope == Scope::Pass {
-        return Err(trouble);
-    }
-    report.mailbox(mailbox).trouble = Some(trouble);
-    Ok(())
 }
 
 /// The Trash is needed also where it takes no part in the sync.

@@ -69,7 +69,7 @@ impl World {
     ) -> Report {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let World { remote, local, ledger, policy, .. } = self;
-        let pass = Pass { remote, local, ledger, policy, wanted, observer: &Unobserved };
+        let pass = Pass { account: "lab", remote, local, ledger, policy, wanted, observer: &Unobserved };
         runtime.block_on(pass.run(extent))
     }
 

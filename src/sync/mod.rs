@@ -23,12 +23,14 @@ pub mod guard;
 mod histories;
 mod ledger;
 mod local;
+mod look;
 mod moves;
 pub mod pair;
 pub mod pass;
 pub mod plan;
 mod remote;
 pub mod report;
+mod sources;
 #[cfg(test)]
 mod testing;
 

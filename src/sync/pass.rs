@@ -1,21 +1,18 @@
 //! One pass: observe, plan, apply.
 //!
-//! A mailbox whose marks and directory show no change costs nothing: no SELECT, no transaction. The base of a mailbox is
-//! loaded only to compute its delta and is dropped before the next mailbox is looked at.
+//! All mailboxes are looked at before any is acted upon: only then a move from one to another can be told from a deletion
+//! and a new message. Trouble with one mailbox leaves out that mailbox; trouble with everything ends the pass.
 
-use super::apply::{Apply, settled};
-use super::delta::{self, LocalDelta, RemoteDelta};
-use super::guard::{Ground, ground};
-use super::pair::Candidate;
+use super::apply::Apply;
 use super::plan::{Observed, Policy, plan};
-use super::report::{Event, Observer, Report};
-use super::{
-    Base, DirectoryId, Entry, Ledger, Likeness, Local, LocalView, Loose, MailboxRecord, Marks, Outcome,
-    Remote, RemoteView, RowState, Scope, Since, Staged, Trouble,
-};
+use super::report::{Observer, Report};
+use super::{Ledger, Likeness, Local, MailboxRecord, Outcome, Remote};
 use crate::error::{Class, Classified};
-use crate::mail::{Identity, MailboxName, Uid, UidSet, UidValidity, UniqueName};
+use crate::mail::{MailboxName, SpecialUse};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Where deleted messages go on a server that has no Trash; made with the first one.
+const DEFAULT_TRASH: &str = "Trash";
 
 /// What a pass looks at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,13 +29,15 @@ pub struct Extent {
 
 /// One pass over an account.
 pub struct Pass<'a, R, L, D> {
+    /// Its name, for hints.
+    pub account: &'a str,
     /// The server.
     pub remote: &'a mut R,
     /// The Maildir.
     pub local: &'a mut L,
     /// The base.
     pub ledger: &'a mut D,
-    /// What the user wants of deletions; its Trash counts where neither the server's list nor the ledger has one.
+    /// What the user wants of deletions.
     pub policy: &'a Policy,
     /// Which mailboxes take part.
     pub wanted: &'a (dyn Fn(&MailboxName) -> bool + Send + Sync),
@@ -46,13 +45,22 @@ pub struct Pass<'a, R, L, D> {
     pub observer: &'a dyn Observer,
 }
 
+/// What the mailboxes looked at so far show.
+#[derive(Default)]
+pub(super) struct Looked {
+    /// Those with something to do.
+    pub(super) observed: Vec<Observed>,
+    /// What the directories of those miss that could not be looked at.
+    pub(super) missing: BTreeSet<Likeness>,
+}
+
 /// Why a mailbox was left alone.
 #[derive(Debug, thiserror::Error)]
-enum Refusal {
+pub(super) enum Refusal {
     #[error(
-        "the directory of mailbox {0} is missing or was replaced by another one: nothing is synced there"
+        "the directory of mailbox {mailbox} is missing or was replaced by another one: nothing is synced there"
     )]
-    DirectoryLost(MailboxName),
+    DirectoryLost { account: String, mailbox: MailboxName },
     #[error("messages moved here wait until the mailbox they come from can be looked at")]
     Waiting,
 }
@@ -63,9 +71,9 @@ impl Classified for Refusal {
     }
 
     fn hint(&self) -> Option<String> {
-        let Refusal::DirectoryLost(mailbox) = self else { return None };
+        let Refusal::DirectoryLost { account, mailbox } = self else { return None };
         Some(format!(
-            "mount or put back the directory; to fetch everything again: posthaste held restore ACCOUNT/{mailbox}"
+            "mount or put back the directory; to fetch everything again: posthaste held restore {account}/{mailbox}"
         ))
     }
 }
@@ -96,24 +104,14 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
             None => records.retain(|record| known.contains_key(&record.name) && !record.absent),
         }
         records.sort_by_key(|record| !record.name.is_inbox());
-        let (mut observed, mut missing) = (Vec::new(), BTreeSet::new());
+        let mut looked = Looked::default();
         for record in &records {
             let marks = known.get(&record.name).copied().flatten();
-            match self.observe(record, marks, extent, report).await {
-                Ok(seen) => observed.extend(seen),
-                Err(trouble) if trouble.scope == Scope::Pass => return Err(trouble),
-                Err(trouble) => {
-                    report.mailbox(&record.name).trouble = Some(trouble);
-                    missing.extend(self.missing(record).await?);
-                }
-            }
+            self.look(record, marks, extent, &mut looked, report).await?;
         }
-        self.look_for_sources(&all, &mut observed, extent, report).await?;
-        for seen in &mut observed {
-            let_wait(seen, &missing, report);
-        }
-        let policy = Policy { trash: self.policy.trash.clone().or(trash), ..self.policy.clone() };
-        let plan = plan(observed, &policy);
+        self.look_for_sources(&all, &mut looked, extent, report).await?;
+        looked.let_wait(report);
+        let plan = plan(looked.observed, self.policy, &trash);
         if extent.dry_run {
             report.plan = Some(plan);
             return Ok(());
@@ -130,277 +128,11 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         .run(plan)
         .await
     }
-
-    /// A file that is new in one mailbox may just have left another, which this pass does not look at or looked at a moment
-    /// too early: mailboxes that hold a message like it are looked at now, after the file was seen.
-    async fn look_for_sources(
-        &mut self,
-        records: &[MailboxRecord],
-        observed: &mut Vec<Observed>,
-        extent: &Extent,
-        report: &mut Report,
-    ) -> Outcome<()> {
-        let identities: Vec<Identity> = observed
-            .iter()
-            .flat_map(|seen| seen.local.new.keys().filter_map(|name| seen.candidates.get(name)))
-            .map(|candidate| candidate.likeness.identity)
-            .filter(Identity::is_strong)
-            .collect();
-        if identities.is_empty() {
-            return Ok(());
-        }
-        let holders = self.ledger.holders(&identities).await?;
-        let unsure = Extent { dry_run: extent.dry_run, ..Extent::default() };
-        for record in records.iter().filter(|record| holders.contains(&record.name)) {
-            // What could not be looked at before is not looked at better now: its files wait.
-            let is_troubled = report.mailboxes.get(&record.name).is_some_and(|seen| seen.trouble.is_some());
-            if is_troubled || record.absent || record.directory.is_none() || !(self.wanted)(&record.name) {
-                continue;
-            }
-            match self.observe(record, None, &unsure, report).await {
-                Ok(seen) => {
-                    observed.retain(|before| before.mailbox != record.name);
-                    observed.extend(seen);
-                }
-                Err(trouble) if trouble.scope == Scope::Pass => return Err(trouble),
-                Err(trouble) => report.mailbox(&record.name).trouble = Some(trouble),
-            }
-        }
-        Ok(())
-    }
-
-    /// Everything that a plan needs to know of one mailbox; `None` where nothing changed.
-    async fn observe(
-        &mut self,
-        record: &MailboxRecord,
-        listed: Option<Marks>,
-        extent: &Extent,
-        report: &mut Report,
-    ) -> Outcome<Option<Observed>> {
-        let name = &record.name;
-        let unchanged = listed.is_some_and(|marks| marks.modseq.is_some() && record.marks == Some(marks));
-        let local_clean = extent.local_clean.contains(name) && record.held.is_empty();
-        if unchanged && local_clean {
-            return Ok(None);
-        }
-        self.observer.event(Event::Looking { mailbox: name });
-        let mut base = self.ledger.base(name).await?;
-        let has_lost = self.finish_arrivals(name, &mut base, extent.dry_run).await?;
-        let record = &MailboxRecord { marks: record.marks.filter(|_| !has_lost), ..record.clone() };
-        let unchanged = unchanged && !has_lost;
-        let firm = local_clean && base.loose.is_empty();
-        let scanned = if firm { None } else { Some(self.scan(record, &base).await?) };
-        let quiet =
-            scanned.as_ref().is_none_or(|(local, ground, _)| local.is_empty() && *ground == Ground::Firm);
-        let is_told_nothing = unchanged || extent.remote_quiet.contains(name);
-        if is_told_nothing && quiet && record.held.is_empty() {
-            report.mailbox(name).orphans = orphans(&base);
-            return Ok(None);
-        }
-        let since = since(record, &base);
-        let view = self.remote.open(name, since).await?;
-        let scanned =
-            self.enter_generation(record, view.marks.uid_validity, &mut base, scanned, extent).await?;
-        let (local, ground, view_directory) = scanned.unwrap_or((LocalDelta::default(), Ground::Firm, None));
-        report.mailbox(name).orphans = orphans(&base);
-        let resettle = view_directory.filter(|_| ground != Ground::Firm);
-        let resettle = resettle.map(|directory| (record.special_use, directory));
-        let delta = delta::remote(
-            &base,
-            &view,
-            since.filter(|since| since.marks.uid_validity == view.marks.uid_validity),
-        );
-        let mut observed = compare(record, &base, &view, delta, local);
-        if resettle.is_some() {
-            observed.doubt_missing_files();
-        }
-        let (remote_likeness, candidates) = self.recognise(&observed, &base, resettle.is_some()).await?;
-        Ok(Some(Observed { remote_likeness, candidates, resettle, ..observed }))
-    }
-
-    /// Settles what a crash left between `tmp` and its place. Whether something was lost and must be fetched again.
-    async fn finish_arrivals(&mut self, name: &MailboxName, base: &mut Base, dry_run: bool) -> Outcome<bool> {
-        let arriving: Vec<Staged> = base
-            .rows
-            .iter()
-            .filter(|row| row.state == RowState::Arriving)
-            .map(|row| Staged {
-                uid: row.uid,
-                name: row.name.clone(),
-                flags: row.flags,
-                likeness: row.likeness,
-            })
-            .collect();
-        if arriving.is_empty() || dry_run {
-            return Ok(false);
-        }
-        let missing = self.local.publish(name, &arriving).await?;
-        self.ledger.commit(settled(name, &arriving, &missing)).await?;
-        *base = self.ledger.base(name).await?;
-        Ok(!missing.is_empty())
-    }
-
-    /// The delta of the directory. A name is gone only when two successive scans miss it: a directory read while a
-    /// reader renames may miss a file.
-    async fn scan(&mut self, record: &MailboxRecord, base: &Base) -> Outcome<Scanned> {
-        let lost = || Trouble::new(Scope::Mailbox, Refusal::DirectoryLost(record.name.clone()));
-        let Some(known) = record.directory else {
-            return Ok((LocalDelta::default(), Ground::Firm, None));
-        };
-        let view = self.local.scan(&record.name).await?;
-        let judged = ground(known, view.as_ref());
-        let (Some(view), false) = (view, judged == Ground::Lost) else { return Err(lost()) };
-        let mut local = delta::local(base, &view);
-        if !local.gone.is_empty() {
-            let again = self.local.scan(&record.name).await?.ok_or_else(lost)?;
-            local = confirmed(base, &view, &again);
-        }
-        Ok((local, judged, Some(view.directory)))
-    }
-
-    /// What a mailbox that cannot be looked at misses here: it may have been moved to another one.
-    async fn missing(&mut self, record: &MailboxRecord) -> Outcome<Vec<Likeness>> {
-        let base = self.ledger.base(&record.name).await?;
-        Ok(match self.scan(record, &base).await {
-            Ok((local, Ground::Firm, _)) => local.gone.into_values().map(|row| row.likeness).collect(),
-            _ => Vec::new(),
-        })
-    }
-
-    /// Takes note of the UIDVALIDITY. When it changed, the rows' UIDs are void: their files become orphans, to be paired
-    /// again.
-    async fn enter_generation(
-        &mut self,
-        record: &MailboxRecord,
-        uid_validity: UidValidity,
-        base: &mut Base,
-        scanned: Option<Scanned>,
-        extent: &Extent,
-    ) -> Outcome<Option<Scanned>> {
-        if record.uid_validity == Some(uid_validity) {
-            return Ok(scanned);
-        }
-        if !extent.dry_run {
-            self.ledger.commit(vec![(record.name.clone(), Entry::Generation(uid_validity))]).await?;
-        }
-        if base.rows.is_empty() {
-            return Ok(scanned);
-        }
-        *base = orphaned(std::mem::take(base));
-        Ok(Some(self.scan(record, base).await?))
-    }
-
-    /// How new messages of both sides are recognised, asked only where there is something to compare or to upload.
-    async fn recognise(
-        &mut self,
-        observed: &Observed,
-        base: &Base,
-        is_resettled: bool,
-    ) -> Outcome<(BTreeMap<Uid, Likeness>, BTreeMap<UniqueName, Candidate>)> {
-        let (new, orphans) = (&observed.local.new, &observed.local.orphans);
-        let were_paired = is_resettled || base.rows.is_empty();
-        let mut candidates = BTreeMap::new();
-        for (name, &(kind, likeness)) in &base.loose {
-            let there = orphans.contains_key(name) || new.contains_key(name);
-            if there || (kind != Loose::Orphan && likeness.identity.is_strong()) {
-                candidates.insert(name.clone(), Candidate { likeness, was_paired: true });
-            }
-        }
-        let strangers: Vec<UniqueName> =
-            new.keys().filter(|name| !candidates.contains_key(*name)).cloned().collect();
-        if !strangers.is_empty() {
-            for (name, likeness) in self.local.identify(&observed.mailbox, &strangers).await? {
-                candidates.insert(name, Candidate { likeness, was_paired: were_paired });
-            }
-        }
-        if candidates.is_empty() || observed.remote.new.is_empty() {
-            return Ok((BTreeMap::new(), candidates));
-        }
-        let uids: UidSet = observed.remote.new.keys().copied().collect();
-        let at = super::At { mailbox: observed.mailbox.clone(), uid_validity: observed.uid_validity };
-        Ok((self.remote.identify(&at, &uids).await?, candidates))
-    }
 }
 
-/// Takes files out of the pass that are missing in a mailbox that cannot be looked at: uploaded instead of moved they
-/// would be on the server twice.
-fn let_wait(observed: &mut Observed, missing: &BTreeSet<Likeness>, report: &mut Report) {
-    let Observed { local, candidates, remote_likeness, .. } = observed;
-    let must_wait = |likeness: &Likeness| {
-        missing.contains(likeness) && !remote_likeness.values().any(|there| there == likeness)
-    };
-    let waiting: Vec<UniqueName> = candidates
-        .iter()
-        .filter(|(name, candidate)| local.new.contains_key(*name) && must_wait(&candidate.likeness))
-        .map(|(name, _)| name.clone())
-        .collect();
-    for name in &waiting {
-        local.new.remove(name);
-        candidates.remove(name);
-    }
-    if !waiting.is_empty() {
-        let wait = || Trouble::new(Scope::Mailbox, Refusal::Waiting);
-        report.mailbox(&observed.mailbox).trouble.get_or_insert_with(wait);
-    }
-}
-
-/// The delta of a directory, what it proves, and which directory it is.
-type Scanned = (LocalDelta, Ground, Option<DirectoryId>);
-
-fn since(record: &MailboxRecord, base: &Base) -> Option<Since> {
-    let marks = record.marks?;
-    let below = |uid: Uid| marks.uid_next.is_none_or(|next| uid < next);
-    let known = base.rows.iter().filter(|row| below(row.uid)).count();
-    Some(Since { marks, known: u32::try_from(known).unwrap_or(u32::MAX) })
-}
-
-fn compare(
-    record: &MailboxRecord,
-    base: &Base,
-    view: &RemoteView,
-    remote: RemoteDelta,
-    local: LocalDelta,
-) -> Observed {
-    Observed {
-        mailbox: record.name.clone(),
-        uid_validity: view.marks.uid_validity,
-        marks: (record.marks != Some(view.marks)).then_some(view.marks),
-        read_only: view.read_only,
-        storable: view.storable,
-        known: u32::try_from(base.rows.len()).unwrap_or(u32::MAX),
-        doubted: Vec::new(),
-        remote,
-        local,
-        remote_likeness: BTreeMap::new(),
-        candidates: BTreeMap::new(),
-        held: record.held.clone(),
-        resettle: None,
-    }
-}
-
-/// The delta of the second scan, with nothing gone that the first one saw.
-fn confirmed(base: &Base, first: &LocalView, second: &LocalView) -> LocalDelta {
-    let mut delta = delta::local(base, second);
-    delta.gone.retain(|_, row| !first.files.contains_key(&row.name));
-    delta.unloosened.retain(|name| !first.files.contains_key(name));
-    delta
-}
-
-/// The base without its rows, whose files are now orphans.
-fn orphaned(base: Base) -> Base {
-    let mut loose = base.loose;
-    let paired = base.rows.into_iter().filter(|row| row.state != RowState::Kept);
-    loose.extend(paired.map(|row| (row.name, (Loose::Orphan, row.likeness))));
-    Base { rows: Vec::new(), loose }
-}
-
-fn orphans(base: &Base) -> u64 {
-    base.loose.values().filter(|(kind, _)| *kind != Loose::Uploading).count() as u64
-}
-
-fn trash(records: &[MailboxRecord]) -> Option<MailboxName> {
-    let is_trash = |record: &&MailboxRecord| {
-        record.special_use == Some(crate::mail::SpecialUse::Trash) && !record.absent
-    };
-    records.iter().find(is_trash).map(|record| record.name.clone())
+/// The Trash that the server has or had, else the one that the first deletion makes.
+fn trash(records: &[MailboxRecord]) -> MailboxName {
+    let is_trash = |record: &&MailboxRecord| record.special_use == Some(SpecialUse::Trash) && !record.absent;
+    let known = records.iter().find(is_trash).map(|record| record.name.clone());
+    known.unwrap_or_else(|| MailboxName::new(DEFAULT_TRASH))
 }

@@ -15,9 +15,6 @@ use super::{DirectoryId, Fate, FlagChange, Held, Likeness, Listed, Marks, Row, R
 use crate::mail::{Flags, MailboxName, SpecialUse, Uid, UidValidity, UniqueName};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Where deleted messages go on a server that has no Trash; made with the first one.
-const DEFAULT_TRASH: &str = "Trash";
-
 /// What becomes of the server's copy when the local one is deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnDelete {
@@ -37,8 +34,6 @@ pub struct Policy {
     pub on_delete: OnDelete,
     /// When to ask first.
     pub limit: DeletionLimit,
-    /// The server's Trash.
-    pub trash: Option<MailboxName>,
     /// How many messages of a mailbox were deleted a moment ago, by the side on which they had disappeared.
     pub recent: BTreeMap<(MailboxName, Side), u32>,
 }
@@ -182,11 +177,11 @@ pub fn merge(base: Flags, remote: Flags, local: Flags, storable: Flags) -> Merge
     }
 }
 
-/// Plans a pass over these mailboxes.
-pub fn plan(mut observed: Vec<Observed>, policy: &Policy) -> Plan {
+/// Plans a pass over these mailboxes. Deleted messages go to `trash`, if the policy wants that.
+pub fn plan(mut observed: Vec<Observed>, policy: &Policy, trash: &MailboxName) -> Plan {
     let mut plan = Plan::default();
     for mailbox in &mut observed {
-        let mut steps = Steps::new(mailbox, policy);
+        let mut steps = Steps::new(mailbox, policy.on_delete, trash);
         steps.adopt(mailbox);
         steps.forget_gone(mailbox);
         plan.mailboxes.insert(mailbox.mailbox.clone(), steps);
@@ -221,10 +216,9 @@ impl Observed {
 }
 
 impl Steps {
-    fn new(mailbox: &Observed, policy: &Policy) -> Steps {
-        let trash = policy.trash.clone().unwrap_or_else(|| MailboxName::new(DEFAULT_TRASH));
-        let fate = match policy.on_delete {
-            OnDelete::Trash if trash != mailbox.mailbox => Fate::MoveTo(trash),
+    fn new(mailbox: &Observed, on_delete: OnDelete, trash: &MailboxName) -> Steps {
+        let fate = match on_delete {
+            OnDelete::Trash if *trash != mailbox.mailbox => Fate::MoveTo(trash.clone()),
             OnDelete::Trash | OnDelete::Expunge | OnDelete::Keep => Fate::Expunge,
         };
         Steps {

@@ -1,6 +1,6 @@
 //! What a pass says: events while it runs, a report at its end.
 
-use super::{Held, Staged, Trouble};
+use super::{Held, Outcome, Scope, Staged, Trouble};
 use crate::mail::MailboxName;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -95,6 +95,18 @@ pub struct MailboxReport {
 }
 
 impl Report {
+    /// A mailbox in trouble must not keep the others waiting; trouble with everything ends the pass.
+    ///
+    /// # Errors
+    /// The trouble itself, where its scope is the pass.
+    pub(super) fn leave_out(&mut self, mailbox: &MailboxName, trouble: Trouble) -> Outcome<()> {
+        if trouble.scope == Scope::Pass {
+            return Err(trouble);
+        }
+        self.mailbox(mailbox).trouble = Some(trouble);
+        Ok(())
+    }
+
     /// The part of one mailbox.
     pub(super) fn mailbox(&mut self, mailbox: &MailboxName) -> &mut MailboxReport {
         self.mailboxes.entry(mailbox.clone()).or_default()

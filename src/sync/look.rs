@@ -1,0 +1,256 @@
+//! Looking at one mailbox: both sides against the base, and all that a plan needs to know of it.
+//!
+//! A mailbox whose marks and directory show no change costs nothing: no SELECT, no transaction. The base is loaded only
+//! to compute the delta and is dropped before the next mailbox is looked at. Nothing here acts, but for two things that
+//! must come first: arrivals that a crash cut off are finished, and a new UIDVALIDITY is noted.
+
+use super::apply::settled;
+use super::delta::{self, LocalDelta, RemoteDelta};
+use super::guard::{Ground, ground};
+use super::pair::Candidate;
+use super::pass::{Extent, Looked, Pass, Refusal};
+use super::plan::Observed;
+use super::report::{Event, Report};
+use super::{
+    Base, DirectoryId, Entry, Ledger, Likeness, Local, LocalView, Loose, MailboxRecord, Marks, Outcome,
+    Remote, RemoteView, RowState, Scope, Since, Staged, Trouble,
+};
+use crate::mail::{MailboxName, Uid, UidSet, UidValidity, UniqueName};
+use std::collections::BTreeMap;
+
+impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
+    /// Looks at a mailbox for the first time or again. In trouble it is left out, and what its directory misses is kept
+    /// in mind: that may have been moved to another mailbox.
+    pub(super) async fn look(
+        &mut self,
+        record: &MailboxRecord,
+        listed: Option<Marks>,
+        extent: &Extent,
+        looked: &mut Looked,
+        report: &mut Report,
+    ) -> Outcome<()> {
+        match self.observe(record, listed, extent, report).await {
+            Ok(None) => {}
+            Ok(Some(seen)) => {
+                looked.observed.retain(|before| before.mailbox != record.name);
+                looked.observed.push(seen);
+            }
+            Err(trouble) => {
+                report.leave_out(&record.name, trouble)?;
+                looked.observed.retain(|before| before.mailbox != record.name);
+                looked.missing.extend(self.missing(record).await?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything that a plan needs to know of one mailbox; `None` where nothing changed.
+    async fn observe(
+        &mut self,
+        record: &MailboxRecord,
+        listed: Option<Marks>,
+        extent: &Extent,
+        report: &mut Report,
+    ) -> Outcome<Option<Observed>> {
+        let name = &record.name;
+        let unchanged = listed.is_some_and(|marks| marks.modseq.is_some() && record.marks == Some(marks));
+        let local_clean = extent.local_clean.contains(name) && record.held.is_empty();
+        if unchanged && local_clean {
+            return Ok(None);
+        }
+        self.observer.event(Event::Looking { mailbox: name });
+        let mut base = self.ledger.base(name).await?;
+        let has_lost = self.finish_arrivals(name, &mut base, extent.dry_run).await?;
+        let record = &MailboxRecord { marks: record.marks.filter(|_| !has_lost), ..record.clone() };
+        let unchanged = unchanged && !has_lost;
+        let firm = local_clean && base.loose.is_empty();
+        let scanned = if firm { None } else { Some(self.scan(record, &base).await?) };
+        let quiet =
+            scanned.as_ref().is_none_or(|(local, ground, _)| local.is_empty() && *ground == Ground::Firm);
+        let is_told_nothing = unchanged || extent.remote_quiet.contains(name);
+        if is_told_nothing && quiet && record.held.is_empty() {
+            report.mailbox(name).orphans = orphans(&base);
+            return Ok(None);
+        }
+        let since = since(record, &base);
+        let view = self.remote.open(name, since).await?;
+        let scanned =
+            self.enter_generation(record, view.marks.uid_validity, &mut base, scanned, extent).await?;
+        let (local, ground, view_directory) = scanned.unwrap_or((LocalDelta::default(), Ground::Firm, None));
+        report.mailbox(name).orphans = orphans(&base);
+        let resettle = view_directory.filter(|_| ground != Ground::Firm);
+        let resettle = resettle.map(|directory| (record.special_use, directory));
+        let delta = delta::remote(
+            &base,
+            &view,
+            since.filter(|since| since.marks.uid_validity == view.marks.uid_validity),
+        );
+        let mut observed = compare(record, &base, &view, delta, local);
+        if resettle.is_some() {
+            observed.doubt_missing_files();
+        }
+        let (remote_likeness, candidates) = self.recognise(&observed, &base, resettle.is_some()).await?;
+        Ok(Some(Observed { remote_likeness, candidates, resettle, ..observed }))
+    }
+
+    /// Settles what a crash left between `tmp` and its place. Whether something was lost and must be fetched again.
+    async fn finish_arrivals(&mut self, name: &MailboxName, base: &mut Base, dry_run: bool) -> Outcome<bool> {
+        let arriving: Vec<Staged> = base
+            .rows
+            .iter()
+            .filter(|row| row.state == RowState::Arriving)
+            .map(|row| Staged {
+                uid: row.uid,
+                name: row.name.clone(),
+                flags: row.flags,
+                likeness: row.likeness,
+            })
+            .collect();
+        if arriving.is_empty() || dry_run {
+            return Ok(false);
+        }
+        let missing = self.local.publish(name, &arriving).await?;
+        self.ledger.commit(settled(name, &arriving, &missing)).await?;
+        *base = self.ledger.base(name).await?;
+        Ok(!missing.is_empty())
+    }
+
+    /// The delta of the directory. A name is gone only when two successive scans miss it: a directory read while a
+    /// reader renames may miss a file.
+    async fn scan(&mut self, record: &MailboxRecord, base: &Base) -> Outcome<Scanned> {
+        let account = self.account;
+        let lost = || {
+            let (account, mailbox) = (account.to_owned(), record.name.clone());
+            Trouble::new(Scope::Mailbox, Refusal::DirectoryLost { account, mailbox })
+        };
+        let Some(known) = record.directory else {
+            return Ok((LocalDelta::default(), Ground::Firm, None));
+        };
+        let view = self.local.scan(&record.name).await?;
+        let judged = ground(known, view.as_ref());
+        let (Some(view), false) = (view, judged == Ground::Lost) else { return Err(lost()) };
+        let mut local = delta::local(base, &view);
+        if !local.gone.is_empty() {
+            let again = self.local.scan(&record.name).await?.ok_or_else(lost)?;
+            local = confirmed(base, &view, &again);
+        }
+        Ok((local, judged, Some(view.directory)))
+    }
+
+    /// What a mailbox that cannot be looked at misses here: it may have been moved to another one.
+    async fn missing(&mut self, record: &MailboxRecord) -> Outcome<Vec<Likeness>> {
+        let base = self.ledger.base(&record.name).await?;
+        Ok(match self.scan(record, &base).await {
+            Ok((local, Ground::Firm, _)) => local.gone.into_values().map(|row| row.likeness).collect(),
+            _ => Vec::new(),
+        })
+    }
+
+    /// Takes note of the UIDVALIDITY. When it changed, the rows' UIDs are void: their files become orphans, to be paired
+    /// again.
+    async fn enter_generation(
+        &mut self,
+        record: &MailboxRecord,
+        uid_validity: UidValidity,
+        base: &mut Base,
+        scanned: Option<Scanned>,
+        extent: &Extent,
+    ) -> Outcome<Option<Scanned>> {
+        if record.uid_validity == Some(uid_validity) {
+            return Ok(scanned);
+        }
+        if !extent.dry_run {
+            self.ledger.commit(vec![(record.name.clone(), Entry::Generation(uid_validity))]).await?;
+        }
+        if base.rows.is_empty() {
+            return Ok(scanned);
+        }
+        *base = orphaned(std::mem::take(base));
+        Ok(Some(self.scan(record, base).await?))
+    }
+
+    /// How new messages of both sides are recognised, asked only where there is something to compare or to upload.
+    async fn recognise(
+        &mut self,
+        observed: &Observed,
+        base: &Base,
+        is_resettled: bool,
+    ) -> Outcome<(BTreeMap<Uid, Likeness>, BTreeMap<UniqueName, Candidate>)> {
+        let (new, orphans) = (&observed.local.new, &observed.local.orphans);
+        let were_paired = is_resettled || base.rows.is_empty();
+        let mut candidates = BTreeMap::new();
+        for (name, &(kind, likeness)) in &base.loose {
+            let there = orphans.contains_key(name) || new.contains_key(name);
+            if there || (kind != Loose::Orphan && likeness.identity.is_strong()) {
+                candidates.insert(name.clone(), Candidate { likeness, was_paired: true });
+            }
+        }
+        let strangers: Vec<UniqueName> =
+            new.keys().filter(|name| !candidates.contains_key(*name)).cloned().collect();
+        if !strangers.is_empty() {
+            for (name, likeness) in self.local.identify(&observed.mailbox, &strangers).await? {
+                candidates.insert(name, Candidate { likeness, was_paired: were_paired });
+            }
+        }
+        if candidates.is_empty() || observed.remote.new.is_empty() {
+            return Ok((BTreeMap::new(), candidates));
+        }
+        let uids: UidSet = observed.remote.new.keys().copied().collect();
+        let at = super::At { mailbox: observed.mailbox.clone(), uid_validity: observed.uid_validity };
+        Ok((self.remote.identify(&at, &uids).await?, candidates))
+    }
+}
+
+/// The delta of a directory, what it proves, and which directory it is.
+type Scanned = (LocalDelta, Ground, Option<DirectoryId>);
+
+fn since(record: &MailboxRecord, base: &Base) -> Option<Since> {
+    let marks = record.marks?;
+    let below = |uid: Uid| marks.uid_next.is_none_or(|next| uid < next);
+    let known = base.rows.iter().filter(|row| below(row.uid)).count();
+    Some(Since { marks, known: u32::try_from(known).unwrap_or(u32::MAX) })
+}
+
+fn compare(
+    record: &MailboxRecord,
+    base: &Base,
+    view: &RemoteView,
+    remote: RemoteDelta,
+    local: LocalDelta,
+) -> Observed {
+    Observed {
+        mailbox: record.name.clone(),
+        uid_validity: view.marks.uid_validity,
+        marks: (record.marks != Some(view.marks)).then_some(view.marks),
+        read_only: view.read_only,
+        storable: view.storable,
+        known: u32::try_from(base.rows.len()).unwrap_or(u32::MAX),
+        doubted: Vec::new(),
+        remote,
+        local,
+        remote_likeness: BTreeMap::new(),
+        candidates: BTreeMap::new(),
+        held: record.held.clone(),
+        resettle: None,
+    }
+}
+
+/// The delta of the second scan, with nothing gone that the first one saw.
+fn confirmed(base: &Base, first: &LocalView, second: &LocalView) -> LocalDelta {
+    let mut delta = delta::local(base, second);
+    delta.gone.retain(|_, row| !first.files.contains_key(&row.name));
+    delta.unloosened.retain(|name| !first.files.contains_key(name));
+    delta
+}
+
+/// The base without its rows, whose files are now orphans.
+fn orphaned(base: Base) -> Base {
+    let mut loose = base.loose;
+    let paired = base.rows.into_iter().filter(|row| row.state != RowState::Kept);
+    loose.extend(paired.map(|row| (row.name, (Loose::Orphan, row.likeness))));
+    Base { rows: Vec::new(), loose }
+}
+
+fn orphans(base: &Base) -> u64 {
+    base.loose.values().filter(|(kind, _)| *kind != Loose::Uploading).count() as u64
+}

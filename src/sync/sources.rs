@@ -1,0 +1,78 @@
+//! Where a new file may have come from: a move must be seen whole, or the message would go to the Trash and be uploaded
+//! once more.
+//!
+//! Mailboxes are looked at one after the other, and some not at all. So a file that appeared in one is held against the
+//! other mailboxes known to hold a message like it: their directories are looked at once more, now that the file was
+//! seen; and where one of them cannot be looked at, the file waits.
+
+use super::pass::{Extent, Looked, Pass, Refusal};
+use super::plan::Observed;
+use super::report::Report;
+use super::{Ledger, Likeness, Local, MailboxRecord, Outcome, Remote, Scope, Trouble};
+use crate::mail::{Identity, MailboxName, UniqueName};
+use std::collections::BTreeSet;
+
+impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
+    /// A file that is new in one mailbox may just have left another, which this pass does not look at or looked at a moment
+    /// too early: mailboxes that hold a message like it are looked at now, after the file was seen.
+    pub(super) async fn look_for_sources(
+        &mut self,
+        records: &[MailboxRecord],
+        looked: &mut Looked,
+        extent: &Extent,
+        report: &mut Report,
+    ) -> Outcome<()> {
+        let identities: Vec<Identity> = looked
+            .observed
+            .iter()
+            .flat_map(|seen| seen.local.new.keys().filter_map(|name| seen.candidates.get(name)))
+            .map(|candidate| candidate.likeness.identity)
+            .filter(Identity::is_strong)
+            .collect();
+        if identities.is_empty() {
+            return Ok(());
+        }
+        let holders: BTreeSet<MailboxName> = self.ledger.holders(&identities).await?.into_iter().collect();
+        // Only a directory that lost something is a source: the others are not opened on the server for this.
+        let again = Extent { remote_quiet: holders, dry_run: extent.dry_run, ..Extent::default() };
+        for record in records.iter().filter(|record| again.remote_quiet.contains(&record.name)) {
+            // What could not be looked at before is not looked at better now.
+            let is_troubled = report.mailboxes.get(&record.name).is_some_and(|seen| seen.trouble.is_some());
+            if is_troubled || record.absent || record.directory.is_none() || !(self.wanted)(&record.name) {
+                continue;
+            }
+            self.look(record, None, &again, looked, report).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Looked {
+    /// Takes files out of the pass that are missing in a mailbox that cannot be looked at: uploaded instead of moved they
+    /// would be on the server twice.
+    pub(super) fn let_wait(&mut self, report: &mut Report) {
+        for seen in &mut self.observed {
+            let_wait(seen, &self.missing, report);
+        }
+    }
+}
+
+fn let_wait(observed: &mut Observed, missing: &BTreeSet<Likeness>, report: &mut Report) {
+    let Observed { local, candidates, remote_likeness, .. } = observed;
+    let must_wait = |likeness: &Likeness| {
+        missing.contains(likeness) && !remote_likeness.values().any(|there| there == likeness)
+    };
+    let waiting: Vec<UniqueName> = candidates
+        .iter()
+        .filter(|(name, candidate)| local.new.contains_key(*name) && must_wait(&candidate.likeness))
+        .map(|(name, _)| name.clone())
+        .collect();
+    for name in &waiting {
+        local.new.remove(name);
+        candidates.remove(name);
+    }
+    if !waiting.is_empty() {
+        let wait = || Trouble::new(Scope::Mailbox, Refusal::Waiting);
+        report.mailbox(&observed.mailbox).trouble.get_or_insert_with(wait);
+    }
+}
