@@ -1,7 +1,7 @@
 //! Carries a plan out: the only part of the core that acts, and it decides nothing.
 //!
-//! Order: bookkeeping, downloads, uploads, moves and flags of every mailbox, then deletions of every mailbox, then the
-//! marks. What cannot be repeated (an upload) has its intent committed first; what can be derived again (settled
+//! Order: second halves of moves that were cut off, then bookkeeping, downloads, uploads, moves and flags of every mailbox,
+//! then deletions of every mailbox, then the marks. What cannot be repeated (an upload) has its intent committed first; what can be derived again (settled
 //! arrivals, agreed flags, forgotten pairs, marks) waits in `pending` for the next commit, so that one fsync carries
 //! many steps. A crash anywhere leaves a base from which the next pass finds the same end.
 
@@ -42,6 +42,10 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
     async fn steps(&mut self, plan: &Plan) -> Outcome<()> {
         let mut order: Vec<_> = plan.mailboxes.iter().collect();
         order.sort_by_key(|(mailbox, _)| !mailbox.is_inbox());
+        for &(mailbox, steps) in &order {
+            let discarded = self.discard(mailbox, steps).await;
+            self.tolerate(mailbox, discarded)?;
+        }
         for &(mailbox, steps) in &order {
             let kept = self.bookkeep(mailbox, steps).await;
             self.tolerate(mailbox, kept)?;
@@ -117,6 +121,21 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
             self.local.create(mailbox).await?;
             self.report.mailbox(mailbox).resettled = true;
         }
+        Ok(())
+    }
+
+    /// The second half of a move that was cut off. It comes before its copy is noted in the base: after that nothing would
+    /// tell it from a deletion.
+    async fn discard(&mut self, mailbox: &MailboxName, steps: &Steps) -> Outcome<()> {
+        if steps.discard.is_empty() {
+            return Ok(());
+        }
+        let uids = steps.discard.iter().copied().collect();
+        self.remote.remove(&steps.at(mailbox), &uids, &Fate::Expunge).await?;
+        for &uid in &steps.discard {
+            self.later(mailbox, Entry::Forget(uid));
+        }
+        self.report.mailbox(mailbox).moved += steps.discard.len() as u64;
         Ok(())
     }
 
@@ -269,14 +288,6 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
                 self.later(mailbox, Entry::Forget(row.uid));
             }
             self.report.mailbox(mailbox).quarantined += steps.quarantine.len() as u64;
-        }
-        if !steps.discard.is_empty() {
-            let uids = steps.discard.iter().copied().collect();
-            self.remote.remove(&steps.at(mailbox), &uids, &Fate::Expunge).await?;
-            for &uid in &steps.discard {
-                self.later(mailbox, Entry::Forget(uid));
-            }
-            self.report.mailbox(mailbox).moved += steps.discard.len() as u64;
         }
         if !steps.remove.is_empty() {
             let uids = steps.remove.iter().copied().collect();

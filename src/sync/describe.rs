@@ -10,6 +10,11 @@ impl fmt::Display for Plan {
         let mut order: Vec<_> = self.mailboxes.iter().collect();
         order.sort_by_key(|(mailbox, _)| !mailbox.is_inbox());
         for &(mailbox, steps) in &order {
+            for uid in &steps.discard {
+                writeln!(out, "{mailbox}: expunge message {uid} on the server, which was moved elsewhere")?;
+            }
+        }
+        for &(mailbox, steps) in &order {
             changes(out, mailbox, steps)?;
         }
         for &(mailbox, steps) in &order {
@@ -63,9 +68,6 @@ fn flags(
 fn deletions(out: &mut fmt::Formatter<'_>, mailbox: &MailboxName, steps: &Steps) -> fmt::Result {
     for row in &steps.quarantine {
         writeln!(out, "{mailbox}: move the file {} to quarantine (message {} is gone)", row.name, row.uid)?;
-    }
-    for uid in &steps.discard {
-        writeln!(out, "{mailbox}: expunge message {uid} on the server, which was moved elsewhere")?;
     }
     for uid in &steps.remove {
         match &steps.fate {

@@ -9,14 +9,19 @@ use crate::mail::{Identity, MailboxName, Uid, UniqueName};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A move on a server without MOVE is a copy and an expunge. Where it was cut off between the two, the copy has just been
-/// adopted and the file is gone from its old mailbox: what stands there is the second half, not a deletion.
-pub(super) fn finish(observed: &mut [Observed], plan: &mut Plan) {
-    let arrived: Vec<(MailboxName, Likeness)> = plan
+/// adopted, or is new in the Trash that deletions go to, and the file is gone from its old mailbox: what stands there is
+/// the second half.
+pub(super) fn finish(observed: &mut [Observed], trash: Option<&MailboxName>, plan: &mut Plan) {
+    let adopted = plan
         .mailboxes
         .iter()
-        .flat_map(|(name, steps)| steps.adopt.iter().map(|row| (name.clone(), row.likeness)))
-        .filter(|(_, likeness)| likeness.identity.is_strong())
-        .collect();
+        .flat_map(|(name, steps)| steps.adopt.iter().map(|row| (name.clone(), row.likeness)));
+    let trashed = observed.iter().filter(|mailbox| Some(&mailbox.mailbox) == trash).flat_map(|mailbox| {
+        let new = mailbox.remote_likeness.iter().filter(|(uid, _)| mailbox.remote.new.contains_key(uid));
+        new.map(|(_, likeness)| (mailbox.mailbox.clone(), *likeness))
+    });
+    let arrived: Vec<(MailboxName, Likeness)> =
+        adopted.chain(trashed).filter(|(_, likeness)| likeness.identity.is_strong()).collect();
     for (to, likeness) in arrived {
         let left = observed
             .iter_mut()

@@ -4,7 +4,7 @@
 //! and a new message. Trouble with one mailbox leaves out that mailbox; trouble with everything ends the pass.
 
 use super::apply::Apply;
-use super::plan::{Observed, Policy, plan};
+use super::plan::{Observed, OnDelete, Policy, plan};
 use super::report::{Observer, Report};
 use super::{Ledger, Likeness, Local, MailboxRecord, Outcome, Remote};
 use crate::error::{Class, Classified};
@@ -110,6 +110,9 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
             self.look(record, marks, extent, &mut looked, report).await?;
         }
         self.look_for_sources(&all, &mut looked, extent, report).await?;
+        if self.policy.on_delete == OnDelete::Trash {
+            self.look_for_copies(&trash, &mut looked, report).await?;
+        }
         looked.let_wait(report);
         let plan = plan(looked.observed, self.policy, &trash);
         if extent.dry_run {

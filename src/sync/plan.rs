@@ -113,6 +113,8 @@ pub struct Move {
 pub struct Steps {
     /// The generation in which the UIDs have a meaning.
     pub uid_validity: UidValidity,
+    /// The server's copies that an interrupted move left behind: to expunge, their content has arrived elsewhere.
+    pub discard: Vec<Uid>,
     /// Pairs that are gone on both sides.
     pub forget: Vec<Uid>,
     /// Loose names whose file is gone.
@@ -133,8 +135,6 @@ pub struct Steps {
     pub keep: Vec<Row>,
     /// Local copies of messages gone from the server.
     pub quarantine: Vec<Row>,
-    /// The server's copies that an interrupted move left behind: to expunge, their content has arrived elsewhere.
-    pub discard: Vec<Uid>,
     /// The server's copies of files that are gone.
     pub remove: Vec<Uid>,
     /// What becomes of them.
@@ -186,7 +186,8 @@ pub fn plan(mut observed: Vec<Observed>, policy: &Policy, trash: &MailboxName) -
         steps.forget_gone(mailbox);
         plan.mailboxes.insert(mailbox.mailbox.clone(), steps);
     }
-    moves::finish(&mut observed, &mut plan);
+    let deletions = (policy.on_delete == OnDelete::Trash).then_some(trash);
+    moves::finish(&mut observed, deletions, &mut plan);
     moves::find(&mut observed, &mut plan);
     for mailbox in observed {
         if let Some(steps) = plan.mailboxes.get_mut(&mailbox.mailbox) {

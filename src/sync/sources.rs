@@ -8,7 +8,7 @@
 use super::pass::{Extent, Looked, Pass, Refusal};
 use super::plan::Observed;
 use super::report::Report;
-use super::{Ledger, Likeness, Local, MailboxRecord, Outcome, Remote, Scope, Trouble};
+use super::{At, Ledger, Likeness, Local, MailboxRecord, Outcome, Remote, Scope, Trouble};
 use crate::mail::{Identity, MailboxName, UniqueName};
 use std::collections::BTreeSet;
 
@@ -42,6 +42,36 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
                 continue;
             }
             self.look(record, None, &again, looked, report).await?;
+        }
+        Ok(())
+    }
+}
+
+impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
+    /// A deletion on a server without MOVE is a copy to the Trash and an expunge. Where it was cut off between the two, the
+    /// copy is new in the Trash: what is new there is recognised, so that it is not copied again.
+    pub(super) async fn look_for_copies(
+        &mut self,
+        trash: &MailboxName,
+        looked: &mut Looked,
+        report: &mut Report,
+    ) -> Outcome<()> {
+        let deletes =
+            looked.observed.iter().any(|seen| seen.mailbox != *trash && !seen.local.gone.is_empty());
+        let Some(index) = looked.observed.iter().position(|seen| seen.mailbox == *trash) else {
+            return Ok(());
+        };
+        let Some(seen) = looked.observed.get_mut(index).filter(|_| deletes) else { return Ok(()) };
+        if seen.remote.new.is_empty() || !seen.remote_likeness.is_empty() {
+            return Ok(());
+        }
+        let at = At { mailbox: trash.clone(), uid_validity: seen.uid_validity };
+        match self.remote.identify(&at, &seen.remote.new.keys().copied().collect()).await {
+            Ok(likeness) => seen.remote_likeness = likeness,
+            Err(trouble) => {
+                report.leave_out(trash, trouble)?;
+                looked.observed.remove(index);
+            }
         }
         Ok(())
     }
