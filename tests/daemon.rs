@@ -323,5 +323,13 @@ fn an_account_that_cannot_run_at_all_leaves_the_other_running() {
     host.deliver("bob", &message("all the same"));
     wait_mail(&home, "bob", "all the same");
     until(PATIENCE, "the trouble of alice", || home.status()["accounts"][0]["error"].is_string());
+    let whole = home.run(&["sync"]);
+    assert_eq!(whole.status.code(), Some(75), "half a pass is no whole one: {}", stderr(&whole));
+    assert!(stderr(&whole).contains("account alice "), "{}", stderr(&whole));
+    assert!(
+        String::from_utf8_lossy(&whole.stdout).contains("bob: in step"),
+        "the other is synced all the same"
+    );
+    assert_eq!(home.run(&["sync", "nobody"]).status.code(), Some(2));
     assert_stops(daemon);
 }

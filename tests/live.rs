@@ -287,6 +287,24 @@ fn a_temporary_refusal_is_waited_out_and_tried_again() {
 }
 
 #[test]
+fn a_message_at_which_the_server_breaks_off_lets_the_others_pass_first() {
+    let host = Host::start();
+    let (sink, account) = scripted(&host);
+    let (home, daemon) = watching(&host, account);
+    assert!(daemon.stop().0.success());
+    sink.script(Stage::Mail, Step::Close, 1);
+    for user in ["alice", "alison"] {
+        let letter = format!("From: {user}@mail.test\nTo: bob@mail.test\n\nHello.\n");
+        home.send("alice", user, letter.as_bytes());
+    }
+    let _daemon = home.start();
+    sink.wait_for(2);
+    let tries: Vec<String> = sink.commands().into_iter().filter(|line| line.starts_with("MAIL")).collect();
+    assert_eq!(tries.len(), 3, "{tries:?}");
+    assert!(tries[0] == tries[2] && tries[0] != tries[1], "{tries:?}");
+}
+
+#[test]
 fn an_end_after_the_dot_is_uncertain_and_never_sent_again() {
     let host = Host::start();
     for step in [Step::KeepAndClose, Step::Close] {
@@ -339,6 +357,24 @@ fn a_server_that_files_sent_mail_gets_no_copy_from_us() {
     server.select("Sent");
     assert!(server.search_header("Subject", "filed elsewhere").is_empty());
     assert_eq!(home.maildir("alice").count("Sent"), 0);
+}
+
+#[test]
+fn a_copy_that_could_not_be_filed_is_filed_later_and_no_error_stays() {
+    let host = Host::start();
+    let (home, _daemon) = watching(&host, Account::of(&host, "alice"));
+    let (sent, aside) = (home.maildir("alice").directory("Sent"), home.dir().join("aside"));
+    fs::rename(&sent, &aside).unwrap();
+    fs::write(&sent, "in the way").unwrap();
+    home.send("alice", "draft", &draft("bob", "filed late"));
+    host.sink.wait_for(1);
+    let error = |error: &serde_json::Value| error.as_str().is_some_and(|text| text.contains("mailbox Sent"));
+    until(PATIENCE, "the trouble in the status", || error(&home.status()["accounts"][0]["error"]));
+    fs::remove_file(&sent).unwrap();
+    fs::rename(&aside, &sent).unwrap();
+    home.ok(&["sync", "alice"]);
+    assert_filed_once(&host, &home, "filed late");
+    until(PATIENCE, "all to be well", || home.status()["accounts"][0]["error"].is_null());
 }
 
 #[test]

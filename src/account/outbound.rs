@@ -49,6 +49,11 @@ struct Outbound {
     not_before: Option<Timestamp>,
     /// Whether the last round left a file in the outbox that it could not take.
     is_refusing: bool,
+    /// Whether the last round could not file the copy of a sent message.
+    is_unfiled: bool,
+    /// Messages that were under way when a connection or the disk failed. They go last: one at which a server breaks off
+    /// each time must not keep the others waiting for ever.
+    suspects: BTreeSet<Id>,
 }
 
 /// What a round found out about the next one.
@@ -64,8 +69,16 @@ pub(super) async fn run(shared: Shared, sent: watch::Receiver<Option<MailboxName
             Ok(Ok(desk)) => {
                 let desk = Arc::new(Mutex::new(desk));
                 let shared = shared.clone();
-                let outbound =
-                    Outbound { shared, desk, sent, failures: 0, not_before: None, is_refusing: false };
+                let outbound = Outbound {
+                    shared,
+                    desk,
+                    sent,
+                    failures: 0,
+                    not_before: None,
+                    is_refusing: false,
+                    is_unfiled: false,
+                    suspects: BTreeSet::new(),
+                };
                 return outbound.serve().await;
             }
             Ok(Err(error)) => shared.board.outbox_trouble(Some(Complaint::new(&error))),
@@ -132,10 +145,12 @@ impl Outbound {
     }
 
     async fn send_due(&mut self, now: Timestamp) {
-        let due = self.on_disk(move |desk| desk.spool.due(now)).await.unwrap_or_default();
+        let mut due = self.on_disk(move |desk| desk.spool.due(now)).await.unwrap_or_default();
         if due.is_empty() {
             return;
         }
+        self.suspects.retain(|id| due.iter().any(|entry| entry.id == *id));
+        due.sort_by_key(|entry| self.suspects.contains(&entry.id));
         match self.send_all(due).await {
             Ok(()) => {
                 self.failures = 0;
@@ -170,7 +185,9 @@ impl Outbound {
                 Some(open) if open.is_usable() => open,
                 _ => self.connect(&endpoint).await?,
             };
+            self.suspects.insert(entry.id.clone());
             self.send(&mut open, &entry).await?;
+            self.suspects.remove(&entry.id);
             self.tell_counts().await;
             session = Some(open);
         }
@@ -253,15 +270,21 @@ impl Outbound {
     }
 
     /// Settles what the server has taken: files the copy where that is ours to do.
-    async fn file_sent(&self) {
+    async fn file_sent(&mut self) {
         let is_sent = |entry: &&Entry| entry.state == State::Sent;
         let owed =
             self.on_disk(move |desk| desk.spool.entries().filter(is_sent).cloned().collect::<Vec<_>>());
+        let mut trouble = None;
         for entry in owed.await.unwrap_or_default() {
-            if let Err(complaint) = self.file(&entry.id).await {
-                self.shared.board.outbox_trouble(Some(complaint));
-            }
+            trouble = self.file(&entry.id).await.err().or(trouble);
         }
+        let is_unfiled = trouble.is_some();
+        // What stands in the way of sending is taken back by a round that sends.
+        let is_over = self.is_unfiled && self.not_before.is_none() && !self.is_refusing;
+        if is_unfiled || is_over {
+            self.shared.board.outbox_trouble(trouble);
+        }
+        self.is_unfiled = is_unfiled;
     }
 
     async fn file(&self, id: &Id) -> Result<(), Complaint> {

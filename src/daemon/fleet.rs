@@ -9,7 +9,7 @@ use crate::mail::MailboxName;
 use crate::supervisor::Failure;
 use crate::sync;
 use futures_util::future::{BoxFuture, join_all};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 
@@ -19,6 +19,8 @@ pub type Load = dyn Fn() -> anyhow::Result<Config> + Send + Sync;
 /// The configured accounts.
 pub struct Accounts {
     load: Box<Load>,
+    /// As last read without a mistake: what is in force.
+    configured: Mutex<BTreeSet<String>>,
     running: Arc<Mutex<BTreeMap<String, Handle>>>,
 }
 
@@ -37,7 +39,7 @@ impl Drop for Registered {
 impl Accounts {
     /// The accounts of the configuration that `load` reads, at the start and at every reload.
     pub fn new(load: Box<Load>) -> Accounts {
-        Accounts { load, running: Arc::default() }
+        Accounts { load, configured: Mutex::default(), running: Arc::default() }
     }
 
     fn register(&self, name: &str, handle: Handle) -> Registered {
@@ -49,25 +51,28 @@ impl Accounts {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The running accounts of these names; all for none.
-    fn chosen(&self, names: &[String]) -> Result<Vec<(String, Handle)>, Refusal> {
-        let running = self.running();
-        if names.is_empty() {
-            return Ok(running.iter().map(|(name, handle)| (name.clone(), handle.clone())).collect());
+    fn configured(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
+        self.configured.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The accounts of these names, all for none; without a handle those that are down.
+    fn chosen(&self, names: &[String]) -> Result<Vec<(String, Option<Handle>)>, Refusal> {
+        let (configured, running) = (self.configured(), self.running());
+        if let Some(unknown) = names.iter().find(|name| !configured.contains(*name)) {
+            return Err(Refusal::new(Code::BadRequest, format!("no account is called {unknown}"))
+                .with_hint("posthaste status shows which accounts there are"));
         }
-        let find = |name: &String| match running.get(name) {
-            Some(handle) => Ok((name.clone(), handle.clone())),
-            None => Err(Refusal::new(Code::BadRequest, format!("account {name} is not running"))
-                .with_hint("posthaste status shows which accounts there are and what they need")),
-        };
-        names.iter().map(find).collect()
+        let wanted: Vec<&String> =
+            if names.is_empty() { configured.iter().collect() } else { names.iter().collect() };
+        Ok(wanted.into_iter().map(|name| (name.clone(), running.get(name).cloned())).collect())
     }
 
     /// Gives every chosen account the same order and passes on what they tell.
     async fn order(&self, names: &[String], wish: Wish, replies: &Replies) -> Result<(), Refusal> {
-        let one = |(name, handle): (String, Handle)| {
+        let one = |(name, handle): (String, Option<Handle>)| {
             let wish = wish.clone();
             async move {
+                let handle = handle.ok_or_else(|| down(&name))?;
                 let (to, mut told) = mpsc::unbounded_channel();
                 if !handle.order(Order { wish, to }).await {
                     return Err(stopped(&name));
@@ -95,6 +100,7 @@ impl Accounts {
             HeldRequest::List => {
                 let (mut deletions, mut quarantined) = (Vec::new(), Vec::new());
                 for (name, handle) in self.chosen(&[])? {
+                    let Some(handle) = handle else { continue };
                     let (to, mut told) = mpsc::unbounded_channel();
                     handle.order(Order { wish: Wish::ListHeld, to }).await;
                     while let Some(told) = told.recv().await {
@@ -118,6 +124,7 @@ impl Fleet for Accounts {
 
     fn load(&self) -> anyhow::Result<BTreeMap<String, Account>> {
         let accounts = (self.load)()?.accounts;
+        *self.configured() = accounts.iter().map(|account| account.name.clone()).collect();
         Ok(accounts.into_iter().map(|account| (account.name.clone(), account)).collect())
     }
 
@@ -151,6 +158,12 @@ impl Fleet for Accounts {
             }
         })
     }
+}
+
+/// An order to an account whose unit is down: its status tells the cause.
+fn down(name: &str) -> Refusal {
+    Refusal::new(Code::Retry, format!("account {name} is not running"))
+        .with_hint("posthaste status shows why, and what it needs from you")
 }
 
 /// An order that got no answer: the account ended before.

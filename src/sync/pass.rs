@@ -109,6 +109,7 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
             let marks = known.get(&record.name).copied().flatten();
             self.look(record, marks, extent, &mut looked, report).await?;
         }
+        self.look_for_targets(&all, &mut looked, extent, report).await?;
         self.look_for_sources(&all, &mut looked, extent, report).await?;
         if self.policy.on_delete == OnDelete::Trash {
             self.look_for_copies(&trash, &mut looked, report).await?;

@@ -3,7 +3,7 @@
 //!
 //! Mailboxes are looked at one after the other, and some not at all. So a file that appeared in one is held against the
 //! other mailboxes known to hold a message like it: their directories are looked at once more, now that the file was
-//! seen; and where one of them cannot be looked at, the file waits.
+//! seen; and where one of them cannot be looked at, the file waits. A file that is gone is looked for in the same way.
 
 use super::pass::{Extent, Looked, Pass, Refusal};
 use super::plan::Observed;
@@ -13,6 +13,34 @@ use crate::mail::{Identity, MailboxName, UniqueName};
 use std::collections::BTreeSet;
 
 impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
+    /// A file that is gone may just have come to another mailbox, which this pass does not look at or looked at a moment
+    /// too early: directories that hold its name are looked at now, after it was missed.
+    pub(super) async fn look_for_targets(
+        &mut self,
+        records: &[MailboxRecord],
+        looked: &mut Looked,
+        extent: &Extent,
+        report: &mut Report,
+    ) -> Outcome<()> {
+        let gone = looked.observed.iter().flat_map(|seen| seen.local.gone.values());
+        let gone: BTreeSet<UniqueName> = gone.map(|row| row.name.clone()).collect();
+        if gone.is_empty() {
+            return Ok(());
+        }
+        for record in records {
+            let is_troubled = report.mailboxes.get(&record.name).is_some_and(|seen| seen.trouble.is_some());
+            if is_troubled || record.absent || record.directory.is_none() || !(self.wanted)(&record.name) {
+                continue;
+            }
+            let Ok(Some(view)) = self.local.scan(&record.name).await else { continue };
+            if view.files.keys().any(|name| gone.contains(name)) {
+                let again = Extent { dry_run: extent.dry_run, ..Extent::default() };
+                self.look(record, None, &again, looked, report).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// A file that is new in one mailbox may just have left another, which this pass does not look at or looked at a moment
     /// too early: mailboxes that hold a message like it are looked at now, after the file was seen.
     pub(super) async fn look_for_sources(
