@@ -9,7 +9,8 @@
 
 use super::error::{clean, is_denied, suggested_delay};
 use super::guard::Guard;
-use super::session::{DEADLINE, Session};
+use super::patience::BRING_UP;
+use super::session::Session;
 use super::{Error, Options};
 use crate::mail::sasl::Credentials;
 use crate::net::{self, Stream, Tls};
@@ -49,12 +50,18 @@ enum Step {
     Done(Answer),
 }
 
-/// Brings up a session on a stream just dialled.
-pub(super) async fn establish(
-    stream: Stream,
+/// Dials and brings up a session, all within [`BRING_UP`].
+pub(super) async fn bring_up(
+    dialling: impl Future<Output = Result<Stream, net::Error>>,
     options: &Options,
     credentials: &Credentials,
 ) -> Result<Session, Error> {
+    let all = async { establish(dialling.await?, options, credentials).await };
+    timeout(BRING_UP, all).await.unwrap_or(Err(Error::TimedOut))
+}
+
+/// Brings up a session on a stream just dialled.
+async fn establish(stream: Stream, options: &Options, credentials: &Credentials) -> Result<Session, Error> {
     let mut greeted = Greeted::new(stream);
     greeted.greeting().await?;
     if options.endpoint.tls == Tls::StartTls {
@@ -81,8 +88,7 @@ impl Greeted {
     }
 
     async fn greeting(&mut self) -> Result<(), Error> {
-        let reply = timeout(DEADLINE, self.client.read_response()).await.map_err(|_| Error::TimedOut)?;
-        let reply = reply.map_err(unreadable)?.ok_or(Error::Closed)?;
+        let reply = self.client.read_response().await.map_err(unreadable)?.ok_or(Error::Closed)?;
         match reply.parsed() {
             Response::Data { status: Status::Ok, .. } => Ok(()),
             Response::Data { status: Status::PreAuth, .. } => {
@@ -169,18 +175,14 @@ impl Greeted {
     async fn write(&mut self, line: &str) -> Result<(), Error> {
         let line = format!("{line}\r\n");
         let stream = self.client.get_mut();
-        let written = async {
-            stream.write_all(line.as_bytes()).await?;
-            stream.flush().await
-        };
-        Ok(timeout(DEADLINE, written).await.map_err(|_| Error::TimedOut)??)
+        stream.write_all(line.as_bytes()).await?;
+        Ok(stream.flush().await?)
     }
 
     /// Reads on to a challenge or to the end of the command; notes capabilities on the way.
     async fn step(&mut self) -> Result<Step, Error> {
         loop {
-            let reply = timeout(DEADLINE, self.client.read_response()).await.map_err(|_| Error::TimedOut)?;
-            let reply = reply.map_err(unreadable)?.ok_or(Error::Closed)?;
+            let reply = self.client.read_response().await.map_err(unreadable)?.ok_or(Error::Closed)?;
             match reply.parsed() {
                 Response::Continue(_) => return Ok(Step::Challenge),
                 Response::Capabilities(names) => {
@@ -261,8 +263,11 @@ fn unreadable(error: io::Error) -> Error {
 mod tests {
     use crate::error::{Class, Classified};
     use crate::imap::Error;
-    use crate::imap::script::bring_up;
+    use crate::imap::patience::BRING_UP;
+    use crate::imap::script::{bring_up, options};
+    use crate::mail::sasl::Credentials;
     use crate::net::Tls;
+    use tokio::time::Instant;
 
     /// base64 of `user=u@x^Aauth=Bearer tok^A^A`
     const TOKEN: &str = "dXNlcj11QHgBYXV0aD1CZWFyZXIgdG9rAQE=";
@@ -335,6 +340,32 @@ mod tests {
         assert_eq!(class("S: + x\nC:\nS: + x\nC: *\nS: + x").await, Class::RETRY);
         let throttled = class("S: B2 BAD Request is throttled. Suggested Backoff Time: 5 milliseconds").await;
         assert!(matches!(throttled, Class::Retry { after: Some(_) }));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_login_without_an_end_is_given_up_in_one_deadline() {
+        let words = "W: 50\nS: * OK wait a little\n".repeat(9);
+        let login = format!("C: B2 AUTHENTICATE XOAUTH2 {TOKEN}\n");
+        let hello = hello("SASL-IR AUTH=XOAUTH2");
+        for transcript in [
+            "W: 999".to_owned(),
+            "D: * OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] a greeting that never ends".to_owned(),
+            format!("S: * OK ready\nC: B1 CAPABILITY\n{words}"),
+            format!("W: 50\n{hello}{login}{words}"),
+            format!("W: 55\n{hello}{login}W: 40\nS: B2 OK in\nC: P1 CAPABILITY\nW: 40\nS: P1 OK done"),
+        ] {
+            let begun = Instant::now();
+            let (outcome, _server) = bring_up(Tls::None, &transcript).await;
+            assert!(matches!(outcome, Err(Error::TimedOut)), "{transcript}");
+            assert_eq!(begun.elapsed(), BRING_UP, "{transcript}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn dialling_is_part_of_the_bring_up() {
+        let credentials = Credentials::Bearer { user: "u@x".into(), token: "tok".to_owned().into() };
+        let outcome = super::bring_up(std::future::pending(), &options(Tls::None), &credentials).await;
+        assert!(matches!(outcome, Err(Error::TimedOut)));
     }
 
     #[tokio::test]

@@ -27,6 +27,9 @@ pub enum Error {
     /// The server was silent for too long.
     #[error("the mail server did not answer in time")]
     TimedOut,
+    /// So little comes that the end of it cannot be waited for.
+    #[error("the mail server answers too slowly to wait for the end")]
+    TooSlow,
     /// The server ended the session.
     #[error("the mail server ended the session: {0}")]
     Bye(String),
