@@ -80,6 +80,9 @@ pub enum Error {
     /// The name cannot be written in the server's hierarchy.
     #[error("the mail server cannot have a mailbox named {0}")]
     Name(String),
+    /// The server said that it created the mailbox and does not list it.
+    #[error("the mail server says that it created {0}, but the mailbox is not there")]
+    NotCreated(String),
     /// Messages of others are marked deleted and the server can only expunge all of them.
     #[error("not expunging {0}: other messages in it are marked deleted too")]
     UnsafeExpunge(String),
@@ -111,6 +114,7 @@ impl Error {
                 | Error::Contradiction { .. }
                 | Error::Generation { .. }
                 | Error::Name(_)
+                | Error::NotCreated(_)
                 | Error::UnsafeExpunge(_)
                 | Error::NoBody { .. }
                 | Error::Abandoned
@@ -151,6 +155,10 @@ impl Classified for Error {
             Error::Refused { text, .. } if is_denied(text) => {
                 Some("IMAP is switched off for this mailbox, or the login has no access to it".into())
             }
+            Error::NotCreated(_) => Some(
+                "it is tried again, and nothing in it is lost; see whether another mail reader can create it"
+                    .into(),
+            ),
             Error::UnsafeExpunge(_) => {
                 Some("expunge or unmark the deleted messages of that mailbox with another mail reader".into())
             }

@@ -36,10 +36,13 @@ async fn a_move_tells_where_messages_landed_and_creates_its_target_once() {
          S: P5 OK done
          C: P6 SUBSCRIBE \"Trash\"
          S: P6 NO cannot
-         C: P7 UID MOVE 4:5 \"Trash\"
+         C: P7 LIST \"\" \"Trash\"
+         S: * LIST () \"/\" Trash
+         S: P7 OK done
+         C: P8 UID MOVE 4:5 \"Trash\"
          S: * OK [COPYUID 3 4:5 70:71] x
          S: * 2 EXPUNGE
-         S: P7 OK done";
+         S: P8 OK done";
     let transcript = selected(2) + transcript;
     let (mut remote, server) = remote("MOVE UIDPLUS", &transcript).await;
     let fate = Fate::MoveTo(MailboxName::new("Trash"));
