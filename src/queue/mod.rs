@@ -8,6 +8,7 @@
 
 mod accept;
 mod address;
+mod damage;
 mod disk;
 mod envelope;
 mod error;

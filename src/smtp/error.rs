@@ -92,9 +92,6 @@ pub enum Error {
     /// The session was used after its end.
     #[error("the SMTP session has ended")]
     Ended,
-    /// The prepared message could not be read.
-    #[error("cannot read the message")]
-    Message(#[source] io::Error),
     /// The caller could not record that the end of the message is about to be sent; it was not sent.
     #[error("cannot record the state of the message before its end is sent")]
     Hook(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -123,7 +120,6 @@ impl Classified for Error {
             | Error::Unexpected { .. }
             | Error::Injected
             | Error::Ended
-            | Error::Message(_)
             | Error::Hook(_) => Class::RETRY,
         }
     }
