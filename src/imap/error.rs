@@ -11,6 +11,8 @@ use std::time::Duration;
 
 /// Server text kept in an error; longer texts are cut.
 const TEXT: usize = 300;
+/// A longer delay is not believed: one wrong number must not silence an account for years.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// An error of the IMAP driver.
 #[derive(Debug, thiserror::Error)]
@@ -176,7 +178,7 @@ pub(super) fn is_denied(text: &str) -> bool {
 pub(super) fn suggested_delay(text: &str) -> Option<Duration> {
     let (_, rest) = text.split_once("Suggested Backoff Time:")?;
     let (number, _) = rest.trim_start().split_once(' ')?;
-    number.parse().ok().map(Duration::from_millis)
+    number.parse().ok().map(|number| Duration::from_millis(number).min(LONGEST))
 }
 
 /// Server text fit for a log line: no control characters, cut to [`TEXT`].
@@ -197,6 +199,8 @@ mod tests {
     fn a_named_delay_is_the_least_to_wait() {
         let class = refused("Request is throttled. Suggested Backoff Time: 92415 milliseconds").class();
         assert_eq!(class, Class::Retry { after: Some(Duration::from_millis(92_415)) });
+        let class = refused("Suggested Backoff Time: 18446744073709551615 milliseconds").class();
+        assert_eq!(class, Class::Retry { after: Some(LONGEST) });
     }
 
     #[test]

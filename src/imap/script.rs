@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex};
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 /// The server's end; its outcome tells whether the client said what was expected.
 pub(super) struct Server(JoinHandle<()>);
@@ -24,7 +24,7 @@ impl Server {
 
     /// The whole transcript was played as written.
     pub(super) async fn finished(self) {
-        self.0.await.unwrap();
+        timeout(Duration::from_secs(20), self.0).await.expect("the script to end").unwrap();
     }
 }
 

@@ -24,8 +24,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 const WINDOW: usize = 3;
 /// Octets to be written that are kept before reading and writing must go on.
 const UNSENT: usize = 64 * 1024;
-/// Responses that may come unasked while an upload is written.
-const BACKLOG: usize = 10_000;
+/// Ends and invitations that may come while an upload is written; there is a use for two.
+const BACKLOG: usize = 100;
 /// Responses without meaning in one session: each moves the deadline, so that they must be bounded themselves.
 const CHATTER: u64 = 1_000_000;
 /// How we introduce ourselves (RFC 2971): NetEase demands it, Google asks for it.
@@ -210,7 +210,11 @@ impl Session {
         }
         let event = self.event().await?;
         if let Event::Done(tag, _) = &event {
+            let before = batch.flying.len();
             batch.flying.retain(|flying| flying != tag);
+            if batch.flying.len() == before {
+                return Err(self.lost(Error::Protocol("an answer to a command that has ended")));
+            }
         }
         Ok(Some(event))
     }
@@ -244,11 +248,11 @@ impl Session {
         self.busy = false;
     }
 
-    /// Writes until little is left, and keeps what comes meanwhile.
+    /// Writes until little is left, and keeps what comes meanwhile for the dialogue; data is in the mailbox state already.
     pub(super) async fn drain(&mut self) -> Result<(), Error> {
         while self.unsent.len() > UNSENT {
             match self.framed()? {
-                Some(Event::Body(_) | Event::Chunk(_)) => {}
+                Some(Event::Body(_) | Event::Chunk(_) | Event::Data(_)) => {}
                 Some(event) if self.backlog.len() < BACKLOG => self.backlog.push_back(event),
                 Some(_) => return Err(self.lost(Error::Protocol("it talks instead of listening"))),
                 None => self.wait().await?,

@@ -9,6 +9,8 @@
 mod accept;
 mod address;
 mod damage;
+#[cfg(test)]
+mod damage_tests;
 mod disk;
 mod envelope;
 mod error;

@@ -224,7 +224,9 @@ impl Spool {
             }
         }
         // By name, not by what was read: the message of an unreadable record is kept.
-        let orphans = messages.into_iter().filter(|message| !message.with_extension("json").exists());
+        // Removed only where there is certainly no record, not where the disk does not tell.
+        let orphans =
+            messages.into_iter().filter(|it| matches!(it.with_extension("json").try_exists(), Ok(false)));
         orphans.into_iter().try_for_each(|orphan| self.discard(&orphan))
     }
 

@@ -11,14 +11,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-const MESSAGE: &str = "From: me@x\nDate: d\nMessage-ID: <1@x>\nTo: a@x\nBcc: b@x\n\n.hello\n";
+pub(super) const MESSAGE: &str = "From: me@x\nDate: d\nMessage-ID: <1@x>\nTo: a@x\nBcc: b@x\n\n.hello\n";
 
-struct Place {
-    root: tempfile::TempDir,
+pub(super) struct Place {
+    pub(super) root: tempfile::TempDir,
 }
 
 impl Place {
-    fn new() -> Place {
+    pub(super) fn new() -> Place {
         let place = Place { root: tempfile::tempdir().unwrap() };
         fs::create_dir(place.outbox()).unwrap();
         place
@@ -28,15 +28,15 @@ impl Place {
         self.root.path().join("outbox")
     }
 
-    fn queue(&self) -> PathBuf {
+    pub(super) fn queue(&self) -> PathBuf {
         self.root.path().join("state/queue")
     }
 
-    fn drop_in(&self, name: &str, text: &str) {
+    pub(super) fn drop_in(&self, name: &str, text: &str) {
         fs::write(self.outbox().join(name), text).unwrap();
     }
 
-    fn open(&self) -> Result<Spool, Error> {
+    pub(super) fn open(&self) -> Result<Spool, Error> {
         Spool::open(self.queue(), self.outbox())
     }
 
@@ -52,11 +52,11 @@ impl Place {
         outbox.scan(now + SignedDuration::from_secs(2), &BTreeSet::new()).unwrap().ready
     }
 
-    fn accept(&self, spool: &mut Spool) -> Result<Vec<Accepted>, Error> {
+    pub(super) fn accept(&self, spool: &mut Spool) -> Result<Vec<Accepted>, Error> {
         self.ready().iter().map(|file| spool.accept(file, &me(), now())).collect()
     }
 
-    fn accepted(&self) -> (Spool, Id) {
+    pub(super) fn accepted(&self) -> (Spool, Id) {
         self.drop_in("m.eml", MESSAGE);
         let mut spool = self.open().unwrap();
         let [Accepted::Queued(id)] = &self.accept(&mut spool).unwrap()[..] else { panic!("not queued") };
@@ -69,7 +69,7 @@ fn me() -> Sender {
     Sender { address: "me@x".into() }
 }
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     Timestamp::now()
 }
 
@@ -114,6 +114,21 @@ fn what_cannot_be_sent_goes_to_failed_untouched_and_nothing_is_overwritten() {
     assert!(place.failed("m.2.txt").contains("\"bob\" is no mail address"));
     assert_eq!(names(&place.queue()), [""; 0]);
     assert_eq!(spool.counts().failed, 3);
+}
+
+#[test]
+fn the_longest_name_has_room_for_its_reason() {
+    let place = Place::new();
+    let mut spool = place.open().unwrap();
+    let name = "é".repeat(127);
+    place.drop_in(&name, "Subject: to nobody\n");
+    assert!(matches!(place.accept(&mut spool).unwrap()[..], [Accepted::Refused { .. }]));
+    place.drop_in(&name, MESSAGE);
+    let [Accepted::Queued(id)] = &place.accept(&mut spool).unwrap()[..] else { panic!("not queued") };
+    spool.fail(id, "550 no").unwrap();
+    let kept = "é".repeat(100);
+    let expected = ["", ".1", ".1.txt", ".txt"].map(|ending| format!("{kept}{ending}"));
+    assert_eq!(names(&place.outbox().join("failed")), expected);
 }
 
 #[test]
@@ -199,83 +214,6 @@ fn the_user_may_hold_release_and_remove_but_not_what_the_server_has() {
     assert_eq!((spool.counts().uncertain, spool.due(now()).len()), (1, 0), "after a crash");
     spool.remove(&id).unwrap();
     assert_eq!(names(&place.queue()), [""; 0]);
-}
-
-/// Two accepted messages, the older first.
-fn two_accepted(place: &Place) -> (Spool, Id, Id) {
-    let (mut spool, first) = place.accepted();
-    place.drop_in("n.eml", &MESSAGE.replace("<1@x>", "<2@x>"));
-    let [Accepted::Queued(second)] = &place.accept(&mut spool).unwrap()[..] else { panic!("not queued") };
-    let second = second.clone();
-    (spool, first, second)
-}
-
-#[test]
-fn a_message_whose_text_is_damaged_is_held_and_stops_no_other() {
-    let damages: [(&str, fn(&Path)); 4] = [
-        ("is gone", |text| fs::remove_file(text).unwrap()),
-        ("has 0 bytes instead of", |text| drop(fs::File::create(text).unwrap())),
-        ("cannot be read", |text| {
-            fs::rename(text, text.with_extension("kept")).unwrap();
-            std::os::unix::fs::symlink(text.with_extension("kept"), text).unwrap();
-        }),
-        ("bytes instead of", |text| {
-            fs::remove_file(text).unwrap();
-            fs::create_dir(text).unwrap();
-        }),
-    ];
-    for (expected, damage) in damages {
-        let place = Place::new();
-        let (mut spool, first, second) = two_accepted(&place);
-        damage(&place.queue().join(format!("{first}.eml")));
-        let due: Vec<Id> = spool.due(now()).into_iter().map(|entry| entry.id).collect();
-        assert_eq!(due, [second.clone()], "{expected}");
-        let mut spool = place.open().unwrap();
-        let words = spool.entry(&first).unwrap().words.clone().unwrap();
-        assert!(words.contains(expected) && words.contains(&format!("{first}.eml")), "{words}");
-        assert_eq!((spool.counts().held, spool.due(now()).len()), (1, 1), "{expected}");
-        spool.transition(&first, State::Queued, None).unwrap();
-        assert_eq!(spool.due(now()).len(), 1, "released without its text it is held again");
-    }
-}
-
-#[test]
-fn a_released_message_goes_out_once_its_text_is_back() {
-    let place = Place::new();
-    let (mut spool, id) = place.accepted();
-    let text = place.queue().join(format!("{id}.eml"));
-    let bytes = fs::read(&text).unwrap();
-    fs::remove_file(&text).unwrap();
-    assert_eq!(spool.due(now()), []);
-    fs::write(&text, bytes).unwrap();
-    spool.transition(&id, State::Queued, None).unwrap();
-    assert_eq!(spool.due(now()).len(), 1);
-}
-
-#[test]
-fn a_queue_whose_directory_is_gone_holds_nothing() {
-    let place = Place::new();
-    let (mut spool, first, _) = two_accepted(&place);
-    fs::rename(place.queue(), place.root.path().join("elsewhere")).unwrap();
-    assert_eq!(spool.due(now()).len(), 2);
-    assert!(spool.message(&first).is_err(), "the attempt tells");
-    fs::rename(place.root.path().join("elsewhere"), place.queue()).unwrap();
-    assert_eq!(place.open().unwrap().counts().held, 0);
-}
-
-#[test]
-fn a_sent_message_whose_copy_is_lost_does_not_stay_for_ever() {
-    let place = Place::new();
-    let (mut spool, first, _) = two_accepted(&place);
-    for state in [State::Sending, State::DotSent, State::Sent] {
-        spool.transition(&first, state, None).unwrap();
-    }
-    spool.settle();
-    assert!(spool.entry(&first).is_ok(), "as long as the copy stands it is owed");
-    fs::remove_file(place.queue().join(format!("{first}.eml"))).unwrap();
-    spool.settle();
-    assert!(spool.entry(&first).is_err());
-    assert_eq!(place.open().unwrap().entries().count(), 1);
 }
 
 #[test]

@@ -75,6 +75,12 @@ pub enum Error {
         /// What the server said.
         reply: Reply,
     },
+    /// The server refused before TLS; what it said may be anybody's words and is not kept.
+    #[error("the submission server refused at {stage}, before TLS")]
+    BeforeTls {
+        /// Where.
+        stage: Stage,
+    },
     /// STARTTLS is demanded and not offered: a poor server, or somebody in between.
     #[error("the submission server does not offer STARTTLS")]
     NoStartTls,
@@ -98,6 +104,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// The error without words that were said before TLS.
+    pub(super) fn muted(self) -> Error {
+        match self {
+            Error::Refused { stage, .. } | Error::Unexpected { stage, .. } => Error::BeforeTls { stage },
+            other => other,
+        }
+    }
+
     /// The reply in it, if the server gave one.
     pub fn reply(&self) -> Option<&Reply> {
         match self {
@@ -111,10 +125,13 @@ impl Classified for Error {
     fn class(&self) -> Class {
         match self {
             Error::Net(error) => error.class(),
+            // Nobody was asked for credentials yet: these words are not about them.
+            Error::Refused { stage: Stage::Greeting | Stage::Ehlo | Stage::StartTls, .. } => Class::RETRY,
             Error::Refused { reply, .. } => refusal_class(reply),
             Error::NoMechanism { .. } => Class::Denied,
             // Retried although it looks like configuration: a café network that strips STARTTLS is left again.
             Error::NoStartTls
+            | Error::BeforeTls { .. }
             | Error::Lost { .. }
             | Error::Malformed { .. }
             | Error::Unexpected { .. }

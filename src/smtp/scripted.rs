@@ -185,7 +185,10 @@ async fn starttls_is_demanded_and_nothing_may_come_before_tls() {
     assert!(matches!(error, Error::NoStartTls));
     assert_eq!(heard, "EHLO [127.0.0.1]\r\n");
     let (error, _) = run("S: 250-mx\nS: 250 STARTTLS\nC: STARTTLS\nS: 454 not now\nhang").await;
-    assert!(matches!(error, Error::Refused { stage: Stage::StartTls, .. }));
+    assert!(matches!(error, Error::BeforeTls { stage: Stage::StartTls }));
+    let (error, _) = run("S: 535 5.7.139 SmtpClientAuthentication is disabled, call 555-1234\nhang").await;
+    assert_eq!(error.class(), Class::RETRY, "no login is lost by words that may be anybody's");
+    assert!(!crate::error::chain(&error).contains("555") && error.hint().is_none(), "{error}");
     // Both lines are written before the client runs again: they are in its buffer together.
     let injection = "S: 250-mx\nS: 250 STARTTLS\nC: STARTTLS\nS: 220 go\nS: 250 AUTH PLAIN\nhang";
     let (error, heard) = run(injection).await;

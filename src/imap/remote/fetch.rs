@@ -166,7 +166,7 @@ async fn check_vanished(session: &mut Session, at: &At, silent: &UidSet) -> Resu
     let mut present = 0;
     let on = |data| {
         if let Response::Search(found) = data {
-            present += found.iter().filter(|&uid| silent.contains(uid)).count();
+            present += silent.iter().filter(|&uid| found.contains(uid)).count();
         }
     };
     if !silent.is_empty() {

@@ -70,6 +70,27 @@ async fn without_uidplus_only_what_is_ours_is_expunged() {
 }
 
 #[tokio::test]
+async fn only_messages_whose_copies_are_named_are_expunged() {
+    let transcript = selected(2)
+        + "C: P3 UID COPY 4:5 INBOX\nS: P3 OK [COPYUID 3 4 70] x\nC: P4 UID STORE 4 +FLAGS.SILENT (\\Deleted)\n\
+           S: P4 OK x\nC: P5 UID EXPUNGE 4\nS: P5 OK x";
+    let (mut remote, server) = remote("UIDPLUS", &transcript).await;
+    let fate = Fate::MoveTo(MailboxName::inbox());
+    let landed = remote.remove(&at(), &uids(&[4, 5]), &fate).await.unwrap();
+    assert_eq!(landed.uids, BTreeMap::from([(uid(4), uid(70))]));
+    server.finished().await;
+}
+
+#[tokio::test]
+async fn a_second_answer_to_one_command_ends_the_session() {
+    let transcript =
+        selected(2) + "C: P3 UID STORE 4 +FLAGS.SILENT (\\Seen)\nS: P2 OK again\nS: P3 NO cannot";
+    let (mut remote, _server) = remote("", &transcript).await;
+    let change = FlagChange { uid: uid(4), add: Flags::SEEN, remove: Flags::NONE };
+    assert_eq!(scope(remote.store(&at(), &[change]).await), Scope::Pass);
+}
+
+#[tokio::test]
 async fn a_copy_that_fails_marks_nothing() {
     let transcript = selected(2) + "C: P3 UID COPY 4 INBOX\nS: P3 NO [OVERQUOTA] full";
     let (mut remote, server) = remote("UIDPLUS", &transcript).await;

@@ -67,6 +67,14 @@ async fn a_list_that_is_empty_refused_or_cut_off_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_list_that_fills_the_memory_is_cut_off() {
+    let long = format!("S: * LIST () \"/\" {}\n", "x".repeat(60_000)).repeat(150);
+    let transcript = format!("C: P2 LIST \"\" \"*\"\nS: * LIST () \"/\" INBOX\n{long}S: P2 OK done");
+    let (mut remote, _server) = remote("", &transcript).await;
+    assert_eq!(scope(remote.list().await), Scope::Pass);
+}
+
+#[tokio::test]
 async fn an_extended_list_that_is_refused_is_asked_plainly() {
     let (mut remote, _server) = remote(
         "LIST-STATUS",

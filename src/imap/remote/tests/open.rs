@@ -156,6 +156,16 @@ async fn changes_that_leave_out_a_message_are_not_believed() {
 }
 
 #[tokio::test]
+async fn a_set_of_four_thousand_million_messages_costs_nothing() {
+    let transcript = changes(4, "[HIGHESTMODSEQ 52]")
+        + "C: P4 UID SEARCH RETURN (ALL) ALL\nS: * 4294967295 EXISTS\nS: * ESEARCH UID ALL 1:4294967295\nS: P4 OK x\n\
+           C: P5 UID FETCH 1:* (UID FLAGS)\nS: P5 OK x";
+    let (mut remote, server) = remote("CONDSTORE ESEARCH", &transcript).await;
+    assert_eq!(scope(remote.open(&MailboxName::inbox(), since(2, 20, 50)).await), Scope::Mailbox);
+    server.finished().await;
+}
+
+#[tokio::test]
 async fn an_answer_that_overtakes_the_opening_of_the_mailbox_ends_the_session() {
     let transcript = "C: P2 SELECT INBOX (CONDSTORE)\n\
                       C: P3 UID FETCH 1:4294967295 (UID FLAGS RFC822.SIZE) (CHANGEDSINCE 50)\n\
