@@ -5,6 +5,9 @@ use super::{Accepted, Id, Spool, State};
 use std::fs;
 use std::path::Path;
 
+/// What happens to a text.
+type Damage = fn(&Path);
+
 /// Two accepted messages, the older first.
 fn two_accepted(place: &Place) -> (Spool, Id, Id) {
     let (mut spool, first) = place.accepted();
@@ -16,7 +19,7 @@ fn two_accepted(place: &Place) -> (Spool, Id, Id) {
 
 #[test]
 fn a_message_whose_text_is_damaged_is_held_and_stops_no_other() {
-    let damages: [(&str, fn(&Path)); 4] = [
+    let damages: [(&str, Damage); 4] = [
         ("is gone", |text| fs::remove_file(text).unwrap()),
         ("has 0 bytes instead of", |text| drop(fs::File::create(text).unwrap())),
         ("cannot be read", |text| {
