@@ -132,6 +132,30 @@ pub struct Progress {
     pub bytes_total: u64,
 }
 
+/// What a pass over one account did, in numbers; of a dry run, what it would do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Summary {
+    /// Messages that were on both sides already and are known to be the same now.
+    pub paired: u64,
+    /// Messages fetched.
+    pub downloaded: u64,
+    /// Messages appended to the server.
+    pub uploaded: u64,
+    /// Messages moved to another mailbox of the server.
+    pub moved: u64,
+    /// Messages whose flags changed on either side.
+    pub reflagged: u64,
+    /// Local copies moved to quarantine.
+    pub quarantined: u64,
+    /// Messages taken out of mailboxes on the server.
+    pub removed: u64,
+    /// Deletions that the guard held back.
+    pub held: u64,
+    /// What went wrong, one line for each mailbox or message; empty means complete.
+    pub errors: Vec<String>,
+}
+
 impl Status {
     /// The answer where no daemon runs.
     pub fn absent() -> Status {

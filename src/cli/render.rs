@@ -4,8 +4,8 @@
 //! below its account on lines of its own, because it is what one looks for.
 
 use super::output::harmless;
-use crate::control::{Deletions, Quarantined, Report, Side};
-use crate::status::{Account, Mailbox, Outbox, State, Status};
+use crate::control::{Deletions, Quarantined, Side};
+use crate::status::{Account, Mailbox, Outbox, State, Status, Summary};
 use jiff::Timestamp;
 
 /// The daemon and its accounts.
@@ -30,34 +30,51 @@ pub fn status(status: &Status, now: Timestamp, in_colour: bool) -> String {
     text
 }
 
-/// What a pass would do, a line each.
-pub fn plan(account: &str, text: &str) -> String {
-    match text.is_empty() {
-        true => format!("{account}: nothing to do\n"),
-        false => text.lines().map(|line| format!("{account}/{}\n", harmless(line))).collect(),
-    }
+/// What a pass would do, a line each, and what that comes to.
+pub fn plan(account: &str, text: &str, summary: &Summary) -> String {
+    let steps: String = text.lines().map(|line| format!("{account}/{}\n", harmless(line))).collect();
+    let Summary { paired, downloaded, uploaded, moved, reflagged, quarantined, removed, held, .. } = *summary;
+    let counts = [
+        (paired, "to pair"),
+        (downloaded, "to fetch"),
+        (uploaded, "to upload"),
+        (moved, "to move on the server"),
+        (reflagged, "to reflag"),
+        (quarantined, "to move to quarantine"),
+        (removed, "to remove on the server"),
+        (held, "deletions held back"),
+    ];
+    let sum = match (counted(&counts), steps.is_empty()) {
+        (Some(counts), _) => format!("{account}: in all {counts}\n"),
+        (None, true) if summary.errors.is_empty() => format!("{account}: nothing to do\n"),
+        (None, _) => String::new(),
+    };
+    steps + &sum + &errors(summary)
 }
 
 /// What a pass over one account did, on one line and one more for each error.
-pub fn report(report: &Report) -> String {
+pub fn report(account: &str, summary: &Summary) -> String {
+    let Summary { paired, downloaded, uploaded, moved, reflagged, quarantined, removed, held, .. } = *summary;
     let counts = [
-        (report.downloaded, "fetched"),
-        (report.uploaded, "uploaded"),
-        (report.moved, "moved on the server"),
-        (report.reflagged, "reflagged"),
-        (report.quarantined, "moved to quarantine"),
-        (report.removed, "removed on the server"),
-        (report.held, "deletions held back"),
+        (downloaded, "fetched"),
+        (uploaded, "uploaded"),
+        (moved, "moved on the server"),
+        (reflagged, "reflagged"),
+        (quarantined, "moved to quarantine"),
+        (removed, "removed on the server"),
+        (held, "deletions held back"),
     ];
-    let mut text =
-        format!("{}: {}\n", report.account, counted(&counts).unwrap_or_else(|| "in step".to_owned()));
-    for error in &report.errors {
-        text.push_str(&format!("  error: {}\n", harmless(error)));
-    }
-    if report.held > 0 {
+    let done = counted(&counts).unwrap_or_else(|| "in step".to_owned());
+    let paired = if paired > 0 { format!(", {paired} paired") } else { String::new() };
+    let mut text = format!("{account}: {done}{paired}\n{}", errors(summary));
+    if held > 0 {
         text.push_str("  hint: posthaste held\n");
     }
     text
+}
+
+fn errors(summary: &Summary) -> String {
+    summary.errors.iter().map(|error| format!("  error: {}\n", harmless(error))).collect()
 }
 
 /// Deletions held back and copies in quarantine, each with the command that decides.
@@ -273,13 +290,28 @@ home-office  waiting      never    30 deletions held back  Müll
 
     #[test]
     fn a_report_counts_what_was_done() {
-        let quiet = Report { account: "lab".into(), ..Report::default() };
-        assert_eq!(report(&quiet), "lab: in step\n");
-        let busy = Report { downloaded: 3, held: 30, errors: vec!["INBOX: lost".into()], ..quiet };
+        assert_eq!(report("lab", &Summary::default()), "lab: in step\n");
+        let paired = Summary { paired: 12, ..Summary::default() };
+        assert_eq!(report("lab", &paired), "lab: in step, 12 paired\n");
+        let busy = Summary { downloaded: 3, held: 30, errors: vec!["INBOX: lost".into()], ..paired };
         assert_eq!(
-            report(&busy),
-            "lab: 3 fetched, 30 deletions held back\n  error: INBOX: lost\n  hint: posthaste held\n"
+            report("lab", &busy),
+            "lab: 3 fetched, 30 deletions held back, 12 paired\n  error: INBOX: lost\n  hint: posthaste held\n"
         );
+    }
+
+    #[test]
+    fn a_plan_ends_with_what_it_comes_to() {
+        let sums =
+            Summary { downloaded: 2, uploaded: 1, moved: 4, reflagged: 3, removed: 1, ..Summary::default() };
+        assert_eq!(
+            plan("lab", "INBOX: fetch message 7\nINBOX: fetch message 8\n", &sums),
+            "lab/INBOX: fetch message 7\nlab/INBOX: fetch message 8\n\
+             lab: in all 2 to fetch, 1 to upload, 4 to move on the server, 3 to reflag, 1 to remove on the server\n"
+        );
+        assert_eq!(plan("lab", "", &Summary::default()), "lab: nothing to do\n");
+        let lost = Summary { errors: vec!["INBOX: lost".into()], ..Summary::default() };
+        assert_eq!(plan("lab", "", &lost), "  error: INBOX: lost\n");
     }
 
     #[test]

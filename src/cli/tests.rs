@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::control::server::{Handler, Replies, Server};
-use crate::control::{Code, HeldRequest, Refusal, Report, Request, Response};
+use crate::control::{Code, HeldRequest, Refusal, Request, Response};
+use crate::status::Summary;
 use clap::CommandFactory;
 use error::Exit;
 use futures_util::future::BoxFuture;
@@ -126,7 +127,8 @@ async fn a_refusal_and_half_an_answer_fail_the_command() {
     assert_eq!(ends[1].as_ref().unwrap_err().exit, Exit::Failed);
 
     let errors = vec!["INBOX: connection lost".to_owned()];
-    let report = Response::Report(Report { account: "lab".into(), errors, ..Report::default() });
+    let summary = Summary { errors, ..Summary::default() };
+    let report = Response::Report { account: "lab".into(), summary };
     let (_, ends) = outcomes(Script { answers: vec![report], ..Script::default() }, &["sync"]).await;
     assert_eq!(ends[0].as_ref().unwrap_err().exit, Exit::Failed);
 }
