@@ -110,6 +110,11 @@ pub enum Error {
     },
 }
 
+/// The command that mends a login that is missing or refused.
+pub fn login_hint(account: &str) -> String {
+    format!("run: posthaste login {account} --import < refresh-token.txt")
+}
+
 impl Error {
     pub(super) fn io(deed: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Error {
         Error::Io { deed, path: path.into(), source: Arc::new(source) }
@@ -140,9 +145,7 @@ impl Classified for Error {
             Error::NotLoggedIn { account }
             | Error::Refused { account, .. }
             | Error::OtherClient { account, .. }
-            | Error::Corrupt { account, .. } => {
-                Some(format!("run: posthaste login {account} --import < refresh-token.txt"))
-            }
+            | Error::Corrupt { account, .. } => Some(login_hint(account)),
             Error::Client { account, advice, .. } => Some(format!("in [accounts.{account}.oauth]: {advice}")),
             Error::Exposed { path, wanted, .. } => {
                 Some(format!("run `chmod {wanted:o} '{}'`, then reload", path.display()))
