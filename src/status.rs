@@ -74,6 +74,12 @@ pub struct Account {
     pub mailboxes: Vec<Mailbox>,
     /// What waits in the queue.
     pub outbox: Outbox,
+    /// Where files to be sent are dropped; `failed/` in it has what was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outbox_path: Option<String>,
+    /// What stands in the outbox and is not taken, and why: `letter.eml is empty`; the first of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed_over: Vec<String>,
     /// How many deletions the guard holds back.
     pub deletions_held: u32,
     /// The error that stands, if one does.

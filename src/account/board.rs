@@ -7,6 +7,7 @@ use crate::status::{self, State};
 use crate::sync::report::Report;
 use crate::sync::{MailboxRecord, Trouble};
 use jiff::Timestamp;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -101,6 +102,20 @@ impl Board {
 
     pub(super) fn outbox(&self, counts: status::Outbox) {
         self.sender.send_if_modified(|status| std::mem::replace(&mut status.outbox, counts) != counts);
+    }
+
+    /// Where the outbox is.
+    pub(super) fn outbox_at(&self, path: &Path) {
+        self.sender.send_modify(|status| status.outbox_path = Some(path.display().to_string()));
+    }
+
+    /// What stands in the outbox and is not taken.
+    pub(super) fn passed_over(&self, lines: Vec<String>) {
+        self.sender.send_if_modified(|status| {
+            let is_news = status.passed_over != lines;
+            status.passed_over = lines;
+            is_news
+        });
     }
 
     /// Trouble with submission stands until it is taken back; mail goes on.

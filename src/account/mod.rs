@@ -6,6 +6,7 @@
 //! This module knows no supervisor and no socket: whoever runs it gives it a channel of `Order`s.
 
 mod board;
+mod desk;
 mod held;
 mod inbound;
 mod login;

@@ -159,9 +159,17 @@ fn troubles(account: &Account, now: Timestamp) -> Vec<String> {
     };
     let mut lines: Vec<String> = account.error.iter().map(|error| format!("error: {error}")).collect();
     lines.extend(account.mailboxes.iter().filter_map(mailbox));
+    lines.extend(refused(account));
+    lines.extend(account.passed_over.iter().map(|what| format!("outbox: {what} and is not taken")));
     lines.extend(account.next_try.map(next_try));
     lines.extend(account.hint.iter().map(|hint| format!("hint: {hint}")));
     lines
+}
+
+/// Where messages are that were refused for good.
+fn refused(account: &Account) -> Option<String> {
+    let outbox = account.outbox_path.as_ref().filter(|_| account.outbox.failed > 0)?;
+    Some(format!("refused: see {outbox}/failed, with the reason beside each message"))
 }
 
 /// A length of time in its largest unit, rounded down; never negative, because clocks differ a little.
@@ -206,6 +214,7 @@ fn line(row: &[String; 5], widths: &[usize; 5], colour: Option<&str>) -> String 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oauth::login_hint;
 
     fn at(time: &str) -> Timestamp {
         format!("2026-11-22T{time}Z").parse().unwrap()
@@ -224,8 +233,10 @@ mod tests {
             state: State::NeedsLogin,
             last_contact: Some(at("06:00:00")),
             outbox: Outbox { queued: 2, failed: 1, ..Outbox::default() },
+            outbox_path: Some("/home/a/Outbox/work".into()),
+            passed_over: vec!["letter.eml is empty".into()],
             error: Some("invalid_grant: the token\u{1b}[2J was revoked".into()),
-            hint: Some("posthaste login work".into()),
+            hint: Some(login_hint("work")),
             ..Account::default()
         };
         let home = Account {
@@ -258,7 +269,9 @@ ACCOUNT      STATE        HEARD    WAITING                 DETAIL
 lab          watching     12s ago  -                       new mail by idle
 work         needs login  2h ago   2 to send, 1 refused
   error: invalid_grant: the token\u{fffd}[2J was revoked
-  hint: posthaste login work
+  refused: see /home/a/Outbox/work/failed, with the reason beside each message
+  outbox: letter.eml is empty and is not taken
+  hint: run: posthaste login work --import < refresh-token.txt
 home-office  waiting      never    30 deletions held back  Müll
   Müll: refused
   next try in 25s
