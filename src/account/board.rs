@@ -147,7 +147,7 @@ impl Board {
         let state = match complaint.class {
             Class::NeedsLogin => State::NeedsLogin,
             Class::Denied => State::Denied,
-            Class::GiveUp => State::Stopped,
+            Class::Configuration | Class::GiveUp => State::Stopped,
             Class::Retry { .. } => State::Waiting,
         };
         let is_news = self.sender.borrow().error.as_deref() != Some(complaint.text.as_str());

@@ -136,7 +136,7 @@ impl Outbound {
                     Class::Retry { after } => Backoff::CONNECTION
                         .delay(self.failures, fastrand::f64())
                         .max(after.unwrap_or_default()),
-                    Class::NeedsLogin | Class::Denied | Class::GiveUp => SELDOM,
+                    Class::NeedsLogin | Class::Denied | Class::Configuration | Class::GiveUp => SELDOM,
                 };
                 self.failures = self.failures.saturating_add(1);
                 self.not_before = Timestamp::now().checked_add(wait).ok();

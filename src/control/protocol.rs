@@ -187,6 +187,7 @@ impl From<Class> for Code {
             Class::Retry { .. } => Code::Retry,
             Class::NeedsLogin => Code::NeedsLogin,
             Class::Denied => Code::Denied,
+            Class::Configuration => Code::Configuration,
             Class::GiveUp => Code::Failed,
         }
     }
@@ -198,7 +199,8 @@ impl Classified for Refusal {
             Code::Retry => Class::RETRY,
             Code::NeedsLogin => Class::NeedsLogin,
             Code::Denied => Class::Denied,
-            Code::Configuration | Code::BadRequest | Code::Version | Code::Failed => Class::GiveUp,
+            Code::Configuration => Class::Configuration,
+            Code::BadRequest | Code::Version | Code::Failed => Class::GiveUp,
         }
     }
 

@@ -149,7 +149,7 @@ fn ended(end: End, next_try: Option<Timestamp>) -> Ended {
             Class::Retry { .. } => (State::Waiting, Some(failure.text), failure.hint),
             Class::NeedsLogin => (State::NeedsLogin, Some(failure.text), failure.hint),
             Class::Denied => (State::Denied, Some(failure.text), failure.hint),
-            Class::GiveUp => (State::Stopped, Some(failure.text), failure.hint),
+            Class::Configuration | Class::GiveUp => (State::Stopped, Some(failure.text), failure.hint),
         },
     };
     Ended { state, error, hint, next_try }

@@ -102,7 +102,13 @@ pub enum Error {
         /// The cause.
         source: Arc<io::Error>,
     },
-    /// A password or secret command gave none.
+    /// A password or secret command that the shell cannot run.
+    #[error("the password command {complaint}")]
+    NoCommand {
+        /// How it failed; never the command, which may hold a secret itself.
+        complaint: String,
+    },
+    /// A password or secret command gave none. That may pass: the agent that it asks may be locked or not up yet.
     #[error("the password command {complaint}")]
     Command {
         /// How it failed; never the command, which may hold a secret itself.
@@ -134,9 +140,8 @@ impl Classified for Error {
             | Error::Corrupt { .. } => Class::NeedsLogin,
             Error::Unavailable { after, .. } => Class::Retry { after: *after },
             Error::Io { .. } | Error::Command { .. } => Class::RETRY,
-            Error::Client { .. } | Error::Insecure { .. } | Error::Exposed { .. } | Error::NotOurs { .. } => {
-                Class::GiveUp
-            }
+            Error::Client { .. } | Error::Insecure { .. } | Error::NoCommand { .. } => Class::Configuration,
+            Error::Exposed { .. } | Error::NotOurs { .. } => Class::GiveUp,
         }
     }
 
@@ -154,6 +159,10 @@ impl Classified for Error {
                 Some(format!("run posthaste as the owner of '{}', or move it away", path.display()))
             }
             Error::Insecure { .. } => Some("set an https:// `token_url`".into()),
+            Error::NoCommand { .. } => Some(
+                "correct the command in the configuration, or install the program that it names where the daemon finds it"
+                    .into(),
+            ),
             Error::Command { .. } => Some("run the command by hand to see what it says".into()),
             Error::Unavailable { .. } | Error::Io { .. } => None,
         }
