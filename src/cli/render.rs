@@ -7,9 +7,11 @@ use super::output::harmless;
 use crate::control::{Deletions, Quarantined, Side};
 use crate::status::{Account, Mailbox, Outbox, State, Status, Summary};
 use jiff::Timestamp;
+use textwrap::{WordSeparator, WordSplitter};
 
-/// The daemon and its accounts.
-pub fn status(status: &Status, now: Timestamp, in_colour: bool) -> String {
+/// The daemon and its accounts, on lines of this width where it is known: broken between words, so that what is to be
+/// copied stays whole, and the table cut off.
+pub fn status(status: &Status, now: Timestamp, in_colour: bool, width: Option<usize>) -> String {
     let since =
         status.since.map(|since| format!(", up {}", span((now - since).get_seconds()))).unwrap_or_default();
     let mut text = format!("posthaste {} (pid {}){since}\n", harmless(&status.version), status.pid);
@@ -17,17 +19,42 @@ pub fn status(status: &Status, now: Timestamp, in_colour: bool) -> String {
         text.push_str("no accounts are configured\n");
         return text;
     }
-    let heading = ["ACCOUNT", "STATE", "HEARD", "WAITING", "DETAIL"].map(str::to_owned);
-    let rows: Vec<[String; 5]> = status.accounts.iter().map(|account| cells(account, now)).collect();
+    let mut heading = ["ACCOUNT", "STATE", "HEARD", "WAITING", "DETAIL"].map(str::to_owned);
+    let mut rows: Vec<[String; 5]> = status.accounts.iter().map(|account| cells(account, now)).collect();
     let widths = widths(std::iter::once(&heading).chain(&rows));
+    if let Some(width) = width {
+        let before: usize = widths.iter().take(4).map(|width| width + 2).sum();
+        let all = rows.iter_mut().chain([&mut heading]);
+        all.for_each(|[.., detail]| cut(detail, width.saturating_sub(before)));
+    }
     text.push_str(&line(&heading, &widths, None));
     for (account, row) in status.accounts.iter().zip(&rows) {
         text.push_str(&line(row, &widths, in_colour.then(|| colour(account.state)).flatten()));
         for trouble in troubles(account, now) {
-            text.push_str(&format!("  {}\n", harmless(&trouble)));
+            text.push_str(&indented(&harmless(&trouble), width));
         }
     }
     text
+}
+
+/// A line below an account, with what does not fit on lines below it.
+fn indented(line: &str, width: Option<usize>) -> String {
+    let Some(width) = width else { return format!("  {line}\n") };
+    let options = textwrap::Options::new(width)
+        .initial_indent("  ")
+        .subsequent_indent("    ")
+        .break_words(false)
+        .word_separator(WordSeparator::AsciiSpace)
+        .word_splitter(WordSplitter::NoHyphenation);
+    textwrap::wrap(line, options).iter().map(|line| format!("{line}\n")).collect()
+}
+
+/// Cuts a cell off that is wider.
+fn cut(cell: &mut String, width: usize) {
+    if cell.chars().count() > width {
+        let mark = (width > 0).then_some('…');
+        *cell = cell.chars().take(width.saturating_sub(1)).chain(mark).collect();
+    }
 }
 
 /// What a pass would do, a line each, and what that comes to.
@@ -276,13 +303,25 @@ home-office  waiting      never    30 deletions held back  Müll
   Müll: refused
   next try in 25s
 ";
-        assert_eq!(status(&three_accounts(), at("08:10:00"), false), expected);
+        assert_eq!(status(&three_accounts(), at("08:10:00"), false, None), expected);
+    }
+
+    #[test]
+    fn lines_fit_the_terminal_and_words_stay_whole() {
+        let narrow = status(&three_accounts(), at("08:10:00"), false, Some(61));
+        assert!(narrow.contains("12s ago  -                       n…\n"), "{narrow}");
+        assert!(
+            narrow.contains("  hint: run: posthaste login work --import <\n    refresh-token.txt\n"),
+            "{narrow}"
+        );
+        let widest = narrow.lines().map(|line| line.chars().count()).max();
+        assert!(widest <= Some(61), "{widest:?}:\n{narrow}");
     }
 
     #[test]
     fn colour_is_only_added() {
-        let plain = status(&three_accounts(), at("08:10:00"), false);
-        let coloured = status(&three_accounts(), at("08:10:00"), true);
+        let plain = status(&three_accounts(), at("08:10:00"), false, None);
+        let coloured = status(&three_accounts(), at("08:10:00"), true, None);
         assert!(
             coloured.contains("\u{1b}[32mwatching   \u{1b}[0m") && coloured.contains("\u{1b}[31mneeds login")
         );
