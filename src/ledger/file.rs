@@ -20,17 +20,15 @@ const NETWORK: [u32; 4] = [0x6969, 0x517b, 0xff53_4d42, 0xfe53_4d42];
 
 /// Opens the ledger of `owner`; a broken one is moved aside with a warning and a fresh one begun.
 pub(super) fn open(path: &Path, owner: &str) -> Result<Connection, Error> {
-    let mut connection = match try_open(path) {
+    match try_open(path, owner) {
         Err(Error::Sql { source, .. }) if is_broken(&source) => {
             let aside = move_aside(path).map_err(|source| Error::Open { path: path.to_owned(), source })?;
             tracing::warn!(ledger = %path.display(), aside = %aside.display(), error = %source,
                 "the ledger is broken and was moved aside; all mailboxes are paired anew");
-            try_open(path)
+            try_open(path, owner)
         }
         done => done,
-    }?;
-    claim(&mut connection, owner).map_err(Error::sql("open"))?;
-    Ok(connection)
+    }
 }
 
 /// A base says nothing of another login or another server, whose UIDs may be the same by chance: where the owner changed,
@@ -50,7 +48,7 @@ fn claim(connection: &mut Connection, owner: &str) -> rusqlite::Result<()> {
     transaction.commit()
 }
 
-fn try_open(path: &Path) -> Result<Connection, Error> {
+fn try_open(path: &Path, owner: &str) -> Result<Connection, Error> {
     let fail = |source| Error::Open { path: path.to_owned(), source };
     // SQLite would make the file readable for all; its WAL gets the mode of the file.
     OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(fail)?;
@@ -69,6 +67,7 @@ fn try_open(path: &Path) -> Result<Connection, Error> {
         begin(&mut connection).map_err(senseless).map_err(Error::sql("begin"))?;
     }
     readable(&connection).map_err(senseless).map_err(Error::sql("read"))?;
+    claim(&mut connection, owner).map_err(senseless).map_err(Error::sql("claim"))?;
     Ok(connection)
 }
 

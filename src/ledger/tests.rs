@@ -159,9 +159,12 @@ async fn a_broken_file_is_moved_aside_and_a_fresh_one_begun() {
 
 #[tokio::test]
 async fn a_row_that_cannot_be_is_a_broken_file_and_not_an_endless_error() {
-    for damage in
-        ["UPDATE message SET state = 9", "UPDATE message SET name = CAST(x'ff' AS TEXT)", "DROP TABLE held"]
-    {
+    for damage in [
+        "UPDATE message SET state = 9",
+        "UPDATE message SET name = CAST(x'ff' AS TEXT)",
+        "DROP TABLE held",
+        "DROP TABLE owner",
+    ] {
         let (_home, path, mut ledger) = open();
         commit(&mut ledger, vec![Entry::Pair(row(1, "a", RowState::Settled))]).await;
         drop(ledger);
