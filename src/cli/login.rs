@@ -5,8 +5,8 @@
 
 use super::error::{CommandError, Exit};
 use super::{Context, direct, output};
-use crate::account::Login as AccountLogin;
-use crate::config::Account;
+use crate::account::{Keepers, Login as AccountLogin};
+use crate::config::{Account, Auth};
 use crate::control::Request;
 use crate::control::client::{self, Error};
 use crate::oauth::Keeper;
@@ -46,7 +46,7 @@ impl Login {
 /// The keeper of an account's token.
 pub(super) async fn keeper_of(context: &Context, name: &str) -> Result<(Account, Keeper), CommandError> {
     let account = direct::chosen(context, &[name.to_owned()])?.remove(0);
-    let login = AccountLogin::new(&account, &context.state_of(name)).await;
+    let login = AccountLogin::new(&account, &context.state_of(name), &Keepers::default()).await;
     let login = login.map_err(|error| CommandError::of_driver(&format!("account {name}"), &error))?;
     match login.keeper() {
         Some(keeper) => Ok((account, keeper.clone())),
@@ -57,8 +57,21 @@ pub(super) async fn keeper_of(context: &Context, name: &str) -> Result<(Account,
     }
 }
 
-/// Tells a running daemon that the token on disk is another one.
+/// Tells a running daemon that the token on disk is another one: to every account that logs in by it.
 pub(super) async fn tell_daemon(context: &Context, account: &str) -> Result<(), CommandError> {
+    let configuration = context.configuration()?;
+    let token_of = |account: &Account| match &account.auth {
+        Auth::OAuth2(oauth) => Some(oauth.token_of.clone()),
+        Auth::Password { .. } => None,
+    };
+    let changed = configuration.account(account).and_then(token_of);
+    for account in configuration.accounts.iter().filter(|account| token_of(account) == changed) {
+        tell(context, &account.name).await?;
+    }
+    Ok(())
+}
+
+async fn tell(context: &Context, account: &str) -> Result<(), CommandError> {
     let request = Request::TokenChanged { account: account.to_owned() };
     match client::request(&context.socket(), &request).await {
         Err(Error::Absent) => Ok(()),

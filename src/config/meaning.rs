@@ -7,7 +7,7 @@ use super::account::{Account, DeletionLimit, Layout, LineEndings, OnDelete, Sent
 use super::mailboxes::Mailboxes;
 use super::servers::{self, Servers};
 use super::typed::{self, SentKind};
-use super::{duration, paths, tokens};
+use super::{duration, logins, paths, tokens};
 use crate::mail::MailboxName;
 use crate::provider::{self, Filing};
 use std::path::{Path, PathBuf};
@@ -52,13 +52,20 @@ pub(super) struct Written<'a> {
     pub(super) account: &'a typed::Account,
     pub(super) file: &'a typed::File,
     pub(super) home: &'a Path,
+    /// Where the service manager puts credentials.
+    pub(super) credentials: Option<&'a Path>,
 }
 
 /// Every account, by name.
-pub(super) fn accounts(file: &typed::File, home: &Path) -> Result<Vec<Account>, Failure> {
-    let written = |(name, account)| Written { name, account, file, home };
+pub(super) fn accounts(
+    file: &typed::File,
+    home: &Path,
+    credentials: Option<&Path>,
+) -> Result<Vec<Account>, Failure> {
+    let written = |(name, account)| Written { name, account, file, home, credentials };
     let all = file.accounts.iter().map(|(name, account)| written((name.as_str(), account)).meant());
-    let accounts = all.collect::<Result<Vec<_>, _>>()?;
+    let mut accounts = all.collect::<Result<Vec<_>, _>>()?;
+    logins::share(&mut accounts);
     paths::refuse_overlaps(&accounts)?;
     Ok(accounts)
 }
@@ -81,9 +88,11 @@ impl Written<'_> {
         let address = self.address()?;
         let servers = servers::choose(self, &address)?;
         let mailboxes = self.mailboxes()?;
+        let user = self.user(&address)?;
         Ok(Account {
             name: self.name.to_owned(),
-            user: self.user(&address)?,
+            login: logins::login(self, &user)?,
+            user,
             auth: tokens::auth(self, &servers)?,
             maildir: self.path(
                 "maildir",

@@ -10,6 +10,7 @@ mod anchors;
 mod duration;
 mod error;
 mod layers;
+mod logins;
 mod mailboxes;
 mod meaning;
 mod meant;
@@ -21,7 +22,9 @@ mod source;
 mod tokens;
 mod typed;
 
-pub use account::{Account, Auth, ClientSecret, DeletionLimit, Layout, LineEndings, OAuth2, OnDelete, Sent};
+pub use account::{
+    Account, Auth, Credential, DeletionLimit, Layout, LineEndings, OAuth2, OnDelete, Secret, Sent,
+};
 pub use error::{Error, Place};
 pub use mailboxes::Mailboxes;
 pub use secret::Hidden;
@@ -34,6 +37,9 @@ use std::path::Path;
 /// The commented example, which is also documentation.
 pub const EXAMPLE: &str = include_str!("../../contrib/config.toml");
 
+/// The variable that names the directory of credentials (systemd.exec(5)).
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
+
 /// The configuration as meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -42,8 +48,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads the file, overrides it with `POSTHASTE_…` variables among `environment`, and finds the meaning. Reads the
-    /// disk: call it off the reactor.
+    /// Reads the file, overrides it with `POSTHASTE_…` variables among `environment`, and finds the meaning; credentials
+    /// are in its `CREDENTIALS_DIRECTORY`. Reads the disk: call it off the reactor.
     pub fn load(
         path: &Path,
         environment: impl Iterator<Item = (String, String)>,
@@ -74,12 +80,15 @@ impl Config {
         home: &Path,
         inspect: fn(&[Account]) -> Result<(), Refusal>,
     ) -> Result<Config, Error> {
+        let environment: Vec<(String, String)> = environment.collect();
+        let credentials =
+            environment.iter().find(|(name, _)| name == CREDENTIALS).map(|(_, path)| Path::new(path));
         let source = Source { file: path, text };
         let written = source.parse()?;
         let names: Vec<&String> = written.accounts.keys().collect();
-        let overrides = layers::overrides(environment, &names);
+        let overrides = layers::overrides(environment.iter().cloned(), &names);
         let layered = layers::merge(text, &overrides)?;
-        let accounts = meaning::accounts(&layered, home)
+        let accounts = meaning::accounts(&layered, home, credentials)
             .and_then(|accounts| inspect(&accounts).map(|()| accounts).map_err(Failure::from));
         let accounts = accounts.map_err(|failure| match failure {
             Failure::Refused(refusal) => blame(refusal, &source, &written, &overrides),

@@ -3,7 +3,8 @@
 //! Invariant: secrets and tokens travel by `https`, or by `http` to loopback. Keys that would have no effect are
 //! refused: a scope list beside a provider, an `[oauth]` table beside a password.
 
-use super::account::{Auth, ClientSecret, OAuth2};
+use super::account::{Auth, OAuth2, Secret};
+use super::logins::Ways;
 use super::meaning::{Refusal, Written};
 use super::servers::{Servers, is_loopback};
 use super::typed::{self, AuthKind};
@@ -15,19 +16,34 @@ const REDIRECT: &str = "http://127.0.0.1";
 /// The way to log in.
 pub(super) fn auth(written: &Written<'_>, servers: &Servers) -> Result<Auth, Refusal> {
     let account = written.account;
-    match (account.auth.unwrap_or(AuthKind::OAuth2), &account.password_command) {
-        (AuthKind::OAuth2, Some(_)) => Err(written
-            .refuse(&["password_command"], "`password_command` has no meaning without auth = \"password\"")),
-        (AuthKind::OAuth2, None) => oauth2(written, servers).map(|oauth| Auth::OAuth2(Box::new(oauth))),
-        (AuthKind::Password, _) if account.oauth.is_some() => {
-            Err(written.refuse(&["oauth"], "`oauth` has no meaning with auth = \"password\""))
-        }
-        (AuthKind::Password, Some(command)) if !command.trim().is_empty() => {
-            Ok(Auth::Password { command: command.clone() })
-        }
-        (AuthKind::Password, _) => Err(written.refuse(
+    let kind = account.auth.unwrap_or(AuthKind::OAuth2);
+    if kind == AuthKind::OAuth2 {
+        let keys = [
+            ("password_command", account.password_command.is_some()),
+            ("password_credential", account.password_credential.is_some()),
+        ];
+        return match keys.iter().find(|(_, is_written)| *is_written) {
+            Some((key, _)) => {
+                Err(written.refuse(&[key], format!("`{key}` has no meaning without auth = \"password\"")))
+            }
+            None => oauth2(written, servers).map(|oauth| Auth::OAuth2(Box::new(oauth))),
+        };
+    }
+    if account.oauth.is_some() {
+        return Err(written.refuse(&["oauth"], "`oauth` has no meaning with auth = \"password\""));
+    }
+    let ways = Ways {
+        tables: &[],
+        key: "password",
+        value: None,
+        command: account.password_command.as_ref(),
+        credential: account.password_credential.as_ref(),
+    };
+    match ways.secret(written)? {
+        Some(secret) => Ok(Auth::Password { secret }),
+        None => Err(written.refuse(
             &["auth"],
-            "auth = \"password\" needs `password_command`, a command that prints the password",
+            "auth = \"password\" needs `password_command`, a command that prints the password, or `password_credential`",
         )),
     }
 }
@@ -84,6 +100,7 @@ fn of_provider(
         redirect: known.redirect.clone(),
         scopes: known.scopes.clone(),
         token_hosts: servers.token_hosts.clone(),
+        token_of: written.name.to_owned(),
     })
 }
 
@@ -112,22 +129,19 @@ fn of_account(written: &Written<'_>, oauth: &typed::OAuth, servers: &Servers) ->
         redirect: redirect(written, oauth)?,
         scopes: oauth.scopes.clone().unwrap_or_default(),
         token_hosts: servers.token_hosts.clone(),
+        token_of: written.name.to_owned(),
     })
 }
 
-fn client_secret(written: &Written<'_>, oauth: &typed::OAuth) -> Result<Option<ClientSecret>, Refusal> {
-    match (&oauth.client_secret, &oauth.client_secret_command) {
-        (Some(_), Some(_)) => Err(written.refuse(
-            &["oauth", "client_secret_command"],
-            "`client_secret` is set as well; leave one of both out",
-        )),
-        (Some(value), None) => Ok(Some(ClientSecret::Value(value.clone()))),
-        (None, Some(command)) if command.trim().is_empty() => {
-            Err(written.refuse(&["oauth", "client_secret_command"], "expected a command"))
-        }
-        (None, Some(command)) => Ok(Some(ClientSecret::Command(command.clone()))),
-        (None, None) => Ok(None),
-    }
+fn client_secret(written: &Written<'_>, oauth: &typed::OAuth) -> Result<Option<Secret>, Refusal> {
+    let ways = Ways {
+        tables: &["oauth"],
+        key: "client_secret",
+        value: oauth.client_secret.as_ref(),
+        command: oauth.client_secret_command.as_ref(),
+        credential: oauth.client_secret_credential.as_ref(),
+    };
+    ways.secret(written)
 }
 
 /// The tenant becomes a part of a URL's path, so it is a name or an id and nothing else.

@@ -1,7 +1,7 @@
 //! The accounts as a [`Fleet`]: configuration to workers, requests to orders, answers back.
 
 use super::{Fleet, Unit};
-use crate::account::{self, Handle, HeldList, Order, Told, Wish};
+use crate::account::{self, Handle, HeldList, Keepers, Order, Told, Wish};
 use crate::config::{Account, Config, Mailboxes};
 use crate::control::server::Replies;
 use crate::control::{Code, Deletions, HeldRequest, Quarantined, Refusal, Request, Response, Side};
@@ -22,6 +22,7 @@ pub struct Accounts {
     /// As last read without a mistake: what is in force.
     configured: Mutex<BTreeSet<String>>,
     running: Arc<Mutex<BTreeMap<String, Handle>>>,
+    keepers: Keepers,
 }
 
 /// Takes an account off the list of running ones, however its run ends.
@@ -39,7 +40,7 @@ impl Drop for Registered {
 impl Accounts {
     /// The accounts of the configuration that `load` reads, at the start and at every reload.
     pub fn new(load: Box<Load>) -> Accounts {
-        Accounts { load, configured: Mutex::default(), running: Arc::default() }
+        Accounts { load, configured: Mutex::default(), running: Arc::default(), keepers: Keepers::default() }
     }
 
     fn register(&self, name: &str, handle: Handle) -> Registered {
@@ -132,9 +133,12 @@ impl Fleet for Accounts {
         let (handle, inbox) = account::handle();
         let registered = self.register(&unit.name, handle);
         let Unit { spec, state_dir, status, stop, .. } = unit;
+        let keepers = self.keepers.clone();
         Box::pin(async move {
             let _registered = registered;
-            account::run(spec, state_dir, status, inbox, stop).await.map_err(|error| Failure::new(&error))
+            account::run(spec, state_dir, status, inbox, keepers, stop)
+                .await
+                .map_err(|error| Failure::new(&error))
         })
     }
 

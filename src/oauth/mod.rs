@@ -8,6 +8,7 @@
 //! RFC 6749 §5–6, RFC 9700. Rejected: one keeper for all accounts, because one lost login must not touch another.
 
 pub mod answer;
+pub mod credential;
 mod endpoint;
 mod error;
 mod keeper;
@@ -16,5 +17,5 @@ mod store;
 pub mod token;
 
 pub use error::{Error, login_hint};
-pub use keeper::{Keeper, KeeperConfig};
+pub use keeper::{Keeper, KeeperConfig, WeakKeeper};
 pub use token::AccessToken;
