@@ -9,7 +9,7 @@ use super::servers::{self, Servers};
 use super::typed::{self, SentKind};
 use super::{duration, logins, paths, tokens};
 use crate::mail::MailboxName;
-use crate::provider::{self, Filing};
+use crate::provider::{Filing, Table};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -27,25 +27,6 @@ pub(super) struct Refusal {
     pub(super) message: String,
 }
 
-/// Why no meaning can be found.
-#[derive(Debug)]
-pub(super) enum Failure {
-    Refused(Refusal),
-    Providers(provider::Error),
-}
-
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Failure {
-        Failure::Refused(refusal)
-    }
-}
-
-impl From<provider::Error> for Failure {
-    fn from(error: provider::Error) -> Failure {
-        Failure::Providers(error)
-    }
-}
-
 /// An account as written, together with what is around it.
 pub(super) struct Written<'a> {
     pub(super) name: &'a str,
@@ -54,6 +35,7 @@ pub(super) struct Written<'a> {
     pub(super) home: &'a Path,
     /// Where the service manager puts credentials.
     pub(super) credentials: Option<&'a Path>,
+    pub(super) providers: &'a Table,
 }
 
 /// Every account, by name.
@@ -61,8 +43,9 @@ pub(super) fn accounts(
     file: &typed::File,
     home: &Path,
     credentials: Option<&Path>,
-) -> Result<Vec<Account>, Failure> {
-    let written = |(name, account)| Written { name, account, file, home, credentials };
+    providers: &Table,
+) -> Result<Vec<Account>, Refusal> {
+    let written = |(name, account)| Written { name, account, file, home, credentials, providers };
     let all = file.accounts.iter().map(|(name, account)| written((name.as_str(), account)).meant());
     let mut accounts = all.collect::<Result<Vec<_>, _>>()?;
     logins::share(&mut accounts);
@@ -77,13 +60,11 @@ impl Written<'_> {
         Refusal { path, message: message.into() }
     }
 
-    fn meant(&self) -> Result<Account, Failure> {
+    fn meant(&self) -> Result<Account, Refusal> {
         let account = self.account;
         self.check_name()?;
         if account.protocol == Some(typed::Protocol::Pop3) {
-            return Err(self
-                .refuse(&["protocol"], "`pop3` comes in a later version, expected `imap`")
-                .into());
+            return Err(self.refuse(&["protocol"], "`pop3` comes in a later version, expected `imap`"));
         }
         let address = self.address()?;
         let servers = servers::choose(self, &address)?;
@@ -116,6 +97,7 @@ impl Written<'_> {
             deletion_limit: self.deletion_limit()?,
             line_endings: account.line_endings.unwrap_or(LineEndings::Lf),
             provider: servers.provider,
+            disable: servers.disable,
             imap: servers.imap,
             smtp: servers.smtp,
             address,
