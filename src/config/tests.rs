@@ -258,6 +258,24 @@ fn a_shared_mailbox_is_opened_by_its_name_with_the_token_of_its_user() {
 }
 
 #[test]
+fn app_passwords_work_where_the_provider_takes_them() {
+    let account = |provider: &str| {
+        format!(
+            "[accounts.a]\naddress = \"a@x.test\"\nprovider = \"{provider}\"\nauth = \"password\"\npassword_command = \"pass\"\n"
+        )
+    };
+    for provider in ["gmail", "yahoo", "aol", "fastmail", "icloud"] {
+        let config = load(&account(provider));
+        assert!(matches!(config.accounts[0].auth, Auth::Password { .. }), "{provider}");
+    }
+    for provider in ["microsoft", "outlook"] {
+        let message = refusal(&account(provider));
+        assert!(message.starts_with("c.toml:4:8: "), "{message}");
+        assert!(message.contains("cannot be used with a password"), "{message}");
+    }
+}
+
+#[test]
 fn a_secret_comes_from_one_place() {
     let gmail = "[accounts.g]\naddress = \"a@gmail.com\"\n[accounts.g.oauth]\nclient_id = \"c\"\n";
     let text = format!("{gmail}client_secret_credential = \"secret\"\n");

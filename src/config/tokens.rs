@@ -8,7 +8,7 @@ use super::logins::Ways;
 use super::meaning::{Refusal, Written};
 use super::servers::Servers;
 use super::typed::{self, AuthKind};
-use crate::provider::{self, Flow, Protocol, SecretRule, is_loopback, is_redirect};
+use crate::provider::{self, Flow, Passwords, Protocol, SecretRule, is_loopback, is_redirect};
 use std::collections::BTreeMap;
 use url::Url;
 
@@ -34,6 +34,7 @@ pub(super) fn auth(written: &Written<'_>, servers: &Servers) -> Result<Auth, Ref
     if account.oauth.is_some() {
         return Err(written.refuse(&["oauth"], "`oauth` has no meaning with auth = \"password\""));
     }
+    check_passwords(written, servers)?;
     let ways = Ways {
         tables: &[],
         key: "password",
@@ -48,6 +49,19 @@ pub(super) fn auth(written: &Written<'_>, servers: &Servers) -> Result<Auth, Ref
             "auth = \"password\" needs `password_command`, a command that prints the password, or `password_credential`",
         )),
     }
+}
+
+/// A provider that takes no passwords says so here, not at each refused login.
+fn check_passwords(written: &Written<'_>, servers: &Servers) -> Result<(), Refusal> {
+    let provider = servers.provider.as_deref().and_then(|name| written.providers.by_name(name));
+    let Some((provider, Passwords::Refused { why })) = provider.map(|it| (it, &it.passwords)) else {
+        return Ok(());
+    };
+    let message = format!(
+        "{} cannot be used with a password: {why}; leave `auth` out to log in by OAuth2",
+        provider.title
+    );
+    Err(written.refuse(&["auth"], message))
 }
 
 fn oauth2(written: &Written<'_>, servers: &Servers) -> Result<OAuth2, Refusal> {
@@ -123,7 +137,8 @@ fn of_provider(
 }
 
 fn has_secret(oauth: &typed::OAuth) -> bool {
-    oauth.client_secret.is_some() || oauth.client_secret_command.is_some()
+    let elsewhere = oauth.client_secret_command.is_some() || oauth.client_secret_credential.is_some();
+    oauth.client_secret.is_some() || elsewhere
 }
 
 fn refused(known: &provider::OAuth) -> BTreeMap<Flow, String> {
