@@ -126,7 +126,7 @@ impl Board {
             return;
         }
         if let Some(complaint) = &complaint {
-            let hint = complaint.hint.as_deref().unwrap_or_default();
+            let hint = complaint.hint.as_deref();
             tracing::warn!(account = %self.account, error = %complaint.text, hint, "cannot submit");
         }
         self.sender.send_modify(|status| {
@@ -151,7 +151,7 @@ impl Board {
         };
         let is_news = self.sender.borrow().error.as_deref() != Some(complaint.text.as_str());
         if is_news {
-            let hint = complaint.hint.as_deref().unwrap_or_default();
+            let hint = complaint.hint.as_deref();
             tracing::warn!(account = %self.account, error = %complaint.text, hint, "trouble");
         }
         self.sender.send_modify(|status| {

@@ -6,6 +6,7 @@
 
 use super::error::Error;
 use super::layout::{self, Layout};
+use crate::disk::make_directory;
 use crate::mail::MailboxName;
 use crate::sync::DirectoryId;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags};
@@ -58,9 +59,7 @@ pub(super) struct MailboxDir {
 impl Root {
     /// Makes the root (0700, with its parents) where it is missing.
     pub(super) fn make(&self) -> Result<(), Error> {
-        use std::os::unix::fs::DirBuilderExt;
-        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.path);
-        made.map_err(|source| Error::Root { path: self.path.clone(), source })?;
+        make_directory(&self.path).map_err(|source| Error::Root { path: self.path.clone(), source })?;
         self.open().map(drop)
     }
 

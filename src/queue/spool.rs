@@ -10,6 +10,7 @@ use super::error::{Error, at};
 use super::record::{Entry, Id, State};
 use super::retry::{Next, next_attempt};
 use super::returned;
+use crate::disk::make_directory;
 use crate::status;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -29,7 +30,7 @@ impl Spool {
     /// Opens the queue in `directory` of the outbox `outbox`, makes both where they are missing, and finishes what a crash interrupted.
     pub fn open(directory: impl Into<PathBuf>, outbox: impl Into<PathBuf>) -> Result<Spool, Error> {
         let (directory, outbox) = (directory.into(), outbox.into());
-        disk::make_directory(&directory).map_err(at("make", &directory))?;
+        make_directory(&directory).map_err(at("make", &directory))?;
         let mut spool = Spool { directory, outbox, entries: BTreeMap::new() };
         spool.make_outbox()?;
         spool.load()?;
@@ -42,7 +43,7 @@ impl Spool {
 
     /// Makes the outbox where it is missing, also after the user removed it.
     pub fn make_outbox(&self) -> Result<(), Error> {
-        disk::make_directory(&self.outbox).map_err(at("make", &self.outbox))
+        make_directory(&self.outbox).map_err(at("make", &self.outbox))
     }
 
     /// Finishes what the disk of the outbox did not allow before: removing accepted files, giving failed messages

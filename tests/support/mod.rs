@@ -29,6 +29,7 @@ pub mod process;
 pub mod proxy;
 pub mod sides;
 pub mod sink;
+pub mod strace;
 pub mod tokens;
 pub mod utf7;
 pub mod wait;
