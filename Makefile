@@ -15,7 +15,7 @@ FISH_COMP  = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/posthaste.fish
 
 .PHONY: demo test check bench install uninstall
 
-# A real mail host on loopback, one account, mail in and out before your eyes. KEEP=1 leaves it running.
+# A real mail host on loopback, one account, mail in and out before your eyes. KEEP=1 leaves it running until Ctrl-C.
 demo:
 	./tests/install-deps
 	$(CARGO) build --locked --bin posthaste --example demo
@@ -54,7 +54,11 @@ install:
 	$(TARGET)/release/posthaste completions bash > $(BASH_COMP)
 	$(TARGET)/release/posthaste completions zsh > $(ZSH_COMP)
 	$(TARGET)/release/posthaste completions fish > $(FISH_COMP)
-	@echo "installed; next: systemctl --user daemon-reload && systemctl --user enable --now posthaste"
+	@echo "installed $(BIN) and the unit $(UNIT)"
+	@case ":$$(systemd-analyze --user unit-paths 2>/dev/null | tr '\n' ':'):$(HOME)/.config/systemd/user:/usr/local/lib/systemd/user:/usr/lib/systemd/user:" in \
+		*":$(UNITDIR):"*) echo "next: systemctl --user daemon-reload && systemctl --user enable --now posthaste" ;; \
+		*) echo "systemd does not look in $(UNITDIR); next: systemctl --user link $(UNITDIR)/posthaste.service && systemctl --user enable --now posthaste" ;; \
+	esac
 
 uninstall:
 	rm -f $(BIN) $(UNIT) $(BASH_COMP) $(ZSH_COMP) $(FISH_COMP)

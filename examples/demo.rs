@@ -2,7 +2,8 @@
 //!
 //! It runs the finished binary from outside, on the same test host that the tests use, and prints one plain line per
 //! thing that a person would see. Every figure is measured here and now. It ends with an error when something does
-//! not happen. `KEEP=1` leaves everything running until Enter.
+//! not happen. `KEEP=1` leaves everything running until SIGINT (Ctrl-C) or SIGTERM,
+//! whatever standard input is.
 
 // A demo prints; the library and the daemon never do. What does not happen ends it with the words of `expect`.
 #![allow(clippy::print_stdout, clippy::expect_used, clippy::indexing_slicing)]
@@ -10,16 +11,21 @@
 #[path = "../tests/support/mod.rs"]
 mod support;
 
-use std::process::ExitCode;
-use std::time::Instant;
+use std::process::{ExitCode, ExitStatus};
+use std::time::{Duration, Instant};
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 use support::maildir::Reader;
-use support::process::{Account, Daemon, Home};
+use support::process::{Account, Home};
 use support::wait::{FileWatch, PATIENCE, until, until_some};
 use support::{Host, filler, message};
 
 /// A small mailbox is enough to see; `make bench` has the large one.
 const MESSAGES: usize = 200;
+/// A daemon that heard Ctrl-C ends within this time.
+const CTRL_C: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let Some(binary) = binary() else {
@@ -38,7 +44,7 @@ fn main() -> ExitCode {
     println!("Logged in with a refresh token: posthaste login alice --import");
 
     let started = Instant::now();
-    let daemon = home.start();
+    let mut daemon = home.start();
     let mail = home.maildir("alice");
     first_sync(&home, &mail, started);
     push(&host, &mail);
@@ -47,8 +53,13 @@ fn main() -> ExitCode {
     status(&home);
     if std::env::var_os("KEEP").is_some() {
         keep(&host, &home);
+        // The Ctrl-C of a terminal reached the daemon too: a second signal would cut its end short.
+        if let Some(status) = daemon.ends_within(CTRL_C) {
+            return told(status, "by itself");
+        }
     }
-    stop(daemon)
+    let (status, time) = daemon.stop();
+    told(status, &format!("after {} ms", time.as_millis()))
 }
 
 /// The program beside this example: `target/PROFILE/examples/demo` and `target/PROFILE/posthaste`.
@@ -144,14 +155,13 @@ fn keep(host: &Host, home: &Home) {
     println!("  the configuration is {}", home.config().display());
     println!("  drop messages into {}", home.outbox("alice").display());
     println!("  IMAP with TLS on localhost:{}, user alice, password secret", host.dovecot.ports.imaps);
-    println!("Enter ends it.");
-    // End of input ends the demo as Enter does.
-    let _ = std::io::stdin().read_line(&mut String::new());
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).expect("signals can be waited for");
+    println!("Ctrl-C ends it.");
+    signals.forever().next();
 }
 
-fn stop(daemon: Daemon) -> ExitCode {
-    let (status, time) = daemon.stop();
-    println!("Stopped the daemon: {status} after {} ms", time.as_millis());
+fn told(status: ExitStatus, how: &str) -> ExitCode {
+    println!("The daemon stopped {how}: {status}");
     if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

@@ -17,6 +17,8 @@ pub enum Class {
     NeedsLogin,
     /// Login succeeded but the mailbox is refused by configuration or policy at the server.
     Denied,
+    /// The configuration is wrong or names something that is not there: only the user can mend it.
+    Configuration,
     /// Repeating cannot help: a bug, a contradiction, or a permanent refusal.
     GiveUp,
 }

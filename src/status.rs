@@ -74,6 +74,12 @@ pub struct Account {
     pub mailboxes: Vec<Mailbox>,
     /// What waits in the queue.
     pub outbox: Outbox,
+    /// Where files to be sent are dropped; `failed/` in it has what was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outbox_path: Option<String>,
+    /// What stands in the outbox and is not taken, and why: `letter.eml is empty`; the first of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed_over: Vec<String>,
     /// How many deletions the guard holds back.
     pub deletions_held: u32,
     /// The error that stands, if one does.
@@ -130,6 +136,30 @@ pub struct Progress {
     pub bytes_done: u64,
     /// Octets to transfer.
     pub bytes_total: u64,
+}
+
+/// What a pass over one account did, in numbers; of a dry run, what it would do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Summary {
+    /// Messages that were on both sides already and are known to be the same now.
+    pub paired: u64,
+    /// Messages fetched.
+    pub downloaded: u64,
+    /// Messages appended to the server.
+    pub uploaded: u64,
+    /// Messages moved to another mailbox of the server.
+    pub moved: u64,
+    /// Messages whose flags changed on either side.
+    pub reflagged: u64,
+    /// Local copies moved to quarantine.
+    pub quarantined: u64,
+    /// Messages taken out of mailboxes on the server.
+    pub removed: u64,
+    /// Deletions that the guard held back.
+    pub held: u64,
+    /// What went wrong, one line for each mailbox or message; empty means complete.
+    pub errors: Vec<String>,
 }
 
 impl Status {

@@ -8,11 +8,11 @@ mod support;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use support::dovecot::Options;
-use support::process::{Account, Home};
+use support::process::{Account, Daemon, Home};
 use support::{Host, wait};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_posthaste");
@@ -52,6 +52,18 @@ fn a_configuration_that_makes_no_sense_is_refused_with_its_place() {
             assert!(said(&output).contains(words), "{command:?}: not {words:?}:\n{}\n{text}", said(&output));
         }
     }
+}
+
+#[test]
+fn a_password_command_that_is_not_there_is_a_fault_of_the_configuration() {
+    let home = Home::new(BINARY);
+    fs::write(home.config(), format!("{LAB}{SERVERS}").replace("\"true\"", "\"no-such-manager\"")).unwrap();
+    let output = home.run(&["sync"]);
+    assert_eq!(output.status.code(), Some(78), "{}", said(&output));
+    assert!(said(&output).contains("not found") && said(&output).contains("hint: "), "{}", said(&output));
+    // It ran and failed: what it asks may be locked, so another time it may do.
+    fs::write(home.config(), format!("{LAB}{SERVERS}").replace("\"true\"", "\"false\"")).unwrap();
+    assert_eq!(home.run(&["sync"]).status.code(), Some(75));
 }
 
 #[test]
@@ -156,16 +168,22 @@ fn assert_failed(outbox: &Path, name: &str, content: &[u8], words: &str) {
     assert!(reason.contains(words), "{name}: not {words:?}: {reason}");
 }
 
-#[test]
-fn what_cannot_be_sent_comes_back_whole_with_the_reason() {
-    let host = Host::with(Options { submission_limit: 1 << 20, ..Options::default() });
+/// A daemon that watches alice's mail, and her outbox.
+fn watching(options: Options) -> (Host, Home, Daemon, PathBuf) {
+    let host = Host::with(options);
     let home = Home::new(BINARY);
     home.configure(&[Account::of(&host, "alice")]);
     home.login("alice", &host.tokens.refresh_token("alice"));
-    let _daemon = home.start();
+    let daemon = home.start();
     home.wait_state("alice", "watching");
     let outbox = home.outbox("alice");
     wait::until(wait::PATIENCE, "the outbox", || outbox.is_dir());
+    (host, home, daemon, outbox)
+}
+
+#[test]
+fn what_cannot_be_sent_comes_back_whole_with_the_reason() {
+    let (host, home, _daemon, outbox) = watching(Options { submission_limit: 1 << 20, ..Options::default() });
     let head = b"To: bob@mail.test\nSubject: x\n\n".to_vec();
     // Complete, so that nothing is added to it.
     let huge = b"From: alice@mail.test\nDate: Mon, 2 Nov 2026 10:00:00 +0000\nMessage-ID: <huge@mail.test>\n";
@@ -181,11 +199,6 @@ fn what_cannot_be_sent_comes_back_whole_with_the_reason() {
         ("text.eml", b"this is no message\n\nx\n".to_vec(), "no header field"),
         ("huge.eml", huge, "takes no more than 1048576"),
     ];
-    symlink("/etc/hostname", outbox.join("link.eml")).unwrap();
-    fs::create_dir(outbox.join("directory.eml")).unwrap();
-    let (fifo, owner) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
-    rustix::fs::mknodat(rustix::fs::CWD, outbox.join("fifo.eml"), fifo, owner, 0).unwrap();
-    fs::write(outbox.join("empty.eml"), "").unwrap();
     for (name, content, _) in &wrong {
         home.send("alice", name, content);
     }
@@ -198,8 +211,33 @@ fn what_cannot_be_sent_comes_back_whole_with_the_reason() {
     assert_eq!(received.len(), 1);
     assert!(String::from_utf8_lossy(&received[0].message).contains("only a header"));
     assert_eq!(received[0].recipients, ["bob@mail.test"]);
+    assert_eq!(home.status()["accounts"][0]["outbox"]["failed"], wrong.len());
+    let status = home.ok(&["status"]);
+    assert!(status.contains(&format!("see {}/failed", outbox.display())), "{status}");
+}
+
+#[test]
+fn what_is_no_message_is_left_in_the_outbox_and_named_once() {
+    let (_host, home, daemon, outbox) = watching(Options::default());
+    symlink("/etc/hostname", outbox.join("link.eml")).unwrap();
+    fs::create_dir(outbox.join("directory.eml")).unwrap();
+    let (fifo, owner) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
+    rustix::fs::mknodat(rustix::fs::CWD, outbox.join("fifo.eml"), fifo, owner, 0).unwrap();
+    fs::write(outbox.join("empty.eml"), "").unwrap();
+    let odd = [
+        "directory.eml is a directory",
+        "empty.eml is empty",
+        "fifo.eml is no regular file",
+        "link.eml is a symbolic link",
+    ];
+    wait::until(wait::PATIENCE, "what is passed over", || {
+        home.status()["accounts"][0]["passed_over"] == serde_json::json!(odd)
+    });
+    home.send("alice", "real.eml", b"To: nobody\nSubject: x\n\nx\n");
+    assert_failed(&outbox, "real.eml", b"To: nobody\nSubject: x\n\nx\n", "");
+    let told = daemon.stderr().matches("not taken from the outbox").count();
+    assert_eq!(told, odd.len(), "each is told once:\n{}", daemon.stderr());
     for name in ["link.eml", "directory.eml", "fifo.eml", "empty.eml"] {
         assert!(fs::symlink_metadata(outbox.join(name)).is_ok(), "{name} was touched");
     }
-    assert_eq!(home.status()["accounts"][0]["outbox"]["failed"], wrong.len());
 }

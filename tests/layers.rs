@@ -71,6 +71,8 @@ const PURE: &[&str] = &[
     "supervisor/plan.rs",
     "oauth/token.rs",
     "oauth/answer.rs",
+    "config/meant.rs",
+    "net/plain.rs",
     "imap/parse.rs",
     "imap/parse",
 ];

@@ -219,6 +219,21 @@ fn every_way_into_the_outbox_is_taken_and_unfinished_names_are_left() {
     assert_eq!(host.sink.received().len(), 3);
 }
 
+#[test]
+fn an_outbox_that_was_removed_is_made_again_and_watched() {
+    let host = Host::start();
+    let (home, daemon) = watching(&host, Account::of(&host, "alice"));
+    let outbox = home.outbox("alice");
+    for round in 1..3 {
+        until(PATIENCE, "the outbox", || outbox.is_dir());
+        home.send("alice", "draft", &draft("bob", "from a new outbox"));
+        host.sink.wait_for(round);
+        until(PATIENCE, "the outbox to be empty", || !outbox.join("draft").exists());
+        fs::remove_dir(&outbox).unwrap();
+    }
+    assert!(!daemon.stderr().contains("WARN"), "{}", daemon.stderr());
+}
+
 /// A submission server of its own, which can be scripted, behind which mail is watched as usual.
 fn scripted(host: &Host) -> (Sink, Account) {
     let tokens = host.tokens.clone();

@@ -6,6 +6,7 @@ use crate::status::{self, State};
 use crate::sync::report::Report;
 use crate::sync::{MailboxRecord, Trouble};
 use jiff::Timestamp;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -102,6 +103,20 @@ impl Board {
         self.sender.send_if_modified(|status| std::mem::replace(&mut status.outbox, counts) != counts);
     }
 
+    /// Where the outbox is.
+    pub(super) fn outbox_at(&self, path: &Path) {
+        self.sender.send_modify(|status| status.outbox_path = Some(path.display().to_string()));
+    }
+
+    /// What stands in the outbox and is not taken.
+    pub(super) fn passed_over(&self, lines: Vec<String>) {
+        self.sender.send_if_modified(|status| {
+            let is_news = status.passed_over != lines;
+            status.passed_over = lines;
+            is_news
+        });
+    }
+
     /// Trouble with submission stands until it is taken back; mail goes on.
     pub(super) fn outbox_trouble(&self, complaint: Option<Complaint>) {
         let shown = |complaint: &Complaint| format!("submission: {}", complaint.text);
@@ -131,7 +146,7 @@ impl Board {
         let state = match complaint.class {
             Class::NeedsLogin => State::NeedsLogin,
             Class::Denied => State::Denied,
-            Class::GiveUp => State::Stopped,
+            Class::Configuration | Class::GiveUp => State::Stopped,
             Class::Retry { .. } => State::Waiting,
         };
         let is_news = self.sender.borrow().error.as_deref() != Some(complaint.text.as_str());

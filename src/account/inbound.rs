@@ -4,18 +4,18 @@
 //! the board. A connection is carried from turn to turn while all is well and dropped on the first error.
 
 use super::board::Complaint;
-use super::observe::Counter;
+use super::observe::{self, Counter};
 use super::rest::{delay, rest};
 use super::session::connect;
 use super::stores::{Stores, Watched};
 use super::wake::Looks;
-use super::{Order, Shared, Summary, Told};
+use super::{Order, Shared, Told};
 use crate::config::{self, Mailboxes};
 use crate::error::Class;
 use crate::imap::Remote;
 use crate::mail::{MailboxName, SpecialUse};
 use crate::maildir::{Hint, KEEP};
-use crate::status::State;
+use crate::status::{State, Summary};
 use crate::sync::guard::DeletionLimit;
 use crate::sync::plan::{OnDelete, Policy};
 use crate::sync::report::Report;
@@ -213,11 +213,13 @@ impl Inbound {
         let (to, glob) = (order.map(|(to, _)| to.clone()), order.and_then(|(_, glob)| glob));
         for _ in 0..FOLLOW_UPS {
             let report = self.pass(remote, &extent, to.clone(), glob).await;
-            summary.add(&report);
+            observe::add(summary, &report);
             self.log(&report);
             if let (Some(plan), Some(to)) = (&report.plan, &to) {
+                let text = format!("{}{plan}", report.new_mailboxes());
+                let summary = observe::planned(plan, std::mem::take(&mut summary.errors));
                 // Whoever asked may be gone.
-                let _ = to.send(Told::Plan(format!("{}{plan}", report.new_mailboxes())));
+                let _ = to.send(Told::Plan { text, summary });
                 self.shared.board.state(State::Watching, "");
                 return Ok(());
             }

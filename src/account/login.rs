@@ -74,7 +74,7 @@ impl Classified for Error {
         match self {
             Error::Token(error) => error.class(),
             Error::NoClient { .. } => Class::NeedsLogin,
-            Error::ForeignHost { .. } => Class::GiveUp,
+            Error::ForeignHost { .. } => Class::Configuration,
         }
     }
 

@@ -6,6 +6,7 @@
 //! This module knows no supervisor and no socket: whoever runs it gives it a channel of `Order`s.
 
 mod board;
+mod desk;
 mod held;
 mod inbound;
 mod login;
@@ -25,7 +26,7 @@ pub use stores::Error as StoreError;
 use crate::config::{Account, Mailboxes};
 use crate::error::Class;
 use crate::mail::MailboxName;
-use crate::status::{self, Progress};
+use crate::status::{self, Progress, Summary};
 use board::{Board, Complaint};
 use inbound::Inbound;
 use std::path::PathBuf;
@@ -72,7 +73,12 @@ pub enum Told {
     /// How far the pass is.
     Progress(Progress),
     /// What a dry run would do.
-    Plan(String),
+    Plan {
+        /// A line for each step.
+        text: String,
+        /// What they come to, and what the pass could not look at.
+        summary: Summary,
+    },
     /// What the pass did.
     Summary(Summary),
     /// What is held back and what lies in quarantine.
@@ -95,27 +101,6 @@ pub struct HeldList {
     pub deletions: Vec<(MailboxName, crate::sync::Held)>,
     /// How many copies lie in quarantine, by mailbox.
     pub quarantined: Vec<(MailboxName, u64)>,
-}
-
-/// What a pass did, in numbers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Summary {
-    /// Messages fetched.
-    pub downloaded: u64,
-    /// Messages uploaded.
-    pub uploaded: u64,
-    /// Messages moved on the server.
-    pub moved: u64,
-    /// Messages whose flags changed.
-    pub reflagged: u64,
-    /// Local copies moved to quarantine.
-    pub quarantined: u64,
-    /// Messages removed from mailboxes of the server.
-    pub removed: u64,
-    /// Deletions held back.
-    pub held: u64,
-    /// What went wrong, a line each.
-    pub errors: Vec<String>,
 }
 
 /// The way to a running account.

@@ -1,9 +1,10 @@
 //! What a pass shows while it runs, and the sum of what it did.
 
+use super::Told;
 use super::board::Board;
-use super::{Summary, Told};
 use crate::error::chain;
-use crate::status::{Progress, State};
+use crate::status::{Progress, State, Summary};
+use crate::sync::plan::{Merge, Plan, Steps};
 use crate::sync::report::{Event, Observer, Report};
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::mpsc;
@@ -50,29 +51,50 @@ impl Observer for Counter {
     }
 }
 
-impl Summary {
-    /// Adds what one pass did.
-    pub(super) fn add(&mut self, report: &Report) {
-        self.held = 0;
-        for (name, mailbox) in &report.mailboxes {
-            self.downloaded += mailbox.arrived;
-            self.uploaded += mailbox.uploaded;
-            self.moved += mailbox.moved;
-            self.reflagged += mailbox.reflagged;
-            self.quarantined += mailbox.quarantined;
-            self.removed += mailbox.removed;
-            self.held += mailbox.held.iter().map(|held| u64::from(held.count)).sum::<u64>();
-            match &mailbox.trouble {
-                Some(trouble) => {
-                    let hint = trouble.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
-                    self.errors.push(format!("{name}: {}{hint}", chain(trouble)));
-                }
-                None if mailbox.incomplete => {
-                    self.errors.push(format!("{name}: the server did not deliver every message asked for"));
-                }
-                None => {}
+/// Adds what one pass did.
+pub(super) fn add(summary: &mut Summary, report: &Report) {
+    summary.held = 0;
+    for (name, mailbox) in &report.mailboxes {
+        summary.paired += mailbox.adopted;
+        summary.downloaded += mailbox.arrived;
+        summary.uploaded += mailbox.uploaded;
+        summary.moved += mailbox.moved;
+        summary.reflagged += mailbox.reflagged;
+        summary.quarantined += mailbox.quarantined;
+        summary.removed += mailbox.removed;
+        summary.held += mailbox.held.iter().map(|held| u64::from(held.count)).sum::<u64>();
+        match &mailbox.trouble {
+            Some(trouble) => {
+                let hint = trouble.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+                summary.errors.push(format!("{name}: {}{hint}", chain(trouble)));
             }
+            None if mailbox.incomplete => {
+                summary.errors.push(format!("{name}: the server did not deliver every message asked for"));
+            }
+            None => {}
         }
-        self.errors.extend(report.trouble.as_ref().map(|trouble| chain(trouble)));
     }
+    summary.errors.extend(report.trouble.as_ref().map(|trouble| chain(trouble)));
+}
+
+/// What carrying a plan out would come to.
+pub(super) fn planned(plan: &Plan, errors: Vec<String>) -> Summary {
+    let count = |of: fn(&Steps) -> usize| plan.mailboxes.values().map(of).sum::<usize>() as u64;
+    Summary {
+        paired: count(|steps| steps.adopt.len()),
+        downloaded: count(|steps| steps.download.len()),
+        uploaded: count(|steps| steps.upload.len()),
+        moved: count(|steps| steps.moves.len()),
+        reflagged: count(|steps| steps.reflag.iter().filter(|reflag| !is_idle(&reflag.merge)).count()),
+        quarantined: count(|steps| steps.quarantine.len()),
+        removed: count(|steps| steps.remove.len() + steps.discard.len()),
+        held: plan.mailboxes.values().flat_map(|steps| &steps.held).map(|held| u64::from(held.count)).sum(),
+        errors,
+    }
+}
+
+/// Whether a merge of flags changes neither side.
+fn is_idle(merge: &Merge) -> bool {
+    let Merge { remote_add, remote_remove, local_add, local_remove, agreed: _ } = merge;
+    [remote_add, remote_remove, local_add, local_remove].iter().all(|flags| flags.is_empty())
 }

@@ -3,10 +3,11 @@
 use super::board::Complaint;
 use super::inbound::Inbound;
 use super::session::connect;
-use super::{Order, Summary, Told, Wish};
+use super::{Order, Told, Wish};
 use crate::config::Mailboxes;
 use crate::error::Class;
 use crate::imap::Remote;
+use crate::status::Summary;
 use crate::sync::{Extent, Ledger as _, Scope};
 use tokio::sync::mpsc;
 

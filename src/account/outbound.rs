@@ -5,15 +5,17 @@
 
 use super::Shared;
 use super::board::Complaint;
+use super::desk::{Desk, NextLook};
 use super::login::Proof;
 use super::sent;
+use super::session::refused;
 use crate::backoff::Backoff;
 use crate::config::Sent;
 use crate::error::{Class, Classified};
 use crate::mail::MailboxName;
 use crate::net::Endpoint;
 use crate::queue::watch::{Hints, OutboxWatch};
-use crate::queue::{self, Accepted, Entry, Id, Outbox, Sender, Spool, State};
+use crate::queue::{self, Entry, Id, Sender, State};
 use crate::smtp::{self, Session, Verdict};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -25,20 +27,10 @@ use tokio::time::sleep;
 
 /// How often the outbox is scanned without a hint, as the interface promises.
 const SCAN: Duration = Duration::from_secs(60);
-/// How soon a file that could not be taken is tried again: a full disk has room again as soon as somebody cleans up.
-const TRY_TO_ACCEPT: jiff::SignedDuration = jiff::SignedDuration::from_secs(5);
 /// The shortest pause between two rounds.
 const PAUSE: Duration = Duration::from_millis(20);
 /// After trouble that only the user can mend.
 const SELDOM: Duration = Duration::from_secs(300);
-
-/// The queue with its outbox; disk work, so only used off the reactor.
-struct Desk {
-    root: PathBuf,
-    outbox: Outbox,
-    spool: Spool,
-    sender: Sender,
-}
 
 struct Outbound {
     shared: Shared,
@@ -56,15 +48,13 @@ struct Outbound {
     suspects: BTreeSet<Id>,
 }
 
-/// What a round found out about the next one.
-type NextLook = Option<Timestamp>;
-
 /// Runs until the account stops.
 pub(super) async fn run(shared: Shared, sent: watch::Receiver<Option<MailboxName>>) {
+    shared.board.outbox_at(&shared.account.outbox);
     while !shared.stop.is_cancelled() {
         let (root, directory) = (shared.account.outbox.clone(), shared.state_dir.join("queue"));
         let sender = Sender { address: shared.account.address.clone() };
-        let opened = tokio::task::spawn_blocking(move || open(root, directory, sender)).await;
+        let opened = tokio::task::spawn_blocking(move || Desk::open(root, directory, sender)).await;
         match opened {
             Ok(Ok(desk)) => {
                 let desk = Arc::new(Mutex::new(desk));
@@ -89,11 +79,6 @@ pub(super) async fn run(shared: Shared, sent: watch::Receiver<Option<MailboxName
             () = shared.stop.cancelled() => {}
         }
     }
-}
-
-fn open(root: PathBuf, directory: PathBuf, sender: Sender) -> Result<Desk, queue::Error> {
-    let spool = Spool::open(directory, root.clone())?;
-    Ok(Desk { outbox: Outbox::new(root.clone()), root, spool, sender })
 }
 
 impl Outbound {
@@ -121,8 +106,10 @@ impl Outbound {
 
     /// Accepts, sends, files; says when to look again.
     async fn round(&mut self, closed: BTreeSet<PathBuf>) -> NextLook {
-        let (again_at, refused) = self.on_disk(move |desk| desk.accept(&closed)).await.unwrap_or_default();
-        self.tell_acceptance(refused);
+        let account = self.shared.account.name.clone();
+        let look = self.on_disk(move |desk| desk.accept(&account, &closed)).await.unwrap_or_default();
+        self.tell_acceptance(look.refused);
+        self.shared.board.passed_over(look.passed_over);
         self.tell_counts().await;
         let now = Timestamp::now();
         if self.not_before.is_none_or(|at| at <= now) {
@@ -132,7 +119,7 @@ impl Outbound {
         self.tell_counts().await;
         let due = self.on_disk(|desk| desk.spool.next_due()).await.flatten();
         let due = due.map(|at| self.not_before.map_or(at, |wait| wait.max(at)));
-        again_at.into_iter().chain(due).min()
+        look.again_at.into_iter().chain(due).min()
     }
 
     /// Shows why files stay in the outbox, until none does.
@@ -164,7 +151,7 @@ impl Outbound {
                     Class::Retry { after } => Backoff::CONNECTION
                         .delay(self.failures, fastrand::f64())
                         .max(after.unwrap_or_default()),
-                    Class::NeedsLogin | Class::Denied | Class::GiveUp => SELDOM,
+                    Class::NeedsLogin | Class::Denied | Class::Configuration | Class::GiveUp => SELDOM,
                 };
                 self.failures = self.failures.saturating_add(1);
                 self.not_before = Timestamp::now().checked_add(wait).ok();
@@ -204,10 +191,9 @@ impl Outbound {
             login.proof(endpoint, &self.shared.account.name).await.map_err(|error| complain(&error))?;
         match self.log_in(endpoint, &proof).await {
             Err(error) if error.class() == Class::NeedsLogin => {
-                let Some(proof) = login.another(&proof).await.map_err(|error| complain(&error))? else {
-                    return Err(Complaint::new(&error));
-                };
-                self.log_in(endpoint, &proof).await.map_err(|error| Complaint::new(&error))
+                let another = login.another(&proof).await.map_err(|error| complain(&error))?;
+                let Some(proof) = another else { return Err(refused(&self.shared, &error)) };
+                self.log_in(endpoint, &proof).await.map_err(|error| refused(&self.shared, &error))
             }
             outcome => outcome.map_err(|error| Complaint::new(&error)),
         }
@@ -339,38 +325,6 @@ impl Outbound {
         let desk = Arc::clone(&self.desk);
         let run = move || work(&mut desk.lock().unwrap_or_else(PoisonError::into_inner));
         tokio::task::spawn_blocking(run).await.ok()
-    }
-}
-
-impl Desk {
-    /// Takes what is complete into the queue; says when to look at the rest, and why a file stays in the outbox.
-    fn accept(&mut self, closed: &BTreeSet<PathBuf>) -> (NextLook, Option<Complaint>) {
-        if let Err(error) = self.spool.make_outbox() {
-            tracing::debug!(%error, "no outbox");
-        }
-        self.spool.settle();
-        let now = Timestamp::now();
-        let later = now.checked_add(TRY_TO_ACCEPT).ok();
-        let scan = match self.outbox.scan(now, closed) {
-            Ok(scan) => scan,
-            Err(source) => {
-                let unreadable =
-                    queue::Error::Io { what: "read the outbox", path: self.root.clone(), source };
-                return (later, Some(Complaint::new(&unreadable)));
-            }
-        };
-        let mut refused = None;
-        for file in &scan.ready {
-            match self.spool.accept(file, &self.sender, now) {
-                Ok(Accepted::Refused { refusal, place }) => {
-                    tracing::warn!(path = %place.display(), reason = %refusal, "refused");
-                }
-                Ok(Accepted::Queued { .. } | Accepted::Finished(_) | Accepted::Changed) => {}
-                Err(error) => refused = Some(Complaint::new(&error)),
-            }
-        }
-        let again_at = if refused.is_some() { later } else { None };
-        (scan.again_at.into_iter().chain(again_at).min(), refused)
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) fn delay(class: Class, failures: u32) -> Duration {
             Backoff::CONNECTION.delay(failures, fastrand::f64()).max(after.unwrap_or_default())
         }
         Class::NeedsLogin | Class::Denied => PARKED,
-        Class::GiveUp => SELDOM,
+        Class::Configuration | Class::GiveUp => SELDOM,
     }
 }
 

@@ -4,6 +4,7 @@ use super::Shared;
 use super::board::Complaint;
 use crate::error::{Class, Classified};
 use crate::imap;
+use crate::oauth::login_hint;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -56,14 +57,17 @@ pub(super) async fn connect(shared: &Shared) -> Result<Connected, Complaint> {
     Ok(Connected { session, expires: proof.expires() })
 }
 
-/// A refusal names the command that helps.
-fn refused(shared: &Shared, error: &imap::Error) -> Complaint {
-    let mut complaint = Complaint::new(error);
-    if complaint.class == Class::NeedsLogin {
-        let name = &shared.account.name;
-        complaint.hint = Some(match shared.login.keeper() {
-            Some(_) => format!("run: posthaste login {name} --import < refresh-token.txt"),
-            None => format!("check `user` and `password_command` of account {name}"),
+/// A refused login names what helps, where the server's words do not.
+pub(super) fn refused(shared: &Shared, error: &impl Classified) -> Complaint {
+    let has_token = shared.login.keeper().is_some();
+    with_remedy(Complaint::new(error), &shared.account.name, has_token)
+}
+
+fn with_remedy(mut complaint: Complaint, account: &str, has_token: bool) -> Complaint {
+    if complaint.class == Class::NeedsLogin && complaint.hint.is_none() {
+        complaint.hint = Some(match has_token {
+            true => login_hint(account),
+            false => format!("check `user` and `password_command` of account {account}"),
         });
     }
     complaint
@@ -81,5 +85,17 @@ mod tests {
         assert_eq!(life(60), 48.0);
         assert_eq!(life(5), 4.0);
         assert_eq!(life(0), 2.0);
+    }
+
+    #[test]
+    fn a_refused_login_says_what_helps() {
+        let hint = |class, hint: Option<&str>, has_token| {
+            let complaint = Complaint { class, text: "535".into(), hint: hint.map(str::to_owned) };
+            with_remedy(complaint, "lab", has_token).hint
+        };
+        assert_eq!(hint(Class::NeedsLogin, None, true), Some(login_hint("lab")));
+        assert!(hint(Class::NeedsLogin, None, false).unwrap().contains("`password_command` of account lab"));
+        assert_eq!(hint(Class::NeedsLogin, Some("SMTP AUTH is off"), true).unwrap(), "SMTP AUTH is off");
+        assert_eq!(hint(Class::RETRY, None, true), None);
     }
 }

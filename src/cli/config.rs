@@ -26,7 +26,7 @@ impl Config {
     pub fn run(&self, context: &Context) -> Result<(), CommandError> {
         let text = match self.action.unwrap_or(Action::Check) {
             Action::Check => {
-                check(&context.config_file.to_string_lossy(), &context.configuration()?.accounts)
+                check(&context.config_file.to_string_lossy(), &context.checked_configuration()?.accounts)
             }
             Action::Show => show(&context.configuration()?.accounts),
             Action::Example => EXAMPLE.to_owned(),

@@ -9,11 +9,14 @@ use crate::daemon::fleet::response;
 use crate::daemon::lock::Lock;
 use tokio::sync::mpsc;
 
-/// The configured accounts of these names; all for none.
+/// The configured accounts of these names, at least one; all for none.
 pub fn chosen(context: &Context, names: &[String]) -> Result<Vec<Account>, CommandError> {
     let configuration = context.configuration()?;
     if names.is_empty() {
-        return Ok(configuration.accounts);
+        return match configuration.accounts.is_empty() {
+            true => Err(context.no_account()),
+            false => Ok(configuration.accounts),
+        };
     }
     let find = |name: &String| {
         let unknown = || CommandError::new(Exit::Usage, format!("no account is called {name}"));

@@ -66,6 +66,7 @@ impl From<Class> for Exit {
         match class {
             Class::Retry { .. } => Exit::TryLater,
             Class::NeedsLogin => Exit::NeedsLogin,
+            Class::Configuration => Exit::Configuration,
             Class::Denied | Class::GiveUp => Exit::Failed,
         }
     }

@@ -23,7 +23,7 @@ pub mod token;
 
 use clap::{Parser, Subcommand};
 use environment::Environment;
-use error::CommandError;
+use error::{CommandError, Exit};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tracing::Level;
@@ -95,11 +95,11 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Help and version come this way too; where nobody reads them there is nothing left to say.
             let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(error::Exit::Usage as u8));
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage as u8));
         }
     };
     match execute(arguments) {
-        Ok(()) => error::Exit::Done.into(),
+        Ok(()) => Exit::Done.into(),
         Err(error) => {
             output::complain(&error.to_string());
             error.exit.into()
@@ -142,6 +142,27 @@ impl Context {
     pub fn configuration(&self) -> Result<crate::config::Config, CommandError> {
         let Environment { variables, home, .. } = &self.environment;
         Ok(crate::config::Config::load(&self.config_file, variables.iter().cloned(), home)?)
+    }
+
+    /// The configuration as meant; it has an account, and the files that it names can be used.
+    pub fn checked_configuration(&self) -> Result<crate::config::Config, CommandError> {
+        let Environment { variables, home, .. } = &self.environment;
+        let config = crate::config::Config::check(&self.config_file, variables.iter().cloned(), home)?;
+        match config.accounts.is_empty() {
+            true => Err(self.no_account()),
+            false => Ok(config),
+        }
+    }
+
+    /// There is nothing to work on.
+    pub fn no_account(&self) -> CommandError {
+        let file = self.config_file.display();
+        let hint = "write [accounts.NAME] and below it address = \"you@example.org\"; `posthaste config example` \
+                    prints one to begin with";
+        CommandError {
+            hint: Some(hint.to_owned()),
+            ..CommandError::new(Exit::Configuration, format!("{file}: no account is configured"))
+        }
     }
 
     /// Where an account keeps its state.

@@ -24,6 +24,11 @@ pub fn is_read_by_a_person() -> bool {
     io::stdout().is_terminal()
 }
 
+/// The columns of the terminal that stdout is, if it is one.
+pub fn width() -> Option<usize> {
+    is_read_by_a_person().then(textwrap::termwidth)
+}
+
 /// Text from a server or a file name, fit for a terminal: control characters could move the cursor or rename windows.
 pub fn harmless(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()

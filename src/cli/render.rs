@@ -4,12 +4,14 @@
 //! below its account on lines of its own, because it is what one looks for.
 
 use super::output::harmless;
-use crate::control::{Deletions, Quarantined, Report, Side};
-use crate::status::{Account, Mailbox, Outbox, State, Status};
+use crate::control::{Deletions, Quarantined, Side};
+use crate::status::{Account, Mailbox, Outbox, State, Status, Summary};
 use jiff::Timestamp;
+use textwrap::{WordSeparator, WordSplitter};
 
-/// The daemon and its accounts.
-pub fn status(status: &Status, now: Timestamp, in_colour: bool) -> String {
+/// The daemon and its accounts, on lines of this width where it is known: broken between words, so that what is to be
+/// copied stays whole, and the table cut off.
+pub fn status(status: &Status, now: Timestamp, in_colour: bool, width: Option<usize>) -> String {
     let since =
         status.since.map(|since| format!(", up {}", span((now - since).get_seconds()))).unwrap_or_default();
     let mut text = format!("posthaste {} (pid {}){since}\n", harmless(&status.version), status.pid);
@@ -17,47 +19,89 @@ pub fn status(status: &Status, now: Timestamp, in_colour: bool) -> String {
         text.push_str("no accounts are configured\n");
         return text;
     }
-    let heading = ["ACCOUNT", "STATE", "HEARD", "WAITING", "DETAIL"].map(str::to_owned);
-    let rows: Vec<[String; 5]> = status.accounts.iter().map(|account| cells(account, now)).collect();
+    let mut heading = ["ACCOUNT", "STATE", "HEARD", "WAITING", "DETAIL"].map(str::to_owned);
+    let mut rows: Vec<[String; 5]> = status.accounts.iter().map(|account| cells(account, now)).collect();
     let widths = widths(std::iter::once(&heading).chain(&rows));
+    if let Some(width) = width {
+        let before: usize = widths.iter().take(4).map(|width| width + 2).sum();
+        let all = rows.iter_mut().chain([&mut heading]);
+        all.for_each(|[.., detail]| cut(detail, width.saturating_sub(before)));
+    }
     text.push_str(&line(&heading, &widths, None));
     for (account, row) in status.accounts.iter().zip(&rows) {
         text.push_str(&line(row, &widths, in_colour.then(|| colour(account.state)).flatten()));
         for trouble in troubles(account, now) {
-            text.push_str(&format!("  {}\n", harmless(&trouble)));
+            text.push_str(&indented(&harmless(&trouble), width));
         }
     }
     text
 }
 
-/// What a pass would do, a line each.
-pub fn plan(account: &str, text: &str) -> String {
-    match text.is_empty() {
-        true => format!("{account}: nothing to do\n"),
-        false => text.lines().map(|line| format!("{account}/{}\n", harmless(line))).collect(),
+/// A line below an account, with what does not fit on lines below it.
+fn indented(line: &str, width: Option<usize>) -> String {
+    let Some(width) = width else { return format!("  {line}\n") };
+    let options = textwrap::Options::new(width)
+        .initial_indent("  ")
+        .subsequent_indent("    ")
+        .break_words(false)
+        .word_separator(WordSeparator::AsciiSpace)
+        .word_splitter(WordSplitter::NoHyphenation);
+    textwrap::wrap(line, options).iter().map(|line| format!("{line}\n")).collect()
+}
+
+/// Cuts a cell off that is wider.
+fn cut(cell: &mut String, width: usize) {
+    if cell.chars().count() > width {
+        let mark = (width > 0).then_some('…');
+        *cell = cell.chars().take(width.saturating_sub(1)).chain(mark).collect();
     }
 }
 
-/// What a pass over one account did, on one line and one more for each error.
-pub fn report(report: &Report) -> String {
+/// What a pass would do, a line each, and what that comes to.
+pub fn plan(account: &str, text: &str, summary: &Summary) -> String {
+    let steps: String = text.lines().map(|line| format!("{account}/{}\n", harmless(line))).collect();
+    let Summary { paired, downloaded, uploaded, moved, reflagged, quarantined, removed, held, .. } = *summary;
     let counts = [
-        (report.downloaded, "fetched"),
-        (report.uploaded, "uploaded"),
-        (report.moved, "moved on the server"),
-        (report.reflagged, "reflagged"),
-        (report.quarantined, "moved to quarantine"),
-        (report.removed, "removed on the server"),
-        (report.held, "deletions held back"),
+        (paired, "to pair"),
+        (downloaded, "to fetch"),
+        (uploaded, "to upload"),
+        (moved, "to move on the server"),
+        (reflagged, "to reflag"),
+        (quarantined, "to move to quarantine"),
+        (removed, "to remove on the server"),
+        (held, "deletions held back"),
     ];
-    let mut text =
-        format!("{}: {}\n", report.account, counted(&counts).unwrap_or_else(|| "in step".to_owned()));
-    for error in &report.errors {
-        text.push_str(&format!("  error: {}\n", harmless(error)));
-    }
-    if report.held > 0 {
+    let sum = match (counted(&counts), steps.is_empty()) {
+        (Some(counts), _) => format!("{account}: in all {counts}\n"),
+        (None, true) if summary.errors.is_empty() => format!("{account}: nothing to do\n"),
+        (None, _) => String::new(),
+    };
+    steps + &sum + &errors(summary)
+}
+
+/// What a pass over one account did, on one line and one more for each error.
+pub fn report(account: &str, summary: &Summary) -> String {
+    let Summary { paired, downloaded, uploaded, moved, reflagged, quarantined, removed, held, .. } = *summary;
+    let counts = [
+        (downloaded, "fetched"),
+        (uploaded, "uploaded"),
+        (moved, "moved on the server"),
+        (reflagged, "reflagged"),
+        (quarantined, "moved to quarantine"),
+        (removed, "removed on the server"),
+        (held, "deletions held back"),
+    ];
+    let done = counted(&counts).unwrap_or_else(|| "in step".to_owned());
+    let paired = if paired > 0 { format!(", {paired} paired") } else { String::new() };
+    let mut text = format!("{account}: {done}{paired}\n{}", errors(summary));
+    if held > 0 {
         text.push_str("  hint: posthaste held\n");
     }
     text
+}
+
+fn errors(summary: &Summary) -> String {
+    summary.errors.iter().map(|error| format!("  error: {}\n", harmless(error))).collect()
 }
 
 /// Deletions held back and copies in quarantine, each with the command that decides.
@@ -142,9 +186,17 @@ fn troubles(account: &Account, now: Timestamp) -> Vec<String> {
     };
     let mut lines: Vec<String> = account.error.iter().map(|error| format!("error: {error}")).collect();
     lines.extend(account.mailboxes.iter().filter_map(mailbox));
+    lines.extend(refused(account));
+    lines.extend(account.passed_over.iter().map(|what| format!("outbox: {what} and is not taken")));
     lines.extend(account.next_try.map(next_try));
     lines.extend(account.hint.iter().map(|hint| format!("hint: {hint}")));
     lines
+}
+
+/// Where messages are that were refused for good.
+fn refused(account: &Account) -> Option<String> {
+    let outbox = account.outbox_path.as_ref().filter(|_| account.outbox.failed > 0)?;
+    Some(format!("refused: see {outbox}/failed, with the reason beside each message"))
 }
 
 /// A length of time in its largest unit, rounded down; never negative, because clocks differ a little.
@@ -189,6 +241,7 @@ fn line(row: &[String; 5], widths: &[usize; 5], colour: Option<&str>) -> String 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oauth::login_hint;
 
     fn at(time: &str) -> Timestamp {
         format!("2026-11-22T{time}Z").parse().unwrap()
@@ -207,8 +260,10 @@ mod tests {
             state: State::NeedsLogin,
             last_contact: Some(at("06:00:00")),
             outbox: Outbox { queued: 2, failed: 1, ..Outbox::default() },
+            outbox_path: Some("/home/a/Outbox/work".into()),
+            passed_over: vec!["letter.eml is empty".into()],
             error: Some("invalid_grant: the token\u{1b}[2J was revoked".into()),
-            hint: Some("posthaste login work".into()),
+            hint: Some(login_hint("work")),
             ..Account::default()
         };
         let home = Account {
@@ -241,18 +296,32 @@ ACCOUNT      STATE        HEARD    WAITING                 DETAIL
 lab          watching     12s ago  -                       new mail by idle
 work         needs login  2h ago   2 to send, 1 refused
   error: invalid_grant: the token\u{fffd}[2J was revoked
-  hint: posthaste login work
+  refused: see /home/a/Outbox/work/failed, with the reason beside each message
+  outbox: letter.eml is empty and is not taken
+  hint: run: posthaste login work --import < refresh-token.txt
 home-office  waiting      never    30 deletions held back  Müll
   Müll: refused
   next try in 25s
 ";
-        assert_eq!(status(&three_accounts(), at("08:10:00"), false), expected);
+        assert_eq!(status(&three_accounts(), at("08:10:00"), false, None), expected);
+    }
+
+    #[test]
+    fn lines_fit_the_terminal_and_words_stay_whole() {
+        let narrow = status(&three_accounts(), at("08:10:00"), false, Some(61));
+        assert!(narrow.contains("12s ago  -                       n…\n"), "{narrow}");
+        assert!(
+            narrow.contains("  hint: run: posthaste login work --import <\n    refresh-token.txt\n"),
+            "{narrow}"
+        );
+        let widest = narrow.lines().map(|line| line.chars().count()).max();
+        assert!(widest <= Some(61), "{widest:?}:\n{narrow}");
     }
 
     #[test]
     fn colour_is_only_added() {
-        let plain = status(&three_accounts(), at("08:10:00"), false);
-        let coloured = status(&three_accounts(), at("08:10:00"), true);
+        let plain = status(&three_accounts(), at("08:10:00"), false, None);
+        let coloured = status(&three_accounts(), at("08:10:00"), true, None);
         assert!(
             coloured.contains("\u{1b}[32mwatching   \u{1b}[0m") && coloured.contains("\u{1b}[31mneeds login")
         );
@@ -273,13 +342,28 @@ home-office  waiting      never    30 deletions held back  Müll
 
     #[test]
     fn a_report_counts_what_was_done() {
-        let quiet = Report { account: "lab".into(), ..Report::default() };
-        assert_eq!(report(&quiet), "lab: in step\n");
-        let busy = Report { downloaded: 3, held: 30, errors: vec!["INBOX: lost".into()], ..quiet };
+        assert_eq!(report("lab", &Summary::default()), "lab: in step\n");
+        let paired = Summary { paired: 12, ..Summary::default() };
+        assert_eq!(report("lab", &paired), "lab: in step, 12 paired\n");
+        let busy = Summary { downloaded: 3, held: 30, errors: vec!["INBOX: lost".into()], ..paired };
         assert_eq!(
-            report(&busy),
-            "lab: 3 fetched, 30 deletions held back\n  error: INBOX: lost\n  hint: posthaste held\n"
+            report("lab", &busy),
+            "lab: 3 fetched, 30 deletions held back, 12 paired\n  error: INBOX: lost\n  hint: posthaste held\n"
         );
+    }
+
+    #[test]
+    fn a_plan_ends_with_what_it_comes_to() {
+        let sums =
+            Summary { downloaded: 2, uploaded: 1, moved: 4, reflagged: 3, removed: 1, ..Summary::default() };
+        assert_eq!(
+            plan("lab", "INBOX: fetch message 7\nINBOX: fetch message 8\n", &sums),
+            "lab/INBOX: fetch message 7\nlab/INBOX: fetch message 8\n\
+             lab: in all 2 to fetch, 1 to upload, 4 to move on the server, 3 to reflag, 1 to remove on the server\n"
+        );
+        assert_eq!(plan("lab", "", &Summary::default()), "lab: nothing to do\n");
+        let lost = Summary { errors: vec!["INBOX: lost".into()], ..Summary::default() };
+        assert_eq!(plan("lab", "", &lost), "  error: INBOX: lost\n");
     }
 
     #[test]

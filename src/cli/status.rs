@@ -52,7 +52,7 @@ impl Status {
             return output::print(&format!("{json}\n"));
         }
         let in_colour = context.environment.allows_colour && output::is_read_by_a_person();
-        let text = render::status(status, jiff::Timestamp::now(), in_colour);
+        let text = render::status(status, jiff::Timestamp::now(), in_colour, output::width());
         output::print(&format!("{}{text}", self.clear()))
     }
 

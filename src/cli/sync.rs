@@ -9,7 +9,6 @@ use super::{Context, direct, output, render};
 use crate::control::client;
 use crate::control::{Request, Response};
 use crate::daemon::fleet::wish_to_sync;
-use crate::status::Progress;
 
 /// Arguments of `sync`.
 #[derive(Debug, clap::Args)]
@@ -70,26 +69,17 @@ impl View {
     /// Shows one answer. Where nobody reads stdout the pass goes on all the same.
     pub fn show(&mut self, response: Response) -> Result<(), CommandError> {
         match response {
-            Response::Progress {
-                account,
-                mailbox,
-                messages_done,
-                messages_total,
-                bytes_done,
-                bytes_total,
-            } => {
-                let progress = Progress { mailbox, messages_done, messages_total, bytes_done, bytes_total };
-                self.bar.update(&account, &progress);
-            }
-            Response::Plan { account, text } => {
+            Response::Progress { account, progress } => self.bar.update(&account, &progress),
+            Response::Plan { account, text, summary } => {
                 self.bar.clear();
-                let _ = output::print(&render::plan(&account, &text))?;
+                self.errors += summary.errors.len();
+                let _ = output::print(&render::plan(&account, &text, &summary))?;
             }
-            Response::Report(report) => {
+            Response::Report { account, summary } => {
                 self.bar.clear();
-                self.errors += report.errors.len();
-                if !self.is_quiet || !report.errors.is_empty() {
-                    let _ = output::print(&render::report(&report))?;
+                self.errors += summary.errors.len();
+                if !self.is_quiet || !summary.errors.is_empty() {
+                    let _ = output::print(&render::report(&account, &summary))?;
                 }
             }
             Response::Status(_) | Response::Held { .. } | Response::Done | Response::Error(_) => {}
@@ -113,14 +103,15 @@ impl View {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::Report;
+    use crate::status::Summary;
+
+    fn summary(errors: &[&str]) -> Summary {
+        Summary { errors: errors.iter().map(|&error| error.to_owned()).collect(), ..Summary::default() }
+    }
 
     #[test]
     fn a_pass_with_an_error_is_a_failed_command() {
-        let report = |errors: &[&str]| {
-            let errors = errors.iter().map(|&error| error.to_owned()).collect();
-            Response::Report(Report { account: "lab".into(), errors, ..Report::default() })
-        };
+        let report = |errors| Response::Report { account: "lab".into(), summary: summary(errors) };
         let mut view = View::new(true);
         view.show(report(&[])).unwrap();
         view.show(report(&["INBOX: lost"])).unwrap();
@@ -128,5 +119,13 @@ mod tests {
         let mut view = View::new(true);
         view.show(report(&[])).unwrap();
         assert_eq!(view.end(), Ok(()));
+    }
+
+    #[test]
+    fn a_plan_that_misses_a_mailbox_is_a_failed_command() {
+        let summary = summary(&["INBOX: lost"]);
+        let mut view = View::new(true);
+        view.show(Response::Plan { account: "lab".into(), text: String::new(), summary }).unwrap();
+        assert_eq!(view.end().unwrap_err().exit, Exit::Failed);
     }
 }

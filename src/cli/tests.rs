@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::control::server::{Handler, Replies, Server};
-use crate::control::{Code, HeldRequest, Refusal, Report, Request, Response};
+use crate::control::{Code, HeldRequest, Refusal, Request, Response};
+use crate::status::Summary;
 use clap::CommandFactory;
-use error::Exit;
 use futures_util::future::BoxFuture;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -78,6 +78,7 @@ async fn carry_out(line: &str, context: &Context) -> Result<(), CommandError> {
         Command::Sync(sync) => sync.run(context).await,
         Command::Status(status) => status.run(context).await,
         Command::Held(held) => held.run(context).await,
+        Command::Config(config) => config.run(context),
         other => panic!("{other:?} asks no daemon"),
     }
 }
@@ -126,7 +127,8 @@ async fn a_refusal_and_half_an_answer_fail_the_command() {
     assert_eq!(ends[1].as_ref().unwrap_err().exit, Exit::Failed);
 
     let errors = vec!["INBOX: connection lost".to_owned()];
-    let report = Response::Report(Report { account: "lab".into(), errors, ..Report::default() });
+    let summary = Summary { errors, ..Summary::default() };
+    let report = Response::Report { account: "lab".into(), summary };
     let (_, ends) = outcomes(Script { answers: vec![report], ..Script::default() }, &["sync"]).await;
     assert_eq!(ends[0].as_ref().unwrap_err().exit, Exit::Failed);
 }
@@ -137,5 +139,18 @@ async fn without_a_daemon_there_is_no_status_and_passes_need_the_configuration()
     let context = context(directory.path());
     for (line, exit) in [("status --json", 69), ("sync", 78), ("held", 78)] {
         assert_eq!(carry_out(line, &context).await.unwrap_err().exit as u8, exit, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_configuration_without_an_account_says_what_to_write() {
+    let directory = tempfile::tempdir().unwrap();
+    let context = context(directory.path());
+    std::fs::write(&context.config_file, "maildir_root = \"~/Mail\"\n").unwrap();
+    for line in ["sync", "held", "config check"] {
+        let error = carry_out(line, &context).await.unwrap_err();
+        assert_eq!(error.exit, Exit::Configuration, "{line}");
+        assert!(error.message.ends_with("config.toml: no account is configured"), "{line}: {error}");
+        assert!(error.hint.as_ref().unwrap().contains("[accounts.NAME]"), "{line}: {error}");
     }
 }

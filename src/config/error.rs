@@ -3,6 +3,7 @@
 //! The message is one line, fit for a log; [`Error::excerpt`] adds the source line with a caret for people at a
 //! terminal. Values of keys that hold secrets never show, neither in messages nor in excerpts.
 
+use super::meant::meant;
 use crate::error::{Class, Classified};
 use crate::provider;
 use std::fmt;
@@ -69,13 +70,16 @@ impl Error {
 
 impl Classified for Error {
     fn class(&self) -> Class {
-        Class::GiveUp
+        Class::Configuration
     }
 
     fn hint(&self) -> Option<String> {
         match self {
             Error::Read { path, source } if source.kind() == io::ErrorKind::NotFound => {
                 Some(format!("write {}; `posthaste config example` prints one to begin with", path.display()))
+            }
+            Error::File { message, .. } | Error::Environment { message, .. } => {
+                meant(message).map(|word| format!("did you mean `{word}`?"))
             }
             _ => None,
         }

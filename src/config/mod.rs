@@ -2,15 +2,17 @@
 //!
 //! Two steps, so that each is simple: `typed` holds what is written and refuses what it does not know; `meaning`
 //! applies defaults and refuses contradictions. Every refusal names file, line and column, or the variable. Nothing
-//! here reads the real environment or asks the disk about anything but the one file; both are passed in, which makes
-//! a reload the same as a start.
+//! here reads the real environment, and a load asks the disk about nothing but the one file; both are passed in, which
+//! makes a reload the same as a start.
 
 mod account;
+mod anchors;
 mod duration;
 mod error;
 mod layers;
 mod mailboxes;
 mod meaning;
+mod meant;
 mod paths;
 mod secret;
 mod servers;
@@ -47,9 +49,17 @@ impl Config {
         environment: impl Iterator<Item = (String, String)>,
         home: &Path,
     ) -> Result<Config, Error> {
-        let text =
-            std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
-        Config::from_text(path, &text, environment, home)
+        Config::from_text(path, &read(path)?, environment, home, |_| Ok(()))
+    }
+
+    /// [`Config::load`], and then looks whether the files that it names can be used. A start does not: what is wrong
+    /// with one account must not keep the others down.
+    pub fn check(
+        path: &Path,
+        environment: impl Iterator<Item = (String, String)>,
+        home: &Path,
+    ) -> Result<Config, Error> {
+        Config::from_text(path, &read(path)?, environment, home, anchors::check)
     }
 
     /// The account of that name.
@@ -62,18 +72,25 @@ impl Config {
         text: &str,
         environment: impl Iterator<Item = (String, String)>,
         home: &Path,
+        inspect: fn(&[Account]) -> Result<(), Refusal>,
     ) -> Result<Config, Error> {
         let source = Source { file: path, text };
         let written = source.parse()?;
         let names: Vec<&String> = written.accounts.keys().collect();
         let overrides = layers::overrides(environment, &names);
         let layered = layers::merge(text, &overrides)?;
-        let accounts = meaning::accounts(&layered, home).map_err(|failure| match failure {
+        let accounts = meaning::accounts(&layered, home)
+            .and_then(|accounts| inspect(&accounts).map(|()| accounts).map_err(Failure::from));
+        let accounts = accounts.map_err(|failure| match failure {
             Failure::Refused(refusal) => blame(refusal, &source, &written, &overrides),
             Failure::Providers(error) => error.into(),
         })?;
         Ok(Config { accounts })
     }
+}
+
+fn read(path: &Path) -> Result<String, Error> {
+    std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })
 }
 
 /// Finds the variable or the line that a refusal is about. An account that the file does not know is the variables'.

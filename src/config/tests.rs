@@ -13,7 +13,7 @@ const LAB: &str = "[accounts.lab]\naddress = \"alice@mail.test\"\nauth = \"passw
 
 fn load_with(text: &str, variables: &[(&str, &str)]) -> Result<Config, Error> {
     let environment = variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
-    Config::from_text(Path::new("c.toml"), text, environment, Path::new("/home/a"))
+    Config::from_text(Path::new("c.toml"), text, environment, Path::new("/home/a"), |_| Ok(()))
 }
 
 fn load(text: &str) -> Config {
@@ -251,6 +251,39 @@ fn a_missing_file_says_how_to_begin() {
     let error = Config::load(&path, std::iter::empty(), Path::new("/home/a")).unwrap_err();
     assert!(error.to_string().contains("config.toml"));
     assert!(error.hint().unwrap().contains("posthaste config example"));
+}
+
+#[test]
+fn a_slip_in_a_key_a_word_or_a_variable_is_recognised() {
+    use crate::error::Classified;
+    let hint = |text: &str, variables: &[(&str, &str)]| load_with(text, variables).unwrap_err().hint();
+    let meant = |word: &str| Some(format!("did you mean `{word}`?"));
+    assert_eq!(hint(&format!("{LAB}swep = \"5s\""), &[]), meant("sweep"));
+    assert_eq!(hint(&format!("{LAB}on_delete = \"trsh\""), &[]), meant("trash"));
+    assert_eq!(hint("[accounts.w]\naddress = \"a@b.test\"\nprovider = \"gmial\"", &[]), meant("gmail"));
+    assert_eq!(hint(LAB, &[("POSTHASTE_ACCOUNTS__LAB__SWEPE", "5s")]), meant("sweep"));
+    assert_eq!(hint(&format!("{LAB}sweep = \"5\""), &[]), None);
+}
+
+#[test]
+fn a_check_looks_at_every_trust_anchor() {
+    let directory = tempfile::tempdir().unwrap();
+    let (file, ca) = (directory.path().join("c.toml"), directory.path().join("ca.pem"));
+    let with_ca = LAB.replace("host = \"mail.test\"", &format!("host = \"mail.test\", ca = {ca:?}"));
+    std::fs::write(&file, with_ca).unwrap();
+    let check = || Config::check(&file, std::iter::empty(), Path::new("/home/a"));
+    let refused = || {
+        let error = check().unwrap_err();
+        assert!(error.excerpt().unwrap().contains("ca = "), "the key is shown: {error:?}");
+        error.to_string()
+    };
+    assert!(refused().contains("c.toml:5:") && refused().contains("No such file"), "{}", refused());
+    assert!(Config::load(&file, std::iter::empty(), Path::new("/home/a")).is_ok(), "a start goes on");
+    for content in ["", "no certificate\n", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+    {
+        std::fs::write(&ca, content).unwrap();
+        assert!(refused().contains("ca.pem"), "{content:?}: {}", refused());
+    }
 }
 
 proptest! {

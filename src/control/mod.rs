@@ -12,6 +12,4 @@ mod protocol;
 pub mod server;
 mod socket;
 
-pub use protocol::{
-    Code, Deletions, HeldRequest, PROTOCOL, Quarantined, Refusal, Report, Request, Response, Side,
-};
+pub use protocol::{Code, Deletions, HeldRequest, PROTOCOL, Quarantined, Refusal, Request, Response, Side};

@@ -6,7 +6,7 @@
 //! version.
 
 use crate::error::{Class, Classified};
-use crate::status::Status;
+use crate::status::{Progress, Status, Summary};
 use serde::{Deserialize, Serialize};
 
 /// The version of the protocol; raised when a field changes meaning or goes away.
@@ -70,20 +70,13 @@ pub enum HeldRequest {
 pub enum Response {
     /// What every account is doing.
     Status(Status),
-    /// How far a pass is. Totals grow while the pass learns what there is to do.
+    /// How far a pass is.
     Progress {
         /// Name of the account.
         account: String,
-        /// Name of the mailbox.
-        mailbox: String,
-        /// Messages transferred.
-        messages_done: u64,
-        /// Messages to transfer.
-        messages_total: u64,
-        /// Octets transferred.
-        bytes_done: u64,
-        /// Octets to transfer.
-        bytes_total: u64,
+        /// How far.
+        #[serde(flatten)]
+        progress: Progress,
     },
     /// What a pass would do, ready to print.
     Plan {
@@ -91,9 +84,18 @@ pub enum Response {
         account: String,
         /// Lines of text.
         text: String,
+        /// What they come to.
+        #[serde(flatten)]
+        summary: Summary,
     },
     /// What a pass did.
-    Report(Report),
+    Report {
+        /// Name of the account.
+        account: String,
+        /// What it did.
+        #[serde(flatten)]
+        summary: Summary,
+    },
     /// What is held back and what lies in quarantine.
     Held {
         /// Deletions that wait for approval.
@@ -105,30 +107,6 @@ pub enum Response {
     Done,
     /// The request failed; nothing follows.
     Error(Refusal),
-}
-
-/// What a pass over one account did.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Report {
-    /// Name of the account.
-    pub account: String,
-    /// Messages fetched.
-    pub downloaded: u64,
-    /// Messages appended to the server.
-    pub uploaded: u64,
-    /// Messages moved to another mailbox of the server.
-    pub moved: u64,
-    /// Messages whose flags changed on either side.
-    pub reflagged: u64,
-    /// Local copies moved to quarantine.
-    pub quarantined: u64,
-    /// Messages taken out of mailboxes on the server.
-    pub removed: u64,
-    /// Deletions that the guard held back.
-    pub held: u64,
-    /// What went wrong, one line for each mailbox or message; empty means complete.
-    pub errors: Vec<String>,
 }
 
 /// Deletions of one mailbox that the guard held back.
@@ -209,6 +187,7 @@ impl From<Class> for Code {
             Class::Retry { .. } => Code::Retry,
             Class::NeedsLogin => Code::NeedsLogin,
             Class::Denied => Code::Denied,
+            Class::Configuration => Code::Configuration,
             Class::GiveUp => Code::Failed,
         }
     }
@@ -220,7 +199,8 @@ impl Classified for Refusal {
             Code::Retry => Class::RETRY,
             Code::NeedsLogin => Class::NeedsLogin,
             Code::Denied => Class::Denied,
-            Code::Configuration | Code::BadRequest | Code::Version | Code::Failed => Class::GiveUp,
+            Code::Configuration => Class::Configuration,
+            Code::BadRequest | Code::Version | Code::Failed => Class::GiveUp,
         }
     }
 
@@ -307,10 +287,15 @@ mod tests {
 
     #[test]
     fn responses_survive_the_wire() {
+        let summary = Summary { downloaded: 3, errors: vec!["lost".into()], ..Summary::default() };
         let responses = [
             Response::Status(Status::absent()),
-            Response::Plan { account: "lab".into(), text: "a\nb".into() },
-            Response::Report(Report { account: "lab".into(), downloaded: 3, ..Report::default() }),
+            Response::Progress {
+                account: "lab".into(),
+                progress: Progress { mailbox: "INBOX".into(), messages_done: 3, ..Progress::default() },
+            },
+            Response::Plan { account: "lab".into(), text: "a\nb".into(), summary: summary.clone() },
+            Response::Report { account: "lab".into(), summary },
             Response::Held {
                 deletions: vec![Deletions {
                     account: "lab".into(),
@@ -351,6 +336,10 @@ mod tests {
         let line = r#"{"version":1,"request":"sync","depth":3}"#;
         let plain = Request::Sync { accounts: vec![], mailbox: None, dry_run: false };
         assert_eq!(Request::from_line(line), Ok(plain));
+        let line = r#"{"response":"report","account":"lab","downloaded":3,"new":1}"#;
+        let summary = Summary { downloaded: 3, ..Summary::default() };
+        let report = Response::Report { account: "lab".into(), summary };
+        assert_eq!(serde_json::from_str::<Response>(line).unwrap(), report);
         let line = r#"{"response":"error","code":"eaten-by-a-whale","message":"m","new":1}"#;
         let Response::Error(refusal) = serde_json::from_str(line).unwrap() else { panic!("not an error") };
         assert_eq!(refusal, Refusal::new(Code::Failed, "m"));

@@ -74,7 +74,7 @@ impl Board {
                 Event::Ended(end, pause) => {
                     let pause = pause.map(|pause| SignedDuration::try_from(pause).unwrap_or_default());
                     let next_try = pause.and_then(|pause| now.checked_add(pause).ok());
-                    entry.end = Some(ended(name, end, next_try));
+                    entry.end = Some(ended(end, next_try));
                 }
             }
         });
@@ -138,7 +138,7 @@ impl Entry {
     }
 }
 
-fn ended(name: &str, end: End, next_try: Option<Timestamp>) -> Ended {
+fn ended(end: End, next_try: Option<Timestamp>) -> Ended {
     let (state, error, hint) = match end {
         End::Finished => (State::Stopped, None, None),
         End::Panicked(text) => {
@@ -147,14 +147,9 @@ fn ended(name: &str, end: End, next_try: Option<Timestamp>) -> Ended {
         }
         End::Failed(failure) => match failure.class {
             Class::Retry { .. } => (State::Waiting, Some(failure.text), failure.hint),
-            Class::NeedsLogin => {
-                let hint = failure
-                    .hint
-                    .unwrap_or_else(|| format!("run: posthaste login {name} --import < refresh-token.txt"));
-                (State::NeedsLogin, Some(failure.text), Some(hint))
-            }
+            Class::NeedsLogin => (State::NeedsLogin, Some(failure.text), failure.hint),
             Class::Denied => (State::Denied, Some(failure.text), failure.hint),
-            Class::GiveUp => (State::Stopped, Some(failure.text), failure.hint),
+            Class::Configuration | Class::GiveUp => (State::Stopped, Some(failure.text), failure.hint),
         },
     };
     Ended { state, error, hint, next_try }
@@ -240,10 +235,12 @@ mod tests {
     #[test]
     fn an_account_that_needs_a_login_says_how() {
         let board = board(&["lab"]);
-        board.record("lab", Event::Ended(failed(Class::NeedsLogin), None), Timestamp::UNIX_EPOCH);
+        let hint = Some("run: posthaste login lab".to_owned());
+        let failure = Failure { class: Class::NeedsLogin, text: "refused".into(), hint: hint.clone() };
+        board.record("lab", Event::Ended(End::Failed(failure), None), Timestamp::UNIX_EPOCH);
         let account = board.status().accounts.remove(0);
         assert_eq!(account.state, State::NeedsLogin);
-        assert_eq!(account.hint.as_deref(), Some("run: posthaste login lab --import < refresh-token.txt"));
+        assert_eq!(account.hint, hint);
         assert_eq!(account.next_try, None);
     }
 

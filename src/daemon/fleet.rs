@@ -1,10 +1,10 @@
 //! The accounts as a [`Fleet`]: configuration to workers, requests to orders, answers back.
 
 use super::{Fleet, Unit};
-use crate::account::{self, Handle, HeldList, Order, Summary, Told, Wish};
+use crate::account::{self, Handle, HeldList, Order, Told, Wish};
 use crate::config::{Account, Config, Mailboxes};
 use crate::control::server::Replies;
-use crate::control::{Code, Deletions, HeldRequest, Quarantined, Refusal, Report, Request, Response, Side};
+use crate::control::{Code, Deletions, HeldRequest, Quarantined, Refusal, Request, Response, Side};
 use crate::mail::MailboxName;
 use crate::supervisor::Failure;
 use crate::sync;
@@ -188,23 +188,14 @@ pub fn wish_to_sync(mailbox: Option<String>, dry_run: bool) -> Result<Wish, Refu
 pub fn response(account: &str, told: Told) -> Result<Response, Refusal> {
     let account = account.to_owned();
     Ok(match told {
-        Told::Progress(progress) => {
-            let crate::status::Progress { mailbox, messages_done, messages_total, bytes_done, bytes_total } =
-                progress;
-            Response::Progress { account, mailbox, messages_done, messages_total, bytes_done, bytes_total }
-        }
-        Told::Plan(text) => Response::Plan { account, text },
-        Told::Summary(summary) => Response::Report(report(account, summary)),
+        Told::Progress(progress) => Response::Progress { account, progress },
+        Told::Plan { text, summary } => Response::Plan { account, text, summary },
+        Told::Summary(summary) => Response::Report { account, summary },
         Told::Held(list) => held(&account, list),
         Told::Refused { class, text, hint } => {
             return Err(Refusal { code: class.into(), message: format!("account {account}: {text}"), hint });
         }
     })
-}
-
-fn report(account: String, summary: Summary) -> Report {
-    let Summary { downloaded, uploaded, moved, reflagged, quarantined, removed, held, errors } = summary;
-    Report { account, downloaded, uploaded, moved, reflagged, quarantined, removed, held, errors }
 }
 
 fn held(account: &str, list: HeldList) -> Response {

@@ -5,6 +5,10 @@
 //! connected socket. The protocol drivers speak the STARTTLS dialogue themselves and then call [`start_tls`]; they
 //! must refuse any byte that came after the server's OK (RFC 3207 §6, "NO STARTTLS" 2021).
 
+mod plain;
+
+pub use plain::plain;
+
 use crate::error::{Class, Classified};
 use std::io;
 use std::net::SocketAddr;
@@ -68,12 +72,12 @@ pub enum Error {
         source: io::Error,
     },
     /// The handshake failed or the certificate is not trusted.
-    #[error("no TLS with {endpoint}")]
+    #[error("no TLS with {endpoint}: {cause}")]
     Tls {
         /// `host:port`.
         endpoint: String,
-        /// The cause.
-        source: async_native_tls::Error,
+        /// The cause, in [`plain`] words.
+        cause: String,
     },
     /// The configured trust anchor cannot be used.
     #[error("cannot use the certificate file {path}")]
@@ -95,21 +99,21 @@ impl Classified for Error {
     fn class(&self) -> Class {
         match self {
             Error::Connect { .. } | Error::Tls { .. } => Class::RETRY,
-            Error::Anchor { .. } | Error::NotLoopback { .. } => Class::GiveUp,
+            Error::Anchor { .. } | Error::NotLoopback { .. } => Class::Configuration,
         }
     }
 
     fn hint(&self) -> Option<String> {
         match self {
-            Error::Tls { source, .. } if source.to_string().contains("mismatch") => {
+            Error::Tls { cause, .. } if cause.contains("mismatch") => {
                 Some("the server's certificate is for another name: set `host` to one that it holds".into())
             }
-            Error::Tls { source, .. } if source.to_string().contains("certificate verify failed") => Some(
+            Error::Tls { cause, .. } if cause.contains("certificate verify failed") => Some(
                 "the server's certificate is not trusted; for a private authority set `ca` in the account"
                     .into(),
             ),
             Error::NotLoopback { .. } => Some("set tls = \"implicit\" or \"starttls\"".into()),
-            Error::Tls { source, .. } if source.to_string().contains("wrong version number") => {
+            Error::Tls { cause, .. } if cause.contains("wrong version number") => {
                 Some("this port does not begin with TLS: check `port`, or set tls = \"starttls\"".into())
             }
             _ => None,
@@ -139,7 +143,10 @@ pub async fn start_tls(stream: Stream, endpoint: &Endpoint) -> Result<Stream, Er
     let lost = |cause: io::Error| Error::Connect { endpoint: endpoint.to_string(), source: cause };
     match timeout(HANDSHAKE, connector.connect(&endpoint.host, stream)).await {
         Ok(Ok(stream)) => Ok(Box::new(stream)),
-        Ok(Err(source)) => Err(Error::Tls { endpoint: endpoint.to_string(), source }),
+        Ok(Err(error)) => {
+            tracing::debug!(%endpoint, %error, "no TLS");
+            Err(Error::Tls { endpoint: endpoint.to_string(), cause: plain(&error.to_string()) })
+        }
         Err(_) => Err(lost(io::Error::new(io::ErrorKind::TimedOut, "no answer to the TLS handshake"))),
     }
 }
@@ -148,16 +155,26 @@ pub async fn start_tls(stream: Stream, endpoint: &Endpoint) -> Result<Stream, Er
 fn builder(ca: Option<&Path>) -> Result<native_tls::TlsConnectorBuilder, Error> {
     let mut builder = native_tls::TlsConnector::builder();
     builder.min_protocol_version(Some(native_tls::Protocol::Tlsv12));
-    if let Some(path) = ca {
-        let anchor = |source| Error::Anchor { path: path.to_owned(), source };
-        let pem = std::fs::read(path).map_err(|error| anchor(error.into()))?;
-        for certificate in
-            native_tls::Certificate::stack_from_pem(&pem).map_err(|error| anchor(error.into()))?
-        {
-            builder.add_root_certificate(certificate);
-        }
+    for certificate in ca.map(anchors).transpose()?.unwrap_or_default() {
+        builder.add_root_certificate(certificate);
     }
     Ok(builder)
+}
+
+/// Whether the file can be used as [`Endpoint::ca`]. Reads the disk: call it off the reactor.
+pub fn check_anchor(path: &Path) -> Result<(), Error> {
+    anchors(path).map(drop)
+}
+
+/// The certificates of a PEM file; a file without one is a mistake.
+fn anchors(path: &Path) -> Result<Vec<native_tls::Certificate>, Error> {
+    let unusable = |source| Error::Anchor { path: path.to_owned(), source };
+    let pem = std::fs::read(path).map_err(|error| unusable(error.into()))?;
+    match native_tls::Certificate::stack_from_pem(&pem) {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        Ok(_) => Err(unusable("it holds no certificate in PEM form".into())),
+        Err(error) => Err(unusable(plain(&error.to_string()).into())),
+    }
 }
 
 async fn connect(endpoint: &Endpoint) -> io::Result<TcpStream> {

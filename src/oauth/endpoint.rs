@@ -8,6 +8,7 @@
 use super::answer::{Answer, classify};
 use super::keeper::KeeperConfig;
 use crate::error::chain;
+use crate::net::plain;
 use jiff::Timestamp;
 use oauth2::basic::BasicClient;
 use oauth2::{
@@ -77,7 +78,7 @@ async fn send(request: HttpRequest, is_local: bool) -> Answer {
         Ok(answer) => answer,
         // Names hosts and TLS reasons, and holds neither request nor body.
         Err(error) => {
-            retry(&format!("the token endpoint cannot be reached: {}", chain(&error.without_url())))
+            retry(&format!("the token endpoint cannot be reached: {}", plain(&chain(&error.without_url()))))
         }
     }
 }

@@ -102,12 +102,23 @@ pub enum Error {
         /// The cause.
         source: Arc<io::Error>,
     },
-    /// A password or secret command gave none.
+    /// A password or secret command that the shell cannot run.
+    #[error("the password command {complaint}")]
+    NoCommand {
+        /// How it failed; never the command, which may hold a secret itself.
+        complaint: String,
+    },
+    /// A password or secret command gave none. That may pass: the agent that it asks may be locked or not up yet.
     #[error("the password command {complaint}")]
     Command {
         /// How it failed; never the command, which may hold a secret itself.
         complaint: String,
     },
+}
+
+/// The command that mends a login that is missing or refused.
+pub fn login_hint(account: &str) -> String {
+    format!("run: posthaste login {account} --import < refresh-token.txt")
 }
 
 impl Error {
@@ -129,9 +140,8 @@ impl Classified for Error {
             | Error::Corrupt { .. } => Class::NeedsLogin,
             Error::Unavailable { after, .. } => Class::Retry { after: *after },
             Error::Io { .. } | Error::Command { .. } => Class::RETRY,
-            Error::Client { .. } | Error::Insecure { .. } | Error::Exposed { .. } | Error::NotOurs { .. } => {
-                Class::GiveUp
-            }
+            Error::Client { .. } | Error::Insecure { .. } | Error::NoCommand { .. } => Class::Configuration,
+            Error::Exposed { .. } | Error::NotOurs { .. } => Class::GiveUp,
         }
     }
 
@@ -140,9 +150,7 @@ impl Classified for Error {
             Error::NotLoggedIn { account }
             | Error::Refused { account, .. }
             | Error::OtherClient { account, .. }
-            | Error::Corrupt { account, .. } => {
-                Some(format!("run: posthaste login {account} --import < refresh-token.txt"))
-            }
+            | Error::Corrupt { account, .. } => Some(login_hint(account)),
             Error::Client { account, advice, .. } => Some(format!("in [accounts.{account}.oauth]: {advice}")),
             Error::Exposed { path, wanted, .. } => {
                 Some(format!("run `chmod {wanted:o} '{}'`, then reload", path.display()))
@@ -151,6 +159,10 @@ impl Classified for Error {
                 Some(format!("run posthaste as the owner of '{}', or move it away", path.display()))
             }
             Error::Insecure { .. } => Some("set an https:// `token_url`".into()),
+            Error::NoCommand { .. } => Some(
+                "correct the command in the configuration, or install the program that it names where the daemon finds it"
+                    .into(),
+            ),
             Error::Command { .. } => Some("run the command by hand to see what it says".into()),
             Error::Unavailable { .. } | Error::Io { .. } => None,
         }

@@ -15,6 +15,6 @@ pub mod password;
 mod store;
 pub mod token;
 
-pub use error::Error;
+pub use error::{Error, login_hint};
 pub use keeper::{Keeper, KeeperConfig};
 pub use token::AccessToken;

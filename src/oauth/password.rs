@@ -16,6 +16,10 @@ use tokio::process::{Child, Command};
 
 /// A key agent answers at once; one that asks a person does not belong in a daemon.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// What a shell says of a command that it may not run (POSIX sh, 2.8.2).
+const NOT_EXECUTABLE: i32 = 126;
+/// And of one that is not there. Other failures may pass, because an agent can be locked; these do not.
+const NOT_FOUND: i32 = 127;
 /// More output than this is not a secret.
 const LONGEST: u64 = 64 * 1024;
 
@@ -70,7 +74,11 @@ fn secret(status: ExitStatus, mut output: Vec<u8>, complaint: &[u8]) -> Result<S
         let complaint = String::from_utf8_lossy(complaint);
         let first = words(complaint.lines().next().unwrap_or_default());
         let words = if first.is_empty() { String::new() } else { format!(": {first}") };
-        return Err(failed(format!("failed ({status}){words}")));
+        let complaint = format!("failed ({status}){words}");
+        return Err(match status.code() {
+            Some(NOT_EXECUTABLE | NOT_FOUND) => Error::NoCommand { complaint },
+            _ => failed(complaint),
+        });
     }
     if output.last() == Some(&b'\n') {
         output.pop();
@@ -123,6 +131,15 @@ mod tests {
                 .await;
         assert!(text.contains("gpg: agent is locked") && text.contains('3'), "{text}");
         assert!(!text.contains("CANARY") && !text.contains("more"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_command_that_cannot_be_run_is_a_fault_of_the_configuration() {
+        for command in ["no-such-password-manager get mail", "/", "exit 126"] {
+            let error = run(command).await.unwrap_err();
+            assert_eq!(error.class(), Class::Configuration, "{command}: {error}");
+            assert!(error.hint().is_some());
+        }
     }
 
     #[tokio::test]

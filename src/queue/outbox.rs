@@ -3,7 +3,8 @@
 //! Only regular files, never through a symbolic link; no dot-files, `*~`, `*.tmp`, `*.part`, and nothing in
 //! subdirectories, except `new/` and `cur/` of a Maildir dropped there. A file is complete when its writer closed it and a
 //! quarter of a second has passed since (`echo >f; cat >>f` closes twice); without word of a close, when size and
-//! modification time did not change for two seconds. Hints come from outside; the clock is an argument.
+//! modification time did not change for two seconds. Hints come from outside; the clock is an argument. What has the name
+//! of a message and will not be taken is named, because somebody waits for it to be sent.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,10 @@ const SETTLE_CLOSED: SignedDuration = SignedDuration::from_millis(250);
 const SETTLE_OPEN: SignedDuration = SignedDuration::from_secs(2);
 /// Files looked at in one scan; the others come in their turn.
 const MAX_FILES: usize = 10_000;
+/// Names told of what is not taken; enough to see that something is wrong.
+const MAX_PASSED_OVER: usize = 20;
+/// Directories that belong into an outbox: what came back, and the parts of a Maildir.
+const KNOWN_DIRECTORIES: [&str; 4] = ["failed", "new", "cur", "tmp"];
 
 /// Which file, and in which state of its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +54,8 @@ pub struct Scan {
     pub ready: Vec<OutboxFile>,
     /// When to look again because a file is not yet known to be complete.
     pub again_at: Option<Timestamp>,
+    /// What will not be taken as it is, and why: `is empty`.
+    pub passed_over: BTreeMap<PathBuf, &'static str>,
 }
 
 /// The outbox of an account, with the memory that tells a finished file from one being written.
@@ -89,13 +96,16 @@ impl Outbox {
 
     /// Looks at every file. `closed`: paths that a watcher saw closed or renamed into place since the last scan.
     pub fn scan(&mut self, now: Timestamp, closed: &BTreeSet<PathBuf>) -> io::Result<Scan> {
-        let found = self.list()?;
-        let mut scan = Scan::default();
+        let Listing { found, passed_over } = self.list()?;
+        let mut scan = Scan { passed_over, ..Scan::default() };
         let mut sightings = BTreeMap::new();
         for (path, identity, is_delivered) in found {
             let hint = is_delivered || closed.contains(&path);
             let sighting = sighted(self.sightings.get(&path), identity, hint, now);
             match complete_at(&sighting, now) {
+                at if at <= now && identity.size == 0 => {
+                    pass_over(&mut scan.passed_over, path.clone(), "is empty");
+                }
                 at if at <= now => scan.ready.push(OutboxFile { path: path.clone(), identity }),
                 at => scan.again_at = Some(scan.again_at.map_or(at, |other| other.min(at))),
             }
@@ -106,37 +116,62 @@ impl Outbox {
         Ok(scan)
     }
 
-    /// Path, identity, and whether its place says that it is complete.
-    fn list(&self) -> io::Result<Vec<(PathBuf, FileIdentity, bool)>> {
-        let mut found = Vec::new();
-        list_into(&self.root, false, &mut found)?;
+    fn list(&self) -> io::Result<Listing> {
+        let mut listing = Listing::default();
+        list_into(&self.root, false, &mut listing)?;
         for name in ["new", "cur"] {
             let directory = self.root.join(name);
             if fs::symlink_metadata(&directory).is_ok_and(|metadata| metadata.is_dir()) {
-                list_into(&directory, true, &mut found)?;
+                list_into(&directory, true, &mut listing)?;
             }
         }
-        Ok(found)
+        Ok(listing)
     }
 }
 
-fn list_into(
-    directory: &Path,
-    is_maildir: bool,
-    found: &mut Vec<(PathBuf, FileIdentity, bool)>,
-) -> io::Result<()> {
+/// What stands in the outbox under the name of a message.
+#[derive(Debug, Default)]
+struct Listing {
+    /// Path, identity, and whether its place says that it is complete.
+    found: Vec<(PathBuf, FileIdentity, bool)>,
+    passed_over: BTreeMap<PathBuf, &'static str>,
+}
+
+fn list_into(directory: &Path, is_maildir: bool, listing: &mut Listing) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
-        if found.len() >= MAX_FILES {
+        if listing.found.len() >= MAX_FILES {
             break;
         }
         let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
         // A file may be gone since it was listed: that is its owner's right.
         let Ok(metadata) = entry.metadata() else { continue };
-        if metadata.is_file() && metadata.size() > 0 && is_candidate(&entry.file_name().to_string_lossy()) {
-            found.push((entry.path(), FileIdentity::of(&metadata), is_maildir));
+        if !is_candidate(&name) {
+            continue;
+        }
+        if metadata.is_file() {
+            listing.found.push((entry.path(), FileIdentity::of(&metadata), is_maildir));
+        } else if is_maildir || !metadata.is_dir() || !KNOWN_DIRECTORIES.contains(&&*name) {
+            pass_over(&mut listing.passed_over, entry.path(), oddity(&metadata));
         }
     }
     Ok(())
+}
+
+fn pass_over(passed_over: &mut BTreeMap<PathBuf, &'static str>, path: PathBuf, why: &'static str) {
+    if passed_over.len() < MAX_PASSED_OVER {
+        passed_over.insert(path, why);
+    }
+}
+
+/// What something is that is no regular file.
+fn oddity(metadata: &Metadata) -> &'static str {
+    match metadata.file_type() {
+        kind if kind.is_symlink() => "is a symbolic link",
+        kind if kind.is_dir() => "is a directory",
+        _ => "is no regular file",
+    }
 }
 
 /// Whether the name is one of a finished file.
@@ -196,6 +231,7 @@ mod tests {
             "c.part",
             "#d#",
             "failed/x",
+            "drafts/x",
             "new/1",
             "cur/2:2,S",
             "tmp/3",
@@ -209,7 +245,34 @@ mod tests {
         let mut outbox = Outbox::new(root.path());
         let now = later(Timestamp::now(), 10_000);
         outbox.scan(now, &BTreeSet::new()).unwrap();
-        assert_eq!(names(&outbox.scan(later(now, 2000), &BTreeSet::new()).unwrap()), ["1", "2:2,S", "a.eml"]);
+        let scan = outbox.scan(later(now, 2000), &BTreeSet::new()).unwrap();
+        assert_eq!(names(&scan), ["1", "2:2,S", "a.eml"]);
+        let passed_over: Vec<_> = scan.passed_over.into_iter().collect();
+        assert_eq!(
+            passed_over,
+            [
+                (at("drafts"), "is a directory"),
+                (at("empty"), "is empty"),
+                (at("link"), "is a symbolic link"),
+                (at("socket"), "is no regular file")
+            ]
+        );
+    }
+
+    #[test]
+    fn an_empty_file_is_passed_over_only_when_nobody_writes_it() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("a");
+        fs::write(&path, "").unwrap();
+        let (mut outbox, none) = (Outbox::new(root.path()), BTreeSet::new());
+        let now = later(Timestamp::now(), 10_000);
+        let first = outbox.scan(now, &none).unwrap();
+        assert_eq!((first.passed_over.len(), first.again_at), (0, Some(later(now, 2000))));
+        let second = outbox.scan(later(now, 2000), &none).unwrap();
+        assert_eq!((second.passed_over.len(), second.again_at), (1, None));
+        fs::write(&path, "To: a@x").unwrap();
+        outbox.scan(later(now, 3000), &none).unwrap();
+        assert_eq!(names(&outbox.scan(later(now, 5000), &none).unwrap()), ["a"]);
     }
 
     #[test]

@@ -69,7 +69,9 @@ impl Law {
             End::Panicked(_) => Duration::ZERO,
             End::Failed(failure) => match failure.class {
                 Class::Retry { after } => after.unwrap_or_default(),
-                Class::NeedsLogin | Class::Denied | Class::GiveUp => return Next::Down,
+                Class::NeedsLogin | Class::Denied | Class::Configuration | Class::GiveUp => {
+                    return Next::Down;
+                }
             },
             End::Finished => return Next::Down,
         };
@@ -141,7 +143,13 @@ mod tests {
 
     #[test]
     fn what_repeating_cannot_help_stays_down() {
-        let ends = [End::Finished, failed(Class::GiveUp), failed(Class::NeedsLogin), failed(Class::Denied)];
+        let ends = [
+            End::Finished,
+            failed(Class::GiveUp),
+            failed(Class::Configuration),
+            failed(Class::NeedsLogin),
+            failed(Class::Denied),
+        ];
         for end in ends {
             assert_eq!(Law::WORKER.next(&end, 90 * S, 0, 0.5), Next::Down, "{end:?}");
         }

@@ -308,6 +308,11 @@ impl Daemon {
         (self.wait(), start.elapsed())
     }
 
+    /// Its end, if that comes within `limit` without our doing.
+    pub fn ends_within(&mut self, limit: Duration) -> Option<ExitStatus> {
+        wait::some_within(limit, || self.child.try_wait().unwrap())
+    }
+
     /// SIGKILL.
     pub fn kill(mut self) {
         self.child.kill().expect("the daemon runs");

@@ -17,16 +17,25 @@ const POLL: Duration = Duration::from_millis(2);
 /// The usual patience; a loaded machine with two cores must not make a test fail.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Waits until `condition` gives a value; panics with `what` after `limit`.
-pub fn until_some<T>(limit: Duration, what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+/// Waits until `condition` gives a value; none after `limit`.
+pub fn some_within<T>(limit: Duration, mut condition: impl FnMut() -> Option<T>) -> Option<T> {
     let deadline = Instant::now() + limit;
     loop {
         if let Some(value) = condition() {
-            return value;
+            return Some(value);
         }
-        assert!(Instant::now() < deadline, "waited {limit:?} in vain for: {what}");
+        if Instant::now() >= deadline {
+            return None;
+        }
         std::thread::sleep(POLL);
     }
+}
+
+/// Waits until `condition` gives a value; panics with `what` after `limit`.
+// That is how a test fails.
+#[allow(clippy::panic)]
+pub fn until_some<T>(limit: Duration, what: &str, condition: impl FnMut() -> Option<T>) -> T {
+    some_within(limit, condition).unwrap_or_else(|| panic!("waited {limit:?} in vain for: {what}"))
 }
 
 /// Waits until `condition` holds; panics with `what` after `limit`.

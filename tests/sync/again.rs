@@ -151,6 +151,8 @@ fn a_dry_run_tells_all_and_changes_nothing() {
             "set \\Flagged on message 12",
             "Neu: make the mailbox in the Maildir",
             "Hier: make the mailbox on the server",
+            "alice: in all 1 to fetch, 1 to upload, 1 to move on the server, 2 to reflag, 1 to move to quarantine, \
+             1 to remove on the server\n",
         ] {
             assert!(plan.contains(words), "{words:?} in the plan:\n{plan}");
         }
@@ -168,6 +170,7 @@ fn a_dry_run_before_the_first_pass_tells_what_it_would_fetch() {
         scene.put("INBOX", "", ["one".to_owned(), "two".to_owned()]);
         let plan = scene.home.ok(&["sync", "--dry-run"]);
         assert_eq!(plan.matches("INBOX: fetch message").count(), 2, "{plan}");
+        assert!(plan.ends_with("alice: in all 2 to fetch\n"), "{plan}");
         assert!(scene.mail.mailboxes().is_empty());
     });
 }

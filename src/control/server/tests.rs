@@ -2,6 +2,7 @@
 
 use super::super::client;
 use super::*;
+use crate::status::Summary;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt};
@@ -35,7 +36,7 @@ impl Handler for Scripted {
 }
 
 fn plan(text: &str) -> Response {
-    Response::Plan { account: "lab".into(), text: text.into() }
+    Response::Plan { account: "lab".into(), text: text.into(), summary: Summary::default() }
 }
 
 fn endless() -> Request {

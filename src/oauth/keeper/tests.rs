@@ -416,7 +416,7 @@ async fn a_refused_client_is_a_matter_of_configuration() {
     let keeper = home.logged_in(&server);
     for _ in 0..3 {
         let error = keeper.token().await.unwrap_err();
-        assert_eq!(error.class(), Class::GiveUp);
+        assert_eq!(error.class(), Class::Configuration);
         assert!(error.hint().unwrap().starts_with("in [accounts.lab.oauth]: check `client_id`"));
     }
     assert_eq!(server.requests().len(), 1);

@@ -1,0 +1,53 @@
+//! What the user meant by a word that is not known: the one most like it among those that were expected. Pure.
+//!
+//! Works on the words of a refusal, "unknown field `swep`, expected one of `address`, `sweep`": serde tells what it
+//! expected in no other way, and our own refusals of providers and clouds are worded the same.
+
+/// From 0 (nothing in common) to 1; measured: `swep`, `password` for `password_command` and `mailbox` lie above,
+/// `server` for `user` below.
+const LIKE: f64 = 0.8;
+
+/// The expected word that is most like the unknown one, if one is.
+pub(super) fn meant(message: &str) -> Option<&str> {
+    let (unknown, expected) = message.strip_prefix("unknown ")?.split_once(", expected ")?;
+    let unknown = unknown.split('`').nth(1)?.to_ascii_lowercase();
+    let likeness = |word: &str| strsim::jaro_winkler(&unknown, &word.to_ascii_lowercase());
+    let words = expected.split('`').skip(1).step_by(2).map(|word| (likeness(word), word));
+    let best = words.max_by(|(one, _), (other, _)| one.total_cmp(other));
+    best.filter(|(likeness, _)| *likeness >= LIKE).map(|(_, word)| word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn among(unknown: &str) -> Option<&'static str> {
+        let keys = "`address`, `user`, `mailboxes`, `sweep`, `sent`, `password_command`, `protocol`";
+        let message = format!("unknown field `{unknown}`, expected one of {keys}");
+        meant(Box::leak(message.into_boxed_str()))
+    }
+
+    #[test]
+    fn a_slip_of_the_pen_is_recognised() {
+        for (unknown, known) in [
+            ("swep", "sweep"),
+            ("Sweep", "sweep"),
+            ("adress", "address"),
+            ("mailbox", "mailboxes"),
+            ("password", "password_command"),
+            ("prot", "protocol"),
+        ] {
+            assert_eq!(among(unknown), Some(known), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn another_word_is_not_taken_for_a_slip() {
+        for unknown in ["server", "tenant", "x", "", "ü"] {
+            assert_eq!(among(unknown), None, "{unknown}");
+        }
+        for message in ["", "unknown", "unknown field, expected `a`", "invalid type: x, expected `x`"] {
+            assert_eq!(meant(message), None, "{message}");
+        }
+    }
+}
