@@ -9,7 +9,8 @@
 
 use super::error::{clean, is_denied, suggested_delay};
 use super::guard::Guard;
-use super::session::{DEADLINE, Session};
+use super::patience::BRING_UP;
+use super::session::Session;
 use super::{Error, Options};
 use crate::mail::sasl::Credentials;
 use crate::net::{self, Stream, Tls};
@@ -49,18 +50,25 @@ enum Step {
     Done(Answer),
 }
 
-/// Brings up a session on a stream just dialled.
-pub(super) async fn establish(
-    stream: Stream,
+/// Dials and brings up a session, all within [`BRING_UP`].
+pub(super) async fn bring_up(
+    dialling: impl Future<Output = Result<Stream, net::Error>>,
     options: &Options,
     credentials: &Credentials,
 ) -> Result<Session, Error> {
+    let all = async { establish(dialling.await?, options, credentials).await };
+    timeout(BRING_UP, all).await.unwrap_or(Err(Error::TimedOut))
+}
+
+/// Brings up a session on a stream just dialled.
+async fn establish(stream: Stream, options: &Options, credentials: &Credentials) -> Result<Session, Error> {
     let mut greeted = Greeted::new(stream);
-    greeted.greeting().await?;
     if options.endpoint.tls == Tls::StartTls {
-        let stream = greeted.start_tls().await?;
+        let stream = greeted.ask_for_tls().await.map_err(muted)?;
         // What was said in the clear is forgotten together with the parser that read it.
         greeted = Greeted::new(net::start_tls(stream, &options.endpoint).await?);
+    } else {
+        greeted.greeting().await?;
     }
     greeted.ask_capabilities().await?;
     let mechanism = greeted.authenticate(credentials).await?;
@@ -81,8 +89,7 @@ impl Greeted {
     }
 
     async fn greeting(&mut self) -> Result<(), Error> {
-        let reply = timeout(DEADLINE, self.client.read_response()).await.map_err(|_| Error::TimedOut)?;
-        let reply = reply.map_err(unreadable)?.ok_or(Error::Closed)?;
+        let reply = self.client.read_response().await.map_err(unreadable)?.ok_or(Error::Closed)?;
         match reply.parsed() {
             Response::Data { status: Status::Ok, .. } => Ok(()),
             Response::Data { status: Status::PreAuth, .. } => {
@@ -95,7 +102,8 @@ impl Greeted {
         }
     }
 
-    async fn start_tls(mut self) -> Result<Stream, Error> {
+    async fn ask_for_tls(mut self) -> Result<Stream, Error> {
+        self.greeting().await?;
         let answer = self.run("STARTTLS").await?;
         if answer.outcome != Outcome::Ok {
             return Err(Error::StartTls("the server refused STARTTLS"));
@@ -169,18 +177,14 @@ impl Greeted {
     async fn write(&mut self, line: &str) -> Result<(), Error> {
         let line = format!("{line}\r\n");
         let stream = self.client.get_mut();
-        let written = async {
-            stream.write_all(line.as_bytes()).await?;
-            stream.flush().await
-        };
-        Ok(timeout(DEADLINE, written).await.map_err(|_| Error::TimedOut)??)
+        stream.write_all(line.as_bytes()).await?;
+        Ok(stream.flush().await?)
     }
 
     /// Reads on to a challenge or to the end of the command; notes capabilities on the way.
     async fn step(&mut self) -> Result<Step, Error> {
         loop {
-            let reply = timeout(DEADLINE, self.client.read_response()).await.map_err(|_| Error::TimedOut)?;
-            let reply = reply.map_err(unreadable)?.ok_or(Error::Closed)?;
+            let reply = self.client.read_response().await.map_err(unreadable)?.ok_or(Error::Closed)?;
             match reply.parsed() {
                 Response::Continue(_) => return Ok(Step::Challenge),
                 Response::Capabilities(names) => {
@@ -243,6 +247,14 @@ fn login_error(answer: Answer) -> Error {
     }
 }
 
+/// Words from before TLS may be anybody's: they are neither shown nor obeyed.
+fn muted(error: Error) -> Error {
+    match error {
+        Error::Bye(_) | Error::Refused { .. } => Error::StartTls("the server ended the session before TLS"),
+        other => other,
+    }
+}
+
 fn refused(command: &'static str, text: String) -> Error {
     Error::Refused { command, code: None, text, is_bad: false }
 }
@@ -258,104 +270,4 @@ fn unreadable(error: io::Error) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use crate::error::{Class, Classified};
-    use crate::imap::Error;
-    use crate::imap::script::bring_up;
-    use crate::net::Tls;
-
-    /// base64 of `user=u@x^Aauth=Bearer tok^A^A`
-    const TOKEN: &str = "dXNlcj11QHgBYXV0aD1CZWFyZXIgdG9rAQE=";
-    const CHALLENGE: &str = "eyJzdGF0dXMiOiI0MDEiLCJzY2hlbWVzIjoiYmVhcmVyIG1hYyIsInNjb3BlIjoiaHR0cHM6Ly9tYWlsLmdvb2dsZS5jb20vIn0K";
-
-    fn hello(capabilities: &str) -> String {
-        format!("S: * OK ready\nC: B1 CAPABILITY\nS: * CAPABILITY IMAP4rev1 {capabilities}\nS: B1 OK done\n")
-    }
-
-    /// The class of the error that the answers to AUTHENTICATE lead to.
-    async fn class(answers: &str) -> Class {
-        let transcript =
-            format!("{}C: B2 AUTHENTICATE XOAUTH2 {TOKEN}\n{answers}", hello("SASL-IR AUTH=XOAUTH2"));
-        let (outcome, server) = bring_up(Tls::None, &transcript).await;
-        server.finished().await;
-        outcome.unwrap_err().class()
-    }
-
-    #[tokio::test]
-    async fn a_login_in_one_step_asks_again_what_the_server_can_do() {
-        let transcript = format!(
-            "{}C: B2 AUTHENTICATE XOAUTH2 {TOKEN}
-             S: * CAPABILITY IMAP4rev1 ID STALE
-             S: B2 OK [ALERT] Angemeldet für u
-             C: P1 CAPABILITY
-             C: P2 ID (\"name\" \"posthaste\" \"version\" \"{}\")
-             S: * CAPABILITY IMAP4rev1 MOVE AUTH=X UNKNOWN=[x]
-             S: P1 OK done
-             S: * ID NIL
-             S: P2 OK done",
-            hello("ID SASL-IR AUTH=XOAUTH2"),
-            env!("CARGO_PKG_VERSION")
-        );
-        let (session, server) = bring_up(Tls::None, &transcript).await;
-        server.finished().await;
-        let session = session.unwrap();
-        assert_eq!(session.mechanism(), "XOAUTH2");
-        assert!(session.capabilities().has("MOVE") && !session.capabilities().has("STALE"));
-    }
-
-    #[tokio::test]
-    async fn without_sasl_ir_the_token_waits_for_the_challenge() {
-        let transcript = format!(
-            "{}C: B2 AUTHENTICATE XOAUTH2\nS: +\nC: {TOKEN}\nS: B2 OK in\nC: P1 CAPABILITY\nS: P1 OK done",
-            hello("AUTH=XOAUTH2")
-        );
-        let (session, server) = bring_up(Tls::None, &transcript).await;
-        server.finished().await;
-        assert!(session.is_ok());
-    }
-
-    #[tokio::test]
-    async fn refused_credentials_need_a_login() {
-        let gmail = format!("S: + {CHALLENGE}\nC:\nS: B2 NO SASL authentication failed");
-        assert_eq!(class(&gmail).await, Class::NeedsLogin);
-        assert_eq!(class("S: B2 NO AUTHENTICATE failed.").await, Class::NeedsLogin);
-        assert_eq!(class("S: B2 NO [AUTHENTICATIONFAILED] no").await, Class::NeedsLogin);
-        assert_eq!(class("S: + not base64!\nC:\nS: B2 NO no").await, Class::NeedsLogin);
-        let stubborn = format!("S: + {CHALLENGE}\nC:\nS: + {CHALLENGE}\nC: *\nS: B2 NO no");
-        assert_eq!(class(&stubborn).await, Class::NeedsLogin);
-    }
-
-    #[tokio::test]
-    async fn trouble_at_the_server_is_not_the_credentials_fault() {
-        assert_eq!(class("S: B2 BAD User is authenticated but not connected.").await, Class::Denied);
-        assert_eq!(class("S: B2 NO [UNAVAILABLE] Temporary authentication failure.").await, Class::RETRY);
-        assert_eq!(class("S: B2 BAD Internal Server Error").await, Class::RETRY);
-        assert_eq!(class("S: * BYE Too many connections").await, Class::RETRY);
-        assert_eq!(class("S: * OK almost").await, Class::RETRY);
-        assert_eq!(class("S: + x\nC:\nS: + x\nC: *\nS: + x").await, Class::RETRY);
-        let throttled = class("S: B2 BAD Request is throttled. Suggested Backoff Time: 5 milliseconds").await;
-        assert!(matches!(throttled, Class::Retry { after: Some(_) }));
-    }
-
-    #[tokio::test]
-    async fn no_credential_leaves_where_the_start_is_wrong() {
-        let injected = "S: * OK ready\nC: B1 STARTTLS\nS: B1 OK go\nS: * BAD injected";
-        for (tls, transcript) in [
-            (Tls::None, "S: * PREAUTH welcome"),
-            (Tls::StartTls, "S: * PREAUTH welcome"),
-            (Tls::StartTls, "S: * OK ready\nC: B1 STARTTLS\nS: B1 NO not today"),
-            (Tls::StartTls, "S: * OK ready\nC: B1 STARTTLS\nS: B1 BAD what"),
-            (Tls::StartTls, injected),
-            (Tls::None, "S: * BYE closed"),
-            (Tls::None, "S: HTTP/1.1 200 OK"),
-            (Tls::None, "S: * OK [ALERT] ((((((((((((((((((((((((((("),
-            (Tls::None, ""),
-        ] {
-            let (outcome, server) = bring_up(tls, transcript).await;
-            assert!(outcome.is_err(), "{transcript}");
-            server.finished().await;
-        }
-        let (outcome, _server) = bring_up(Tls::None, &hello("AUTH=PLAIN")).await;
-        assert!(matches!(outcome, Err(Error::NoMechanism("XOAUTH2"))));
-    }
-}
+mod tests;

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 /// Server text kept in an error; longer texts are cut.
 const TEXT: usize = 300;
+/// A longer delay is not believed: one wrong number must not silence an account for years.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// An error of the IMAP driver.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +29,9 @@ pub enum Error {
     /// The server was silent for too long.
     #[error("the mail server did not answer in time")]
     TimedOut,
+    /// So little comes that the end of it cannot be waited for.
+    #[error("the mail server answers too slowly to wait for the end")]
+    TooSlow,
     /// The server ended the session.
     #[error("the mail server ended the session: {0}")]
     Bye(String),
@@ -77,6 +82,9 @@ pub enum Error {
     /// The name cannot be written in the server's hierarchy.
     #[error("the mail server cannot have a mailbox named {0}")]
     Name(String),
+    /// The server said that it created the mailbox and does not list it.
+    #[error("the mail server says that it created {0}, but the mailbox is not there")]
+    NotCreated(String),
     /// Messages of others are marked deleted and the server can only expunge all of them.
     #[error("not expunging {0}: other messages in it are marked deleted too")]
     UnsafeExpunge(String),
@@ -108,6 +116,7 @@ impl Error {
                 | Error::Contradiction { .. }
                 | Error::Generation { .. }
                 | Error::Name(_)
+                | Error::NotCreated(_)
                 | Error::UnsafeExpunge(_)
                 | Error::NoBody { .. }
                 | Error::Abandoned
@@ -148,6 +157,10 @@ impl Classified for Error {
             Error::Refused { text, .. } if is_denied(text) => {
                 Some("IMAP is switched off for this mailbox, or the login has no access to it".into())
             }
+            Error::NotCreated(_) => Some(
+                "it is tried again, and nothing in it is lost; see whether another mail reader can create it"
+                    .into(),
+            ),
             Error::UnsafeExpunge(_) => {
                 Some("expunge or unmark the deleted messages of that mailbox with another mail reader".into())
             }
@@ -165,7 +178,7 @@ pub(super) fn is_denied(text: &str) -> bool {
 pub(super) fn suggested_delay(text: &str) -> Option<Duration> {
     let (_, rest) = text.split_once("Suggested Backoff Time:")?;
     let (number, _) = rest.trim_start().split_once(' ')?;
-    number.parse().ok().map(Duration::from_millis)
+    number.parse().ok().map(|number| Duration::from_millis(number).min(LONGEST))
 }
 
 /// Server text fit for a log line: no control characters, cut to [`TEXT`].
@@ -186,6 +199,8 @@ mod tests {
     fn a_named_delay_is_the_least_to_wait() {
         let class = refused("Request is throttled. Suggested Backoff Time: 92415 milliseconds").class();
         assert_eq!(class, Class::Retry { after: Some(Duration::from_millis(92_415)) });
+        let class = refused("Suggested Backoff Time: 18446744073709551615 milliseconds").class();
+        assert_eq!(class, Class::Retry { after: Some(LONGEST) });
     }
 
     #[test]

@@ -6,7 +6,8 @@
 
 use super::error::Error;
 use super::parse::Response;
-use super::session::{DEADLINE, Event, Session, Tag};
+use super::patience::SILENCE;
+use super::session::{Event, Session, Tag};
 use crate::mail::MailboxName;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -107,9 +108,9 @@ impl Session {
         }
     }
 
-    /// Waits for the tagged answer after DONE; a server that goes on talking has [`DEADLINE`] all the same.
+    /// Waits for the tagged answer after DONE; a server that goes on talking gets no more time for it.
     async fn end_idle(&mut self, tag: Tag, on_change: &mut impl FnMut()) -> Result<(), Error> {
-        let deadline = Instant::now() + DEADLINE;
+        let deadline = Instant::now() + SILENCE;
         loop {
             match self.event_until(deadline).await {
                 Ok(Event::Done(done, completion)) if done == tag => {
@@ -188,6 +189,38 @@ mod tests {
         ] {
             assert!(watch("IDLE", transcript, 9, 0).await.is_err(), "{transcript}");
         }
+    }
+
+    #[tokio::test]
+    async fn an_end_that_is_refused_costs_the_session() {
+        for answer in ["NO still watching", "BAD what"] {
+            let transcript =
+                format!("{EXAMINED}C: P3 IDLE\nS: + idling\nS: * 4 EXISTS\nC: DONE\nS: P3 {answer}");
+            let (mut session, server) = session("IDLE", &transcript).await;
+            let stop = CancellationToken::new();
+            let on_change = || stop.cancel();
+            assert!(matches!(
+                session.idle(&MailboxName::inbox(), &stop, on_change).await,
+                Err(Error::Refused { .. })
+            ));
+            server.finished().await;
+            assert!(matches!(session.select(&MailboxName::inbox(), "SELECT").await, Err(Error::Unusable)));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_end_that_does_not_come_is_not_waited_for() {
+        let chatter = "W: 25\nS: * 4 EXISTS\n".repeat(4);
+        let transcript = format!("C: P3 IDLE\nS: + idling\nS: * 4 EXISTS\nC: DONE\n{chatter}S: P3 OK done");
+        let begun = Instant::now();
+        assert!(matches!(watch("IDLE", &transcript, 1, 0).await, Err(Error::TimedOut)));
+        assert_eq!(begun.elapsed(), SILENCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn quiet_is_no_trouble_while_watching() {
+        let transcript = "C: P3 IDLE\nS: + idling\nW: 539\nS: * 4 EXISTS\nC: DONE\nS: P3 OK done";
+        assert_eq!(watch("IDLE", transcript, 2, 0).await.unwrap(), (IdleEnd::Stopped, 2));
     }
 
     #[tokio::test]

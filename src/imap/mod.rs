@@ -6,6 +6,7 @@
 //! is done (`bringup`); its typed commands turn NO and cut connections into empty successes. RFC 9051, 3501, 7162,
 //! 6851, 4315, 2177, 5819, 6154, 7888. This module knows no Maildir, no ledger and no token endpoint.
 
+mod batch;
 mod bringup;
 mod capabilities;
 mod date;
@@ -14,6 +15,7 @@ mod guard;
 mod idle;
 mod names;
 mod parse;
+mod patience;
 mod remote;
 mod select;
 mod selected;
@@ -45,10 +47,10 @@ pub struct Options {
     pub disable: BTreeSet<String>,
 }
 
-/// Connects and logs in.
+/// Connects and logs in, within one deadline for all of it.
 ///
 /// # Errors
 /// [`Error::Login`] where the credentials are refused; what else can happen may pass.
 pub async fn connect(options: &Options, credentials: &Credentials) -> Result<Session, Error> {
-    bringup::establish(net::dial(&options.endpoint).await?, options, credentials).await
+    bringup::bring_up(net::dial(&options.endpoint), options, credentials).await
 }

@@ -88,7 +88,7 @@ pub(super) fn decode(wire: &[u8], delimiter: Option<char>) -> Option<MailboxName
 }
 
 /// A quoted string (RFC 9051 §9); the names that [`Names`] keeps have no line ends.
-fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 

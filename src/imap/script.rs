@@ -1,13 +1,16 @@
-//! A server that plays a transcript: `S:` lines are sent, `C:` lines are expected, then the connection ends.
+//! A server that plays a transcript: `S:` lines are sent, `D:` lines are sent too but an octet in 50 s, `C:` lines are
+//! expected, `W:` is a pause of so many seconds; then the connection ends. Whoever pauses stops the clock of the test.
 
-use super::bringup::establish;
+use super::bringup;
 use super::{Error, Options, Session};
 use crate::mail::sasl::Credentials;
 use crate::net::{Endpoint, Stream, Tls};
 use bytes::BytesMut;
 use std::collections::BTreeSet;
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex};
 use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
 
 /// The server's end; its outcome tells whether the client said what was expected.
 pub(super) struct Server(JoinHandle<()>);
@@ -21,7 +24,7 @@ impl Server {
 
     /// The whole transcript was played as written.
     pub(super) async fn finished(self) {
-        self.0.await.unwrap();
+        timeout(Duration::from_secs(20), self.0).await.expect("the script to end").unwrap();
     }
 }
 
@@ -30,11 +33,25 @@ async fn speak(stream: DuplexStream, transcript: String) {
     for line in transcript.lines().map(str::trim_start).filter(|line| !line.is_empty()) {
         if let Some(said) = line.strip_prefix("S: ") {
             stream.write_all(format!("{said}\r\n").as_bytes()).await.unwrap();
+        } else if let Some(pause) = line.strip_prefix("W: ") {
+            sleep(Duration::from_secs(pause.parse().unwrap())).await;
+        } else if let Some(said) = line.strip_prefix("D: ") {
+            drip(&mut stream, said).await;
         } else {
             let expected = line.strip_prefix("C:").unwrap();
             let mut heard = String::new();
             stream.read_line(&mut heard).await.unwrap();
             assert_eq!(heard.trim_end_matches(['\r', '\n']), expected.strip_prefix(' ').unwrap_or(expected));
+        }
+    }
+}
+
+/// Says a line, an octet in 50 s, until the client hangs up.
+async fn drip(stream: &mut BufReader<DuplexStream>, said: &str) {
+    for octet in format!("{said}\r\n").bytes() {
+        sleep(Duration::from_secs(50)).await;
+        if stream.write_all(&[octet]).await.is_err() {
+            return;
         }
     }
 }
@@ -59,7 +76,8 @@ pub(super) fn options(tls: Tls) -> Options {
 pub(super) async fn bring_up(tls: Tls, transcript: &str) -> (Result<Session, Error>, Server) {
     let (stream, server) = Server::play(transcript.to_owned());
     let credentials = Credentials::Bearer { user: "u@x".into(), token: "tok".to_owned().into() };
-    (establish(stream, &options(tls), &credentials).await, server)
+    let dialled = std::future::ready(Ok(stream));
+    (bringup::bring_up(dialled, &options(tls), &credentials).await, server)
 }
 
 /// A session whose server says these bytes, whatever it is told, and then ends the connection.

@@ -3,10 +3,11 @@
 //! Invariant: a mailbox counts as open only after the tagged OK of its SELECT. What the server says before that OK about
 //! messages belongs to the mailbox that was open before, and is not told to anybody.
 
+use super::batch::Batch;
 use super::error::Error;
 use super::parse::Response;
 use super::selected::Selected;
-use super::session::{Batch, Event, Session};
+use super::session::{Event, Session};
 use crate::mail::{MailboxName, UidValidity};
 use crate::sync::At;
 
@@ -48,7 +49,7 @@ impl Session {
         while let Some(event) = self.advance(&mut batch).await? {
             match event {
                 Event::Data(response) if first.is_some() => on(response),
-                Event::Done(tag, _) if Session::overtook(&batch, tag) => {
+                Event::Done(tag, _) if batch.is_overtaken_by(tag) => {
                     return Err(self.lost(Error::Protocol("it answers before the mailbox is open")));
                 }
                 Event::Done(_, completion) if first.is_none() => {

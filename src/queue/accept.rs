@@ -13,7 +13,7 @@ use super::returned;
 use super::spool::Spool;
 use jiff::Timestamp;
 use std::fs;
-use std::io::{self, BufReader, BufWriter};
+use std::io::{self, BufReader, BufWriter, Read};
 use std::path::{Path, PathBuf};
 
 /// Largest file that is accepted; no provider takes more (Exchange: 150 MB).
@@ -89,8 +89,10 @@ impl Spool {
             return Err(Refusal::TooLarge { size: file.identity.size, limit: MAX_FILE }.into());
         }
         let out = disk::create(temporary).map_err(Failure::Write)?;
+        // A file that grows as fast as it is read has an end all the same; that it changed is seen below.
+        let bounded = (&source).take(file.identity.size.saturating_add(1));
         let prepared =
-            prepare::prepare(BufReader::new(&source), BufWriter::new(&out), sender, now, fastrand::u64(..))?;
+            prepare::prepare(BufReader::new(bounded), BufWriter::new(&out), sender, now, fastrand::u64(..))?;
         out.sync_all().map_err(Failure::Write)?;
         Ok(is_same().map_err(Failure::Read)?.then_some(prepared))
     }

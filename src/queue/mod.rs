@@ -8,6 +8,9 @@
 
 mod accept;
 mod address;
+mod damage;
+#[cfg(test)]
+mod damage_tests;
 mod disk;
 mod envelope;
 mod error;

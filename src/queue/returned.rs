@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 const DIRECTORY: &str = "failed";
 /// Names tried before giving up.
 const MAX_NAMES: u32 = 10_000;
+/// Bytes of a name that are kept.
+const LONGEST_NAME: usize = 200;
 
 /// What turns a prepared message back into the user's.
 pub(super) struct Message<'a> {
@@ -35,7 +37,7 @@ pub fn refuse(root: &Path, file: &OutboxFile, words: &str) -> io::Result<PathBuf
 pub(super) fn give_back(root: &Path, message: &Message<'_>, prepared: File) -> io::Result<PathBuf> {
     let directory = root.join(DIRECTORY);
     disk::make_directory(&directory)?;
-    let temporary = directory.join(format!(".{}.tmp", message.name));
+    let temporary = directory.join(format!(".{}.tmp", shortened(message.name)));
     disk::remove(&temporary)?;
     restore(message, prepared, disk::create(&temporary)?)?;
     move_in(&directory, &temporary, message.name, message.words)
@@ -46,6 +48,7 @@ fn move_in(directory: &Path, from: &Path, name: &str, words: &str) -> io::Result
     let text = format!(
         "This message was not sent:\n\n{words}\n\nTo try again, mend what is wrong and move it back into the outbox.\n"
     );
+    let name = shortened(name);
     for number in 0..MAX_NAMES {
         let name = if number == 0 { name.to_owned() } else { format!("{name}.{number}") };
         let (place, reason) = (directory.join(&name), directory.join(format!("{name}.txt")));
@@ -68,6 +71,11 @@ fn move_in(directory: &Path, from: &Path, name: &str, words: &str) -> io::Result
         return Ok(place);
     }
     Err(io::Error::new(io::ErrorKind::AlreadyExists, "too many failed messages of one name"))
+}
+
+/// A name that has room for a number and an ending in the 255 bytes of a file name.
+fn shortened(name: &str) -> &str {
+    name.get(..name.floor_char_boundary(LONGEST_NAME)).unwrap_or(name)
 }
 
 fn restore(message: &Message<'_>, prepared: File, out: File) -> io::Result<()> {

@@ -71,10 +71,12 @@ impl Spool {
         disk::open(&path).map_err(at("read", &path))
     }
 
-    /// What may be sent now, oldest first.
-    pub fn due(&self, now: Timestamp) -> Vec<Entry> {
+    /// What may be sent now, oldest first. A message whose text is gone or cannot be read is held instead.
+    pub fn due(&mut self, now: Timestamp) -> Vec<Entry> {
         let is_due = |entry: &&Entry| due_at(entry).is_some_and(|at| at <= now);
-        self.entries.values().filter(is_due).cloned().collect()
+        let mut due: Vec<Entry> = self.entries.values().filter(is_due).cloned().collect();
+        due.retain(|entry| self.set_aside_damaged(entry));
+        due
     }
 
     /// When something is due next; in the past if something is due now.
@@ -222,7 +224,9 @@ impl Spool {
             }
         }
         // By name, not by what was read: the message of an unreadable record is kept.
-        let orphans = messages.into_iter().filter(|message| !message.with_extension("json").exists());
+        // Removed only where there is certainly no record, not where the disk does not tell.
+        let orphans =
+            messages.into_iter().filter(|it| matches!(it.with_extension("json").try_exists(), Ok(false)));
         orphans.into_iter().try_for_each(|orphan| self.discard(&orphan))
     }
 
@@ -238,9 +242,10 @@ impl Spool {
 
     fn settle_one(&mut self, id: &Id) -> Result<(), Error> {
         self.finish_source(id)?;
-        match self.entry(id)?.state {
+        let entry = self.entry(id)?.clone();
+        match entry.state {
             State::Failed => self.give_back(id).map(drop),
-            _ => Ok(()),
+            _ => self.drop_lost_copy(&entry).map(drop),
         }
     }
 }

@@ -11,14 +11,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-const MESSAGE: &str = "From: me@x\nDate: d\nMessage-ID: <1@x>\nTo: a@x\nBcc: b@x\n\n.hello\n";
+pub(super) const MESSAGE: &str = "From: me@x\nDate: d\nMessage-ID: <1@x>\nTo: a@x\nBcc: b@x\n\n.hello\n";
 
-struct Place {
-    root: tempfile::TempDir,
+pub(super) struct Place {
+    pub(super) root: tempfile::TempDir,
 }
 
 impl Place {
-    fn new() -> Place {
+    pub(super) fn new() -> Place {
         let place = Place { root: tempfile::tempdir().unwrap() };
         fs::create_dir(place.outbox()).unwrap();
         place
@@ -28,15 +28,15 @@ impl Place {
         self.root.path().join("outbox")
     }
 
-    fn queue(&self) -> PathBuf {
+    pub(super) fn queue(&self) -> PathBuf {
         self.root.path().join("state/queue")
     }
 
-    fn drop_in(&self, name: &str, text: &str) {
+    pub(super) fn drop_in(&self, name: &str, text: &str) {
         fs::write(self.outbox().join(name), text).unwrap();
     }
 
-    fn open(&self) -> Result<Spool, Error> {
+    pub(super) fn open(&self) -> Result<Spool, Error> {
         Spool::open(self.queue(), self.outbox())
     }
 
@@ -52,11 +52,11 @@ impl Place {
         outbox.scan(now + SignedDuration::from_secs(2), &BTreeSet::new()).unwrap().ready
     }
 
-    fn accept(&self, spool: &mut Spool) -> Result<Vec<Accepted>, Error> {
+    pub(super) fn accept(&self, spool: &mut Spool) -> Result<Vec<Accepted>, Error> {
         self.ready().iter().map(|file| spool.accept(file, &me(), now())).collect()
     }
 
-    fn accepted(&self) -> (Spool, Id) {
+    pub(super) fn accepted(&self) -> (Spool, Id) {
         self.drop_in("m.eml", MESSAGE);
         let mut spool = self.open().unwrap();
         let [Accepted::Queued(id)] = &self.accept(&mut spool).unwrap()[..] else { panic!("not queued") };
@@ -69,7 +69,7 @@ fn me() -> Sender {
     Sender { address: "me@x".into() }
 }
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     Timestamp::now()
 }
 
@@ -84,7 +84,7 @@ fn names(directory: &Path) -> Vec<String> {
 #[test]
 fn an_accepted_file_is_in_the_queue_and_gone_from_the_outbox() {
     let place = Place::new();
-    let (spool, id) = place.accepted();
+    let (mut spool, id) = place.accepted();
     assert_eq!(names(&place.outbox()), [""; 0]);
     assert_eq!(names(&place.queue()), [format!("{id}.eml"), format!("{id}.json")]);
     let mode = |name: String| fs::metadata(place.queue().join(name)).unwrap().permissions().mode() & 0o777;
@@ -114,6 +114,21 @@ fn what_cannot_be_sent_goes_to_failed_untouched_and_nothing_is_overwritten() {
     assert!(place.failed("m.2.txt").contains("\"bob\" is no mail address"));
     assert_eq!(names(&place.queue()), [""; 0]);
     assert_eq!(spool.counts().failed, 3);
+}
+
+#[test]
+fn the_longest_name_has_room_for_its_reason() {
+    let place = Place::new();
+    let mut spool = place.open().unwrap();
+    let name = "é".repeat(127);
+    place.drop_in(&name, "Subject: to nobody\n");
+    assert!(matches!(place.accept(&mut spool).unwrap()[..], [Accepted::Refused { .. }]));
+    place.drop_in(&name, MESSAGE);
+    let [Accepted::Queued(id)] = &place.accept(&mut spool).unwrap()[..] else { panic!("not queued") };
+    spool.fail(id, "550 no").unwrap();
+    let kept = "é".repeat(100);
+    let expected = ["", ".1", ".1.txt", ".txt"].map(|ending| format!("{kept}{ending}"));
+    assert_eq!(names(&place.outbox().join("failed")), expected);
 }
 
 #[test]

@@ -75,6 +75,12 @@ pub enum Error {
         /// What the server said.
         reply: Reply,
     },
+    /// The server refused before TLS; what it said may be anybody's words and is not kept.
+    #[error("the submission server refused at {stage}, before TLS")]
+    BeforeTls {
+        /// Where.
+        stage: Stage,
+    },
     /// STARTTLS is demanded and not offered: a poor server, or somebody in between.
     #[error("the submission server does not offer STARTTLS")]
     NoStartTls,
@@ -92,15 +98,20 @@ pub enum Error {
     /// The session was used after its end.
     #[error("the SMTP session has ended")]
     Ended,
-    /// The prepared message could not be read.
-    #[error("cannot read the message")]
-    Message(#[source] io::Error),
     /// The caller could not record that the end of the message is about to be sent; it was not sent.
     #[error("cannot record the state of the message before its end is sent")]
     Hook(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Error {
+    /// The error without words that were said before TLS.
+    pub(super) fn muted(self) -> Error {
+        match self {
+            Error::Refused { stage, .. } | Error::Unexpected { stage, .. } => Error::BeforeTls { stage },
+            other => other,
+        }
+    }
+
     /// The reply in it, if the server gave one.
     pub fn reply(&self) -> Option<&Reply> {
         match self {
@@ -114,16 +125,18 @@ impl Classified for Error {
     fn class(&self) -> Class {
         match self {
             Error::Net(error) => error.class(),
+            // Nobody was asked for credentials yet: these words are not about them.
+            Error::Refused { stage: Stage::Greeting | Stage::Ehlo | Stage::StartTls, .. } => Class::RETRY,
             Error::Refused { reply, .. } => refusal_class(reply),
             Error::NoMechanism { .. } => Class::Denied,
             // Retried although it looks like configuration: a café network that strips STARTTLS is left again.
             Error::NoStartTls
+            | Error::BeforeTls { .. }
             | Error::Lost { .. }
             | Error::Malformed { .. }
             | Error::Unexpected { .. }
             | Error::Injected
             | Error::Ended
-            | Error::Message(_)
             | Error::Hook(_) => Class::RETRY,
         }
     }

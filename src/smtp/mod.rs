@@ -17,6 +17,8 @@ mod session;
 #[cfg(test)]
 mod starttls_tests;
 mod transaction;
+#[cfg(test)]
+mod unreadable_tests;
 mod verdict;
 mod wire;
 

@@ -59,13 +59,13 @@ pub(super) fn bearer() -> Credentials {
     }
 }
 
-fn envelope(recipients: &[&str]) -> Envelope {
+pub(super) fn envelope(recipients: &[&str]) -> Envelope {
     let recipients = recipients.iter().map(|&address| address.to_owned()).collect();
-    Envelope { sender: "a@x".into(), recipients, size: 9, eight_bit: false }
+    Envelope { sender: "a@x".into(), recipients, size: 12, eight_bit: false }
 }
 
 /// Opens a session whose server, after a greeting with these offers, goes on with `script`.
-async fn session(offers: &str, script: &str, buffer: usize) -> (Session, JoinHandle<String>) {
+pub(super) async fn session(offers: &str, script: &str, buffer: usize) -> (Session, JoinHandle<String>) {
     let offers: String = offers.split(';').map(|offer| format!("S: 250-{offer}\n")).collect();
     let script = format!("S: 220 mx ESMTP\nC: EHLO [127.0.0.1]\nS: 250-mx\n{offers}S: 250 HELP\n{script}");
     let (stream, server) = play(&script, buffer);
@@ -185,7 +185,10 @@ async fn starttls_is_demanded_and_nothing_may_come_before_tls() {
     assert!(matches!(error, Error::NoStartTls));
     assert_eq!(heard, "EHLO [127.0.0.1]\r\n");
     let (error, _) = run("S: 250-mx\nS: 250 STARTTLS\nC: STARTTLS\nS: 454 not now\nhang").await;
-    assert!(matches!(error, Error::Refused { stage: Stage::StartTls, .. }));
+    assert!(matches!(error, Error::BeforeTls { stage: Stage::StartTls }));
+    let (error, _) = run("S: 535 5.7.139 SmtpClientAuthentication is disabled, call 555-1234\nhang").await;
+    assert_eq!(error.class(), Class::RETRY, "no login is lost by words that may be anybody's");
+    assert!(!crate::error::chain(&error).contains("555") && error.hint().is_none(), "{error}");
     // Both lines are written before the client runs again: they are in its buffer together.
     let injection = "S: 250-mx\nS: 250 STARTTLS\nC: STARTTLS\nS: 220 go\nS: 250 AUTH PLAIN\nhang";
     let (error, heard) = run(injection).await;
@@ -193,8 +196,8 @@ async fn starttls_is_demanded_and_nothing_may_come_before_tls() {
     assert!(heard.ends_with("STARTTLS\r\n"), "nothing is sent after the injection");
 }
 
-const ALL: &str = "SIZE 1000;PIPELINING;8BITMIME";
-const MAIL: &str = "C: MAIL FROM:<a@x> SIZE=9\nS: 250 ok\n";
+pub(super) const ALL: &str = "SIZE 1000;PIPELINING;8BITMIME";
+pub(super) const MAIL: &str = "C: MAIL FROM:<a@x> SIZE=12\nS: 250 ok\n";
 const TEXT: &str = "C: DATA\nS: 354 go\nC: S: x\nC: \nC: ..a\n";
 
 #[tokio::test]
@@ -253,7 +256,7 @@ async fn refusals_of_the_session_are_not_held_against_the_message() {
         [("421 4.7.0 later", Class::RETRY), ("530 5.7.57 Client not authenticated", Class::NeedsLogin)]
     {
         let (mut session, _server) =
-            session(ALL, &format!("C: MAIL FROM:<a@x> SIZE=9\nS: {reply}\nhang"), 4096).await;
+            session(ALL, &format!("C: MAIL FROM:<a@x> SIZE=12\nS: {reply}\nhang"), 4096).await;
         let error = send(&mut session, &["b@x"]).await.0.unwrap_err();
         assert_eq!(error.class(), class);
         assert!(!session.is_usable());
@@ -289,11 +292,10 @@ async fn what_the_server_cannot_take_is_refused_before_it_is_asked() {
 
 #[tokio::test]
 async fn eight_bit_text_and_utf8_addresses_are_announced() {
-    let script = "C: MAIL FROM:<a@x> SIZE=9 BODY=8BITMIME SMTPUTF8\nS: 250 ok\nC: RCPT TO:<é@x>\nS: 250 ok\n\
+    let script = "C: MAIL FROM:<a@x> SIZE=4 BODY=8BITMIME SMTPUTF8\nS: 250 ok\nC: RCPT TO:<é@x>\nS: 250 ok\n\
                   C: DATA\nS: 354 go\nC: é\nC: .\nS: 250 ok";
     let (mut session, server) = session("SIZE;8BITMIME;SMTPUTF8", script, 4096).await;
-    let mut envelope = envelope(&["é@x"]);
-    envelope.eight_bit = true;
+    let envelope = Envelope { size: 4, eight_bit: true, ..envelope(&["é@x"]) };
     let verdict = session.send(&envelope, "é\r\n".as_bytes(), async { Ok(()) }).await.unwrap();
     assert!(matches!(verdict, Verdict::Sent { .. }));
     server.await.unwrap();

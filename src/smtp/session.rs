@@ -40,13 +40,13 @@ impl Session {
         deadlines: Deadlines,
     ) -> Result<Session, Error> {
         let mut wire = Wire::new(stream, deadlines);
-        greeting(&mut wire).await?;
-        let mut offers = ehlo(&mut wire).await?;
         if endpoint.tls == Tls::StartTls {
-            let stream = ask_for_tls(wire, &offers).await?;
+            let stream = ask_for_tls(wire).await.map_err(Error::muted)?;
             wire = Wire::new(net::start_tls(stream, endpoint).await?, deadlines);
-            offers = ehlo(&mut wire).await?;
+        } else {
+            greeting(&mut wire).await?;
         }
+        let offers = ehlo(&mut wire).await?;
         Ok(Session { wire, offers, usable: true })
     }
 
@@ -102,8 +102,10 @@ async fn ehlo(wire: &mut Wire) -> Result<Capabilities, Error> {
     }
 }
 
-async fn ask_for_tls(mut wire: Wire, offers: &Capabilities) -> Result<Stream, Error> {
-    if !offers.starttls {
+/// From the greeting to the server's go for TLS, all in the clear.
+async fn ask_for_tls(mut wire: Wire) -> Result<Stream, Error> {
+    greeting(&mut wire).await?;
+    if !ehlo(&mut wire).await?.starttls {
         return Err(Error::NoStartTls);
     }
     let stage = Stage::StartTls;

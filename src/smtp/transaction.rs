@@ -49,7 +49,7 @@ impl Session {
             let verdict = refused(Stage::Data, reply)?;
             return self.after_refusal(verdict).await;
         }
-        let end = match self.text(message).await? {
+        let end = match self.text(message, envelope.size).await? {
             Ok(end) => end,
             Err(early) => return Ok(early),
         };
@@ -117,23 +117,30 @@ impl Session {
         command
     }
 
-    /// Streams the text; gives the bytes that end it, or the verdict of a server that did not wait for them.
+    /// Streams the text; gives the bytes that end it, or the verdict of a server that did not wait for them, or on a
+    /// text that is not what it should be: then it never gets its end, and the server forgets it.
     async fn text<M: AsyncRead + Unpin>(
         &mut self,
         mut message: M,
+        size: u64,
     ) -> Result<Result<&'static [u8], Verdict>, Error> {
         let (mut stuffer, mut stuffed) = (Stuffer::default(), Vec::with_capacity(2 * BLOCK));
-        let mut block = vec![0; BLOCK];
+        let (mut block, mut sent) = (vec![0; BLOCK], 0_u64);
         loop {
-            let count = message.read(&mut block).await.map_err(Error::Message)?;
-            if count == 0 {
-                break;
-            }
+            let count = match message.read(&mut block).await {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(error) => return Ok(Err(unreadable(error.to_string()))),
+            };
+            sent += count as u64;
             stuffed.clear();
             stuffer.push(block.get(..count).unwrap_or_default(), &mut stuffed);
             if let Err(lost) = self.wire.send(Stage::Body, &stuffed).await {
                 return self.early_reply().await?.ok_or(lost).map(Err);
             }
+        }
+        if sent != size {
+            return Ok(Err(unreadable(format!("it has {sent} bytes instead of {size}"))));
         }
         if self.wire.has_spoken().await {
             let lost = Error::Lost { stage: Stage::Body, source: io::ErrorKind::UnexpectedEof.into() };
@@ -193,6 +200,11 @@ fn refused(stage: Stage, reply: Reply) -> Result<Verdict, Error> {
         5 => Ok(Verdict::Permanent { stage, cause: Cause::Reply(reply), recipients: Vec::new() }),
         _ => Err(Error::Unexpected { stage, reply }),
     }
+}
+
+/// No fault of the server or of the connection: the message waits, and the others go on.
+fn unreadable(why: String) -> Verdict {
+    Verdict::Temporary { stage: Stage::Body, cause: Cause::Unreadable(why), recipients: Vec::new() }
 }
 
 /// 421 announces the end of the connection at any point (RFC 5321 §3.8); the login may be refused as late as here.

@@ -72,6 +72,8 @@ pub enum Cause {
     BadAddress(String),
     /// There is nobody to send it to.
     NoRecipients,
+    /// Its text could not be read to the end, or is not as long as it should be; nothing of it was delivered.
+    Unreadable(String),
 }
 
 /// A recipient that the server refused.
@@ -105,6 +107,7 @@ impl fmt::Display for Cause {
                 "an address is not plain ASCII and the server takes no such addresses (no SMTPUTF8)",
             ),
             Cause::BadAddress(address) => write!(out, "{address:?} is no address that can be sent to"),
+            Cause::Unreadable(why) => write!(out, "the message cannot be read: {why}"),
             Cause::NoRecipients => out.write_str("the message has no recipients"),
         }
     }

@@ -2,13 +2,15 @@
 //!
 //! Works as root (mail belongs to `nobody`, logins run as Debian's own dovecot users) and as anybody (all is the
 //! user's own). Every user name exists; the password of all is [`PASSWORD`]. The system's Dovecot and its
-//! configuration are never touched. Tried with 2.3.19; each setting below was needed.
+//! configuration are never touched. Tried with 2.3.19 and 2.4.1.
+
+mod conf;
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
@@ -18,6 +20,7 @@ use tempfile::TempDir;
 use super::authority::Authority;
 use super::tokens::TokenServer;
 use super::wait;
+use conf::Conf;
 
 /// Everybody's password.
 pub const PASSWORD: &str = "secret";
@@ -111,14 +114,14 @@ impl Dovecot {
         fs::write(dir.join("cert.pem"), identity.certificate).unwrap();
         fs::write(dir.join("key.pem"), identity.key).unwrap();
         fs::write(dir.join("ca.pem"), authority.pem()).unwrap();
-        fs::write(dir.join("oauth2.conf"), oauth2_conf(tokens)).unwrap();
         fs::create_dir(dir.join("mail")).unwrap();
         let owner = Owner::current();
         owner.give(&dir.join("mail"));
+        let introspection = tokens.introspection_url();
         // Another process may take a port between the choice and Dovecot's bind; then others are tried.
         for _ in 0..5 {
             let ports = Ports::choose();
-            fs::write(dir.join("dovecot.conf"), main_conf(dir, &ports, options, &owner, relay)).unwrap();
+            Conf { dir, ports: &ports, options, owner: &owner, relay, introspection: &introspection }.write();
             if let Some(master) = launch(dir, &ports) {
                 return Dovecot { ports, root, master: Some(master) };
             }
@@ -227,13 +230,16 @@ fn answers(port: u16) -> bool {
     TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
 
+fn program() -> &'static str {
+    let places = ["/usr/sbin/dovecot", "/usr/local/sbin/dovecot"];
+    let found = places.into_iter().find(|path| Path::new(path).exists());
+    found.expect("dovecot is installed (tests/install-deps does it)")
+}
+
 /// Starts the master; nothing when it ended before it greeted.
 fn launch(dir: &Path, ports: &Ports) -> Option<Master> {
-    let program =
-        ["/usr/sbin/dovecot", "/usr/local/sbin/dovecot"].iter().find(|path| Path::new(path).exists());
-    let program = program.expect("dovecot is installed (tests/install-deps does it)");
     let errors = fs::File::create(dir.join("start.log")).unwrap();
-    let mut master = Command::new(program)
+    let mut master = Command::new(program())
         .arg("-F")
         .arg("-c")
         .arg(dir.join("dovecot.conf"))
@@ -249,90 +255,4 @@ fn launch(dir: &Path, ports: &Ports) -> Option<Master> {
         !running || (answers(ports.imap) && answers(ports.submissions) && answers(ports.lmtp))
     });
     running.then(|| Master::guarded(master, dir))
-}
-
-fn oauth2_conf(tokens: &TokenServer) -> String {
-    format!(
-        "introspection_mode = post\nintrospection_url = {}\nforce_introspection = yes\n\
-         active_attribute = active\nactive_value = true\nusername_attribute = user\nusername_format = %u\n",
-        tokens.introspection_url()
-    )
-}
-
-fn main_conf(dir: &Path, ports: &Ports, options: &Options, owner: &Owner, relay: u16) -> String {
-    let dir: PathBuf = dir.to_owned();
-    let (uid, gid) = owner.mail.split_once(':').unwrap();
-    [
-        basics(&dir, owner),
-        format!(
-            "passdb {{\n driver = oauth2\n mechanisms = xoauth2 oauthbearer\n args = {dir}/oauth2.conf\n}}\n\
-             passdb {{\n driver = static\n mechanisms = plain login\n args = password={PASSWORD}\n}}\n\
-             userdb {{\n driver = static\n args = uid={uid} gid={gid} home={dir}/mail/%u allow_all_users=yes\n}}\n",
-            dir = dir.display(),
-        ),
-        services(ports),
-        namespace(options.separator),
-        protocols(options),
-        format!("submission_relay_host = 127.0.0.1\nsubmission_relay_port = {relay}\n"),
-        options.extra.clone(),
-    ]
-    .join("\n")
-}
-
-fn basics(dir: &Path, owner: &Owner) -> String {
-    let dir = dir.display();
-    format!(
-        "protocols = imap submission lmtp\nbase_dir = {dir}/run\nstate_dir = {dir}/state\n\
-         log_path = {dir}/dovecot.log\nlisten = 127.0.0.1\nhostname = localhost\n{settings}\
-         first_valid_uid = 0\nssl = yes\nssl_cert = <{dir}/cert.pem\nssl_key = <{dir}/key.pem\n\
-         disable_plaintext_auth = no\nauth_mechanisms = plain login xoauth2 oauthbearer\n\
-         auth_username_format = %Ln\nauth_failure_delay = 0\nauth_cache_size = 0\n\
-         mail_max_userip_connections = 500\nmail_location = mdbox:~/mail\nmail_fsync = never\n",
-        settings = owner.settings,
-    )
-}
-
-/// The listeners. No chroot: only root could, and nothing hostile logs in here. Without anvil's penalty listener
-/// repeated refusals are not slowed down by seconds.
-fn services(ports: &Ports) -> String {
-    let login = |name: &str, plain: (&str, u16), tls: (&str, u16)| {
-        format!(
-            "service {name} {{\n chroot =\n service_count = 0\n process_min_avail = 1\n\
-             \x20inet_listener {} {{\n  port = {}\n }}\n inet_listener {} {{\n  port = {}\n  ssl = yes\n }}\n}}\n",
-            plain.0, plain.1, tls.0, tls.1
-        )
-    };
-    [
-        login("imap-login", ("imap", ports.imap), ("imaps", ports.imaps)),
-        login("submission-login", ("submission", ports.submission), ("submissions", ports.submissions)),
-        format!("service lmtp {{\n chroot =\n inet_listener lmtp {{\n  port = {}\n }}\n}}\n", ports.lmtp),
-        "service imap {\n process_limit = 1500\n}\nservice anvil {\n chroot =\n unix_listener anvil-auth-penalty {\n  mode = 0\n }\n}\nservice stats {\n chroot =\n}\n"
-            .to_owned(),
-    ]
-    .concat()
-}
-
-fn namespace(separator: char) -> String {
-    let uses = [("Sent", "Sent"), ("Trash", "Trash"), ("Drafts", "Drafts"), ("Junk", "Junk")];
-    let mailboxes: String = uses
-        .iter()
-        .map(|(name, special)| {
-            format!(" mailbox {name} {{\n  special_use = \\{special}\n  auto = subscribe\n }}\n")
-        })
-        .collect();
-    format!("namespace inbox {{\n inbox = yes\n separator = {separator}\n{mailboxes}}}\n")
-}
-
-fn protocols(options: &Options) -> String {
-    let mut imap = String::from("protocol imap {\n");
-    match &options.imap_capability {
-        Some(line) => imap.push_str(&format!(" imap_capability = {line}\n")),
-        None if options.compress => imap.push_str(" mail_plugins = imap_zlib\n"),
-        None => {}
-    }
-    imap.push_str("}\n");
-    if options.submission_limit > 0 {
-        imap.push_str(&format!("submission_max_mail_size = {}\n", options.submission_limit));
-    }
-    imap
 }

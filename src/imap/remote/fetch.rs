@@ -6,9 +6,10 @@
 
 use super::{Session, commands};
 use crate::error::{Class, Classified};
+use crate::imap::batch::Batch;
 use crate::imap::parse::{Body, Fetch, Response};
 use crate::imap::select::contradiction;
-use crate::imap::session::{Batch, Event};
+use crate::imap::session::Event;
 use crate::imap::{Error, date};
 use crate::mail::{Flags, IDENTITY_FIELDS, Identity, Uid, UidSet};
 use crate::sync::{Arrival, At, Fetched, Likeness};
@@ -165,7 +166,7 @@ async fn check_vanished(session: &mut Session, at: &At, silent: &UidSet) -> Resu
     let mut present = 0;
     let on = |data| {
         if let Response::Search(found) = data {
-            present += found.iter().filter(|&uid| silent.contains(uid)).count();
+            present += silent.iter().filter(|&uid| found.contains(uid)).count();
         }
     };
     if !silent.is_empty() {

@@ -12,11 +12,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// More names than any person has.
 const NAMES: usize = 20_000;
+/// What all of it may take in memory.
+const OCTETS: usize = 8 * 1024 * 1024;
 
 /// What LIST said.
 #[derive(Debug, Default)]
 struct Listed {
     lists: Vec<List>,
+    /// What the names and attributes take.
+    octets: usize,
     statuses: Vec<StatusItems>,
 }
 
@@ -58,16 +62,33 @@ fn extended_command(session: &Session) -> Option<String> {
     (!options.is_empty()).then(|| format!("{} RETURN ({})", plain_command(), options.join(" ")))
 }
 
+impl Listed {
+    fn is_full(&self) -> bool {
+        self.lists.len() >= NAMES || self.statuses.len() >= NAMES || self.octets >= OCTETS
+    }
+
+    fn take(&mut self, response: Response) {
+        match response {
+            _ if self.is_full() => {}
+            Response::List(list) => {
+                self.octets += list.name.len() + list.attributes.iter().map(String::len).sum::<usize>();
+                self.lists.push(list);
+            }
+            Response::Status(items) => {
+                self.octets += items.name.len();
+                self.statuses.push(items);
+            }
+            _ => {}
+        }
+    }
+}
+
 async fn ask(session: &mut Session, command: String) -> Result<Listed, Error> {
     let mut listed = Listed::default();
-    let on = |response| match response {
-        Response::List(list) if listed.lists.len() < NAMES => listed.lists.push(list),
-        Response::Status(items) if listed.statuses.len() < NAMES => listed.statuses.push(items),
-        _ => {}
-    };
+    let on = |response| listed.take(response);
     let leave = leave(session).await?;
     session.run_all("LIST", leave.into_iter().chain([command]), on).await?;
-    if listed.lists.len() >= NAMES {
+    if listed.is_full() {
         return Err(Error::Protocol("it lists too many mailboxes"));
     }
     Ok(listed)

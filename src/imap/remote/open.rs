@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 
 /// What is stored where the server does not tell: the system flags.
 const SYSTEM: Flags = Flags::ALL;
+/// More messages than a mailbox has; what is listed beyond them is not kept, so that the counts do not agree.
+const MESSAGES: usize = 2_000_000;
 
 pub(super) async fn open(
     session: &mut Session,
@@ -44,7 +46,7 @@ pub(super) async fn open(
 /// Notes a message that a FETCH response lists.
 fn note(listing: &mut BTreeMap<Uid, Listed>, data: Response) {
     let Response::Fetch(Fetch { uid: Some(uid), flags: Some(flags), size, .. }) = data else { return };
-    if let Some(uid) = Uid::new(uid) {
+    if let Some(uid) = Uid::new(uid).filter(|uid| listing.len() < MESSAGES || listing.contains_key(uid)) {
         let listed = listing.entry(uid).or_insert(Listed { flags, size });
         *listed = Listed { flags, size: size.or(listed.size) };
     }
@@ -84,9 +86,12 @@ async fn gone(
         return Ok(Some(Gone::Nothing));
     }
     let present = present(session, mailbox).await?;
-    let (old, new): (Vec<Uid>, Vec<Uid>) = present.iter().partition(|&uid| uid < next);
-    let is_known =
-        old.len() as u64 <= u64::from(since.known) && new.iter().all(|uid| changed.contains_key(uid));
+    // Counted no further than makes a difference: a hostile set has four thousand million members.
+    let known = u64::from(since.known);
+    let counted = usize::try_from(known + 1).unwrap_or(usize::MAX);
+    let old = present.iter().take_while(|&uid| uid < next).take(counted).count() as u64;
+    let named = changed.range(next..).filter(|&(&uid, _)| present.contains(uid)).count() as u64;
+    let is_known = old <= known && present.len() - old == named;
     Ok(is_known.then_some(Gone::AllBut(present)))
 }
 

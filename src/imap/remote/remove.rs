@@ -37,19 +37,21 @@ pub(super) async fn remove(
         }
         Fate::MoveTo(target) => {
             let landed = transfer(session, "UID COPY", uids, target).await?;
-            check_copied(session, at, uids, &landed)?;
-            expunge(session, at, uids).await?;
+            let copied = copied(session, at, uids, &landed)?;
+            expunge(session, at, &copied).await?;
             Ok(landed)
         }
     }
 }
 
-/// An OK that names no copies may mean that nothing was copied (RFC 4315 §3): then nothing may be expunged.
-fn check_copied(session: &Session, at: &At, uids: &UidSet, landed: &Landed) -> Result<(), Error> {
+/// What may be expunged: where the server tells, only messages whose copies it named; an OK that names none may mean that
+/// nothing was copied (RFC 4315 §3).
+fn copied(session: &Session, at: &At, uids: &UidSet, landed: &Landed) -> Result<UidSet, Error> {
     let tells = session.capabilities().has("UIDPLUS") && !session.capabilities().is_disabled("COPYUID");
-    match tells && !uids.iter().any(|uid| landed.uids.contains_key(&uid)) {
+    let copied: UidSet = uids.iter().filter(|uid| !tells || landed.uids.contains_key(uid)).collect();
+    match copied.is_empty() {
         true => Err(contradiction(&at.mailbox, "it does not say where the copies are")),
-        false => Ok(()),
+        false => Ok(copied),
     }
 }
 
