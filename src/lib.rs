@@ -6,7 +6,7 @@
 //!
 //! | layer | modules | may import |
 //! |---|---|---|
-//! | 0 | [`mail`] [`error`] [`backoff`] [`status`] | nothing above |
+//! | 0 | [`mail`] [`error`] [`backoff`] [`status`] [`ownership`] | nothing above |
 //! | 1 | [`sync`] and the pure leaves inside drivers | `mail error` |
 //! | 2 | [`net`] [`disk`] | `error` |
 //! | 3 | [`imap`] [`smtp`] [`maildir`] [`ledger`] [`queue`] [`oauth`] [`provider`] [`supervisor`] [`control`] [`config`] | below; never each other |
@@ -31,6 +31,7 @@ pub mod mail;
 pub mod maildir;
 pub mod net;
 pub mod oauth;
+pub mod ownership;
 pub mod provider;
 pub mod queue;
 pub mod smtp;

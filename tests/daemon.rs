@@ -330,6 +330,24 @@ fn an_account_that_cannot_run_at_all_leaves_the_other_running() {
         String::from_utf8_lossy(&whole.stdout).contains("bob: in step"),
         "the other is synced all the same"
     );
+    let list = home.run(&["held", "list"]);
+    assert_eq!(list.status.code(), Some(75), "half a list is no whole one: {}", stderr(&list));
+    assert!(stderr(&list).contains("account alice "), "{}", stderr(&list));
     assert_eq!(home.run(&["sync", "nobody"]).status.code(), Some(2));
     assert_stops(daemon);
+}
+
+#[test]
+fn an_order_to_an_account_that_is_down_for_want_of_a_login_says_so() {
+    let host = Host::start();
+    let home = home_of(&host, &[Account::of(&host, "alice")]);
+    let whole = fs::read_to_string(home.config()).unwrap();
+    fs::write(home.config(), whole.replace("client_id = \"test\"\n", "")).unwrap();
+    let _daemon = home.start();
+    home.wait_state("alice", "needs-login");
+    for command in [&["sync"][..], &["held", "list"]] {
+        let refused = home.run(command);
+        assert_eq!(refused.status.code(), Some(77), "{}", stderr(&refused));
+        assert!(stderr(&refused).contains("no client_id is set"), "{}", stderr(&refused));
+    }
 }
