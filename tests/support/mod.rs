@@ -20,6 +20,7 @@
 pub mod authority;
 pub mod dovecot;
 pub mod filler;
+pub mod guard;
 pub mod imap_client;
 pub mod listener;
 pub mod lmtp;
