@@ -35,7 +35,7 @@ pub(super) fn provider(name: &str, row: &Row, at: Range<usize>) -> Result<Provid
         sent,
         passwords: row.password.clone().unwrap_or(passwords),
         disable: row.disable.iter().flatten().map(|capability| capability.to_ascii_uppercase()).collect(),
-        limits: row.limits.unwrap_or(Limits::default()),
+        limits: row.limits.unwrap_or_default(),
         unverified: row.unverified.clone().unwrap_or_default(),
     })
 }
