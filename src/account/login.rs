@@ -185,5 +185,6 @@ async fn keeper(account: &Account, oauth: &OAuth2, state_dir: &Path) -> Result<K
         token_url: oauth.token_url.clone(),
         scopes: oauth.scopes.clone(),
         store: token_file(state_dir),
+        app: None,
     }))
 }
