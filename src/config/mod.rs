@@ -7,6 +7,7 @@
 
 mod account;
 mod anchors;
+mod app;
 mod duration;
 mod error;
 mod layers;
@@ -23,7 +24,7 @@ mod tokens;
 mod typed;
 
 pub use account::{
-    Account, Auth, Credential, DeletionLimit, Layout, LineEndings, OAuth2, OnDelete, Secret, Sent,
+    Account, App, Auth, Credential, DeletionLimit, Layout, LineEndings, OAuth2, OnDelete, Secret, Sent,
 };
 pub use error::{Error, Place};
 pub use mailboxes::Mailboxes;

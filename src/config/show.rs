@@ -3,10 +3,13 @@
 //! Reading it back gives the same account, so what is shown is what is done; a test keeps that. A client's secret is
 //! never written, and what a provider's row supplies stands in comments, because the file may not repeat it.
 
-use super::account::{Account, Auth, Credential, Layout, LineEndings, OAuth2, OnDelete, Secret, Sent};
+use super::account::{
+    Account, App, Auth, Credential, Layout, LineEndings, OAuth2, OnDelete, Secret, Sent,
+};
 use super::duration;
 use crate::net::{Endpoint, Tls};
 use std::fmt::{self, Display, Write};
+use std::path::Path;
 
 impl Account {
     /// The account as a TOML table with every key that has an effect.
@@ -122,10 +125,12 @@ fn write_oauth(out: &mut String, name: &str, oauth: &OAuth2, comment: &str) -> f
     if let Some(secret) = &oauth.client_secret {
         write_secret(out, "client_secret", secret)?;
     }
+    write_app(out, oauth.app.as_ref())?;
     let urls = [
         ("authorize_url", oauth.authorize_url.as_ref()),
         ("token_url", Some(&oauth.token_url)),
         ("device_url", oauth.device_url.as_ref()),
+        ("revoke_url", oauth.revoke_url.as_ref()),
     ];
     for (key, url) in urls {
         if let Some(url) = url {
@@ -142,6 +147,20 @@ fn write_secret(out: &mut String, key: &str, secret: &Secret) -> fmt::Result {
         Secret::Value(_) => writeln!(out, "# {key} is set and not shown"),
         Secret::Command(command) => line(out, &format!("{key}_command"), quoted(command)),
         Secret::Credential(Credential { name, .. }) => line(out, &format!("{key}_credential"), quoted(name)),
+    }
+}
+
+fn write_app(out: &mut String, app: Option<&App>) -> fmt::Result {
+    let Some(app) = app else { return Ok(()) };
+    line(out, "flow", quoted("client"))?;
+    let path = |path: &Path| quoted(&path.to_string_lossy());
+    match app {
+        App::Secret => Ok(()),
+        App::Certificate { certificate, key } => {
+            line(out, "certificate", path(certificate))?;
+            line(out, "key", path(key))
+        }
+        App::ServiceAccount { key, .. } => line(out, "service_account", path(key)),
     }
 }
 

@@ -11,6 +11,7 @@ pub mod answer;
 pub mod credential;
 mod endpoint;
 mod error;
+pub mod flow;
 mod keeper;
 pub mod password;
 mod store;
