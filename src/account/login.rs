@@ -17,14 +17,16 @@ const LOOK: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// What a server may ask for.
 #[derive(Clone)]
-pub(super) enum Proof {
+pub enum Proof {
+    /// An access token.
     Token(AccessToken),
+    /// A password.
     Password(SecretString),
 }
 
 impl Proof {
     /// When it ends.
-    pub(super) fn expires(&self) -> Option<Timestamp> {
+    pub fn expires(&self) -> Option<Timestamp> {
         match self {
             Proof::Token(token) => token.expires,
             Proof::Password(_) => None,
@@ -120,7 +122,7 @@ impl Login {
     }
 
     /// A proof as the protocols want it.
-    pub(super) fn credentials(&self, proof: &Proof) -> Credentials {
+    pub fn credentials(&self, proof: &Proof) -> Credentials {
         let user = self.user.clone();
         match proof {
             Proof::Token(token) => Credentials::Bearer { user, token: token.secret.clone() },
@@ -138,7 +140,7 @@ impl Login {
     }
 
     /// A proof for this server.
-    pub(super) async fn proof(&self, endpoint: &Endpoint, account: &str) -> Result<Proof, Error> {
+    pub async fn proof(&self, endpoint: &Endpoint, account: &str) -> Result<Proof, Error> {
         match &self.source {
             Source::Keeper(keeper) => {
                 self.check_host(endpoint, account)?;
@@ -149,7 +151,7 @@ impl Login {
     }
 
     /// Another proof after a refusal; `None` where there is no other.
-    pub(super) async fn another(&self, refused: &Proof) -> Result<Option<Proof>, Error> {
+    pub async fn another(&self, refused: &Proof) -> Result<Option<Proof>, Error> {
         match (&self.source, refused) {
             (Source::Keeper(keeper), Proof::Token(token)) => {
                 Ok(Some(Proof::Token(keeper.renew(token).await?)))

@@ -4,8 +4,10 @@ use super::{Fleet, Unit};
 use crate::account::{self, Handle, HeldList, Order, Told, Wish};
 use crate::config::{Account, Config, Mailboxes};
 use crate::control::server::Replies;
-use crate::control::{Code, Deletions, HeldRequest, Quarantined, Refusal, Request, Response, Side};
+use crate::control::{Code, Deletions, HeldRequest, Lease, Quarantined, Refusal, Request, Response, Side};
+use crate::error::{Classified, chain};
 use crate::mail::MailboxName;
+use crate::oauth::AccessToken;
 use crate::supervisor::Failure;
 use crate::sync;
 use futures_util::future::{BoxFuture, join_all};
@@ -89,6 +91,18 @@ impl Accounts {
         join_all(self.chosen(names)?.into_iter().map(one)).await.into_iter().collect()
     }
 
+    async fn token(&self, account: String, replies: &Replies) -> Result<(), Refusal> {
+        let Some((name, handle)) = self.chosen(&[account])?.pop() else { return Ok(()) };
+        let token = handle.ok_or_else(|| down(&name))?.token().await.ok_or_else(|| no_token(&name))?;
+        let AccessToken { secret, expires } = token.map_err(|error| Refusal {
+            code: error.class().into(),
+            message: format!("account {name}: {}", chain(&error)),
+            hint: error.hint(),
+        })?;
+        replies.send(Response::Token(Lease { secret, expires })).await;
+        Ok(())
+    }
+
     async fn held(&self, request: HeldRequest, replies: &Replies) -> Result<(), Refusal> {
         match request {
             HeldRequest::Approve { account, mailbox } => {
@@ -154,6 +168,7 @@ impl Fleet for Accounts {
                     }
                     Ok(())
                 }
+                Request::Token { account } => self.token(account, &replies).await,
                 Request::Status | Request::Reload => Ok(()),
             }
         })
@@ -164,6 +179,10 @@ impl Fleet for Accounts {
 fn down(name: &str) -> Refusal {
     Refusal::new(Code::Retry, format!("account {name} is not running"))
         .with_hint("posthaste status shows why, and what it needs from you")
+}
+
+fn no_token(name: &str) -> Refusal {
+    Refusal::new(Code::Retry, format!("account {name} has no token at hand"))
 }
 
 /// An order that got no answer: the account ended before.

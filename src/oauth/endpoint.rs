@@ -35,7 +35,7 @@ pub(super) fn is_safe(url: &Url) -> bool {
     url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url))
 }
 
-fn is_loopback(url: &Url) -> bool {
+pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -101,7 +101,7 @@ async fn exchange(request: HttpRequest, is_local: bool) -> reqwest::Result<Answe
 }
 
 /// Blocks while it reads the system's certificates. Plain text never goes through a proxy: it is for this machine.
-fn client(is_local: bool) -> reqwest::Result<reqwest::Client> {
+pub(super) fn client(is_local: bool) -> reqwest::Result<reqwest::Client> {
     let builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .https_only(!is_local)

@@ -13,8 +13,10 @@ mod error;
 mod keeper;
 pub mod password;
 mod store;
+mod time;
 pub mod token;
 
 pub use error::{Error, login_hint};
 pub use keeper::{Keeper, KeeperConfig};
+pub use time::server_time;
 pub use token::AccessToken;
