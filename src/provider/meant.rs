@@ -4,7 +4,7 @@
 
 use super::place::{is_host, is_loopback, is_redirect};
 use super::written::{Cloud, OAuth as WrittenOAuth, Row, Server, Wire};
-use super::{Error, Limits, OAuth, Passwords, Provider, Rotation, SecretRule, Site};
+use super::{Error, OAuth, Passwords, Provider, Rotation, SecretRule, Site};
 use crate::net::{Endpoint, Tls};
 use std::ops::Range;
 use toml::Spanned;
@@ -35,7 +35,7 @@ pub(super) fn provider(name: &str, row: &Row, at: Range<usize>) -> Result<Provid
         sent,
         passwords: row.password.clone().unwrap_or(passwords),
         disable: row.disable.iter().flatten().map(|capability| capability.to_ascii_uppercase()).collect(),
-        limits: row.limits.unwrap_or(Limits::default()),
+        limits: row.limits.unwrap_or_default(),
         unverified: row.unverified.clone().unwrap_or_default(),
     })
 }
