@@ -38,7 +38,7 @@ const LAYERS: &[(&str, Imports)] = &[
         "account",
         Also(&["sync", "net", "imap", "smtp", "oauth", "maildir", "ledger", "queue", "provider", "config"]),
     ),
-    ("doctor", Also(&["sync", "net", "imap", "smtp", "oauth", "config", "account"])),
+    ("doctor", Also(&["sync", "net", "imap", "smtp", "oauth", "provider", "config", "account"])),
     ("daemon", AllBut(&["cli"])),
     ("cli", AllBut(&[])),
     ("main", AllBut(&[])),

@@ -118,17 +118,22 @@ async fn daemon(socket: &Path, accounts: &[Account]) -> Option<Daemon> {
         let answer = timeout(ANSWER, token(socket, &account.name)).await.ok()?;
         let told = match answer {
             Ok(token) => Ok(token?),
-            // Whatever may pass, and an account that the daemon does not run, is tried here.
-            Err(Error::Refused(Refusal { code: Code::Retry | Code::BadRequest | Code::Version, .. })) => {
-                None?
+            Err(Error::Refused(refusal)) if is_about_the_login(refusal.code) => {
+                let Refusal { message, hint, .. } = refusal;
+                let text = message.strip_prefix(&format!("account {}: ", account.name)).unwrap_or(&message);
+                Err(Complaint { text: text.to_owned(), hint })
             }
-            Err(Error::Refused(Refusal { message, hint, .. })) => Err(Complaint { text: message, hint }),
-            Err(_) => None?,
+            // Whatever may pass, and an account that the daemon does not run, is tried here.
+            Err(_) => return None,
         };
         Some((account.name.clone(), told))
     });
     let tokens = join_all(asked).await.into_iter().flatten().collect();
     Some(Daemon { status, tokens })
+}
+
+fn is_about_the_login(code: Code) -> bool {
+    matches!(code, Code::NeedsLogin | Code::Denied | Code::Configuration)
 }
 
 async fn token(socket: &Path, account: &str) -> Result<Option<AccessToken>, Error> {

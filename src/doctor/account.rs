@@ -5,13 +5,13 @@
 
 use super::chart::{Chart, Failed, Finding, Passed};
 use super::record::Examined;
-use super::{Surroundings, clock, disk, imap, smtp};
+use super::{Surroundings, advice, clock, disk, imap, smtp};
 use crate::account::{Login, Proof};
-use crate::config::{Account, Auth};
-use crate::error::{Class, Classified};
+use crate::config::Account;
+use crate::error::Classified;
 use crate::mail::sasl::Credentials;
 use crate::net::Endpoint;
-use crate::oauth::login_hint;
+use crate::provider::answers::Stage;
 use jiff::Timestamp;
 
 /// An account, and its login once that is known to work.
@@ -40,12 +40,15 @@ pub async fn examine(account: &Account, surroundings: &Surroundings) -> Examined
 /// A token or password is to be had.
 async fn prove(account: &Account, surroundings: &Surroundings) -> Finding<Login> {
     let state_dir = surroundings.state_dir.join(&account.name);
-    let login = Login::new(account, &state_dir).await.map_err(|error| advised(account, &error))?;
+    let login = Login::new(account, &state_dir)
+        .await
+        .map_err(|error| advice::failed(account, Stage::OAuth, &error))?;
     let of_daemon = surroundings.daemon.as_ref().and_then(|daemon| daemon.tokens.get(&account.name));
     let is_lent = match (of_daemon, login.keeper()) {
         (Some(Err(complaint)), Some(_)) => {
             let detail = format!("the daemon says: {}", complaint.text);
-            return Err(Failed { advice: complaint.hint.clone(), detail });
+            let advice = advice::known(account, Stage::OAuth, &complaint.text).or(complaint.hint.clone());
+            return Err(Failed { detail, advice });
         }
         (Some(Ok(token)), Some(keeper)) => {
             keeper.lend(token.clone());
@@ -54,7 +57,7 @@ async fn prove(account: &Account, surroundings: &Surroundings) -> Finding<Login>
         _ => false,
     };
     let proof = login.proof(&account.imap, &account.name).await;
-    let detail = match proof.map_err(|error| advised(account, &error))? {
+    let detail = match proof.map_err(|error| advice::failed(account, Stage::OAuth, &error))? {
         Proof::Password(_) => "the command gives a password".to_owned(),
         Proof::Token(token) => {
             let from = if is_lent { "lent by the running daemon" } else { "refreshed" };
@@ -74,7 +77,7 @@ impl Patient<'_> {
     /// What the server at `endpoint` may be shown.
     pub(super) async fn proof(&self, endpoint: &Endpoint) -> Result<Proof, Failed> {
         let proof = self.login()?.proof(endpoint, &self.account.name).await;
-        proof.map_err(|error| advised(self.account, &error))
+        proof.map_err(|error| advice::failed(self.account, Stage::OAuth, &error))
     }
 
     /// Another proof after a refusal, where there is one.
@@ -86,28 +89,12 @@ impl Patient<'_> {
         Ok(self.login()?.credentials(proof))
     }
 
-    /// What a refusal of the server means, and what helps.
-    pub(super) fn refused(&self, error: &impl Classified) -> Failed {
-        advised(self.account, error)
+    /// What a refusal at this stage means, and what helps.
+    pub(super) fn refused(&self, stage: Stage, error: &impl Classified) -> Failed {
+        advice::failed(self.account, stage, error)
     }
 
     fn login(&self) -> Result<&Login, Failed> {
         self.login.as_ref().ok_or_else(|| Failed { detail: "there is no login".to_owned(), advice: None })
-    }
-}
-
-fn advised(account: &Account, error: &impl Classified) -> Failed {
-    let failed = Failed::of(error);
-    let advice = failed.advice.or_else(|| match error.class() {
-        Class::NeedsLogin => Some(login_advice(account)),
-        _ => None,
-    });
-    Failed { advice, ..failed }
-}
-
-fn login_advice(account: &Account) -> String {
-    match account.auth {
-        Auth::OAuth2(_) => login_hint(&account.name),
-        Auth::Password { .. } => format!("check `user` and `password_command` of account {}", account.name),
     }
 }

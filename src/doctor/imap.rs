@@ -1,6 +1,7 @@
 //! The reading half: from the name of the IMAP server to the list of mailboxes. INBOX is opened read-only.
 
 use super::account::Patient;
+use super::advice;
 use super::chart::{Chart, Failed, Finding, Passed};
 use super::servers::{self, Names};
 use super::tls;
@@ -9,6 +10,7 @@ use crate::error::{Class, Classified, chain};
 use crate::imap::{self, Remote, Session};
 use crate::mail::{MailboxName, SpecialUse};
 use crate::net::{Stream, Tls};
+use crate::provider::answers::Stage;
 use crate::sync::{Remote as _, RemoteMailbox};
 use std::collections::BTreeSet;
 
@@ -17,9 +19,13 @@ const NAMES: Names = Names { dns: "imap.dns", tcp: "imap.tcp" };
 /// What a server may offer, what it gives, and what it means that it is missing.
 const OFFERS: &[(&str, &str, &str)] = &[
     ("IDLE", "new mail is told at once", "new mail is found by looking every `sweep`"),
-    ("CONDSTORE", "flags by changes", "every pass reads the flags of all messages"),
-    ("QRESYNC", "deletions by changes", "every pass reads the UIDs of all messages"),
-    ("UIDPLUS", "uploads are recognised at once", "an upload is recognised only by the next pass"),
+    ("CONDSTORE", "only changed flags are read", "every pass reads the flags of all messages"),
+    ("ESEARCH", "UIDs in ranges", "UIDs one by one"),
+    (
+        "UIDPLUS",
+        "uploads are recognised at once",
+        "an upload is recognised by the next pass, and a deletion waits while other messages are marked deleted",
+    ),
     ("MOVE", "moves in one step", "a move is a copy and a deletion"),
     ("LIST-STATUS", "one question for all mailboxes", "one question for each mailbox"),
     ("SPECIAL-USE", "Sent and Trash are marked", "Sent and Trash are known by their names"),
@@ -47,7 +53,7 @@ async fn connect(patient: &Patient<'_>, chart: &Chart) -> Option<Session> {
             let Passed { value, detail, warning } = servers::secure(stream, endpoint).await?;
             return Ok(Passed { value: Protected::Silent(value), detail, warning });
         }
-        let offers = imap::preview(stream, endpoint).await.map_err(|error| failed(&error))?;
+        let offers = imap::preview(stream, endpoint).await.map_err(|error| failed(patient, &error))?;
         let detail = format!("STARTTLS; the certificate of {} is trusted", endpoint.host);
         Ok(Passed::new(Protected::Greeted(offers), detail))
     };
@@ -56,7 +62,7 @@ async fn connect(patient: &Patient<'_>, chart: &Chart) -> Option<Session> {
         let offers = match protected {
             Protected::Greeted(offers) => offers,
             Protected::Silent(stream) => {
-                imap::preview(stream, endpoint).await.map_err(|error| failed(&error))?
+                imap::preview(stream, endpoint).await.map_err(|error| failed(patient, &error))?
             }
         };
         let ways: Vec<&str> = offers.iter().filter_map(|offer| offer.strip_prefix("AUTH=")).collect();
@@ -69,7 +75,7 @@ async fn connect(patient: &Patient<'_>, chart: &Chart) -> Option<Session> {
 /// As the worker does it: a refused token costs one other, and then the login is refused.
 async fn log_in(patient: &Patient<'_>) -> Finding<Session> {
     let endpoint = &patient.account.imap;
-    let options = imap::Options { endpoint: endpoint.clone(), disable: BTreeSet::new() };
+    let options = imap::Options { endpoint: endpoint.clone(), disable: patient.account.disable.clone() };
     let proof = patient.proof(endpoint).await?;
     let session = match imap::connect(&options, &patient.credentials(&proof)?).await {
         Err(error) if error.class() == Class::NeedsLogin => match patient.another(&proof).await {
@@ -78,7 +84,7 @@ async fn log_in(patient: &Patient<'_>) -> Finding<Session> {
         },
         outcome => outcome,
     };
-    let session = session.map_err(|error| patient.refused(&error))?;
+    let session = session.map_err(|error| patient.refused(Stage::Imap, &error))?;
     let by = session.mechanism();
     Ok(Passed::new(session, format!("{by} as {}", patient.account.user)))
 }
@@ -86,7 +92,7 @@ async fn log_in(patient: &Patient<'_>) -> Finding<Session> {
 async fn look(patient: &Patient<'_>, chart: &Chart, mut session: Session) {
     let inbox = async {
         let messages = session.examine(&MailboxName::inbox()).await;
-        let messages = messages.map_err(|error| patient.refused(&error))?;
+        let messages = messages.map_err(|error| patient.refused(Stage::Imap, &error))?;
         Ok(Passed::new((), format!("INBOX has {messages} messages")))
     };
     let opened = chart.run("imap.inbox", inbox).await;
@@ -98,24 +104,27 @@ async fn look(patient: &Patient<'_>, chart: &Chart, mut session: Session) {
     let mut remote = Remote::new(session);
     let mailboxes = async {
         let list = remote.list().await;
-        let list =
-            list.map_err(|trouble| Failed { detail: chain(&trouble), advice: trouble.hint.clone() })?;
+        let list = list.map_err(|trouble| {
+            let detail = chain(&trouble);
+            let advice = advice::known(patient.account, Stage::Imap, &detail).or(trouble.hint);
+            Failed { detail, advice }
+        })?;
         Ok(mailboxes(patient, &list))
     };
     chart.run("imap.mailboxes", mailboxes).await;
     remote.into_session().logout().await;
 }
 
-fn failed(error: &imap::Error) -> Failed {
+fn failed(patient: &Patient<'_>, error: &imap::Error) -> Failed {
     match error {
         imap::Error::Dial(error) => tls::failed(error),
-        error => Failed::of(error),
+        error => patient.refused(Stage::Imap, error),
     }
 }
 
 /// Which fast ways there are, and what the missing ones cost.
 fn capabilities(offered: &BTreeSet<String>) -> Passed {
-    let has = |name: &str| offered.contains(name) || (name == "CONDSTORE" && offered.contains("QRESYNC"));
+    let has = |name: &str| offered.contains(name);
     let (there, missing): (Vec<_>, Vec<_>) = OFFERS.iter().partition(|(name, ..)| has(name));
     let there: Vec<String> = there.iter().map(|(name, gives, _)| format!("{name} ({gives})")).collect();
     let missing: Vec<String> =

@@ -7,6 +7,7 @@
 //! belongs to the daemon (its token, its status) is passed in.
 
 mod account;
+mod advice;
 pub mod chart;
 mod clock;
 mod disk;

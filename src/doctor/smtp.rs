@@ -6,6 +6,7 @@ use super::servers::{self, Names};
 use super::tls;
 use crate::error::{Class, Classified};
 use crate::net::{Endpoint, Stream, Tls};
+use crate::provider::answers::Stage;
 use crate::smtp::{self, Session};
 
 const NAMES: Names = Names { dns: "smtp.dns", tcp: "smtp.tcp" };
@@ -32,21 +33,23 @@ async fn connect(patient: &Patient<'_>, endpoint: &Endpoint, chart: &Chart) -> O
             let Passed { value, detail, warning } = servers::secure(stream, endpoint).await?;
             return Ok(Passed { value: Protected::Silent(value), detail, warning });
         }
-        let session = Session::open(stream, endpoint).await.map_err(|error| failed(&error))?;
+        let session = Session::open(stream, endpoint).await.map_err(|error| failed(patient, &error))?;
         let detail = format!("STARTTLS; the certificate of {} is trusted", endpoint.host);
         Ok(Passed::new(Protected::Greeted(session), detail))
     };
     let protected = chart.run("smtp.tls", protected).await?;
-    let mut session = chart.run("smtp.greeting", greet(protected, endpoint)).await?;
+    let mut session = chart.run("smtp.greeting", greet(patient, protected, endpoint)).await?;
     chart.run("smtp.login", log_in(patient, endpoint, &mut session)).await?;
     chart.run("smtp.sender", sender(patient, &mut session)).await;
     Some(session)
 }
 
-async fn greet(protected: Protected, endpoint: &Endpoint) -> Finding<Session> {
+async fn greet(patient: &Patient<'_>, protected: Protected, endpoint: &Endpoint) -> Finding<Session> {
     let session = match protected {
         Protected::Greeted(session) => session,
-        Protected::Silent(stream) => Session::open(stream, endpoint).await.map_err(|error| failed(&error))?,
+        Protected::Silent(stream) => {
+            Session::open(stream, endpoint).await.map_err(|error| failed(patient, &error))?
+        }
     };
     let offers = session.offers();
     let size = offers.size.map(|octets| format!("; messages up to {} MB", octets / 1_000_000));
@@ -61,26 +64,26 @@ async fn log_in(patient: &Patient<'_>, endpoint: &Endpoint, session: &mut Sessio
     let outcome = match session.log_in(&credentials).await {
         Err(error) if error.class() == Class::NeedsLogin => match patient.another(&proof).await {
             Some(other) => {
-                *session = Session::connect(endpoint).await.map_err(|error| failed(&error))?;
+                *session = Session::connect(endpoint).await.map_err(|error| failed(patient, &error))?;
                 session.log_in(&patient.credentials(&other)?).await
             }
             None => Err(error),
         },
         outcome => outcome,
     };
-    outcome.map_err(|error| patient.refused(&error))?;
+    outcome.map_err(|error| patient.refused(Stage::Smtp, &error))?;
     Ok(Passed::new((), format!("{} is accepted", credentials.mechanism())))
 }
 
 async fn sender(patient: &Patient<'_>, session: &mut Session) -> Finding {
     let address = &patient.account.address;
-    session.try_sender(address).await.map_err(|error| patient.refused(&error))?;
+    session.try_sender(address).await.map_err(|error| patient.refused(Stage::Smtp, &error))?;
     Ok(Passed::new((), format!("may send as {address}")))
 }
 
-fn failed(error: &smtp::Error) -> Failed {
+fn failed(patient: &Patient<'_>, error: &smtp::Error) -> Failed {
     match error {
         smtp::Error::Net(error) => tls::failed(error),
-        error => Failed::of(error),
+        error => patient.refused(Stage::Smtp, error),
     }
 }
