@@ -22,14 +22,16 @@ const TOKEN_FILE: &str = "token.json";
 
 /// What a server may ask for.
 #[derive(Clone)]
-pub(super) enum Proof {
+pub enum Proof {
+    /// An access token.
     Token(AccessToken),
+    /// A password.
     Password(SecretString),
 }
 
 impl Proof {
     /// When it ends.
-    pub(super) fn expires(&self) -> Option<Timestamp> {
+    pub fn expires(&self) -> Option<Timestamp> {
         match self {
             Proof::Token(token) => token.expires,
             Proof::Password(_) => None,
@@ -150,12 +152,12 @@ impl Login {
     }
 
     /// A proof as the server of the mailbox wants it: a shared mailbox is opened by its own name.
-    pub(super) fn to_mailbox(&self, proof: &Proof) -> Credentials {
+    pub fn to_mailbox(&self, proof: &Proof) -> Credentials {
         credentials(self.user.clone(), proof)
     }
 
     /// A proof as the submission server wants it: whoever sends for a shared mailbox logs in as himself.
-    pub(super) fn to_submission(&self, proof: &Proof) -> Credentials {
+    pub fn to_submission(&self, proof: &Proof) -> Credentials {
         credentials(self.login.clone(), proof)
     }
 
@@ -169,7 +171,7 @@ impl Login {
     }
 
     /// A proof for this server.
-    pub(super) async fn proof(&self, endpoint: &Endpoint, account: &str) -> Result<Proof, Error> {
+    pub async fn proof(&self, endpoint: &Endpoint, account: &str) -> Result<Proof, Error> {
         match &self.source {
             Source::Keeper(keeper) => {
                 self.check_host(endpoint, account)?;
@@ -180,7 +182,7 @@ impl Login {
     }
 
     /// Another proof after a refusal; `None` where there is no other.
-    pub(super) async fn another(&self, refused: &Proof) -> Result<Option<Proof>, Error> {
+    pub async fn another(&self, refused: &Proof) -> Result<Option<Proof>, Error> {
         match (&self.source, refused) {
             (Source::Keeper(keeper), Proof::Token(token)) => {
                 Ok(Some(Proof::Token(keeper.renew(token).await?)))

@@ -4,8 +4,10 @@ use super::{Fleet, Unit};
 use crate::account::{self, Handle, HeldList, Keepers, Order, Told, Wish};
 use crate::config::{Account, Config, Mailboxes};
 use crate::control::server::Replies;
-use crate::control::{Code, Deletions, HeldRequest, Quarantined, Refusal, Request, Response, Side};
+use crate::control::{Code, Deletions, HeldRequest, Lease, Quarantined, Refusal, Request, Response, Side};
+use crate::error::{Classified, chain};
 use crate::mail::MailboxName;
+use crate::oauth::AccessToken;
 use crate::supervisor::Failure;
 use crate::sync;
 use futures_util::future::{BoxFuture, join_all};
@@ -96,6 +98,18 @@ impl Accounts {
         };
         // All of them to their end: one account in trouble must not cut off the answers of the others.
         join_all(self.chosen(names)?.into_iter().map(one)).await.into_iter().collect()
+    }
+
+    async fn token(&self, account: String, replies: &Replies) -> Result<(), Refusal> {
+        let Some((name, handle)) = self.chosen(&[account])?.pop() else { return Ok(()) };
+        let token = handle.ok_or_else(|| no_token(&name))?.token().await.ok_or_else(|| no_token(&name))?;
+        let AccessToken { secret, expires } = token.map_err(|error| Refusal {
+            code: error.class().into(),
+            message: format!("account {name}: {}", chain(&error)),
+            hint: error.hint(),
+        })?;
+        replies.send(Response::Token(Lease { secret, expires })).await;
+        Ok(())
     }
 
     /// The refusal of an order to an account whose unit is down, of the kind that ended it.
@@ -200,10 +214,16 @@ impl Fleet for Accounts {
                     }
                     Ok(())
                 }
+                Request::Token { account } => self.token(account, &replies).await,
                 Request::Status | Request::Reload => Ok(()),
             }
         })
     }
+}
+
+/// Whatever keeps the account down: who asks for a token finds out by itself.
+fn no_token(name: &str) -> Refusal {
+    Refusal::new(Code::Retry, format!("account {name} has no token at hand"))
 }
 
 /// An order that got no answer: the account ended before.

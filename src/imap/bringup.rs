@@ -9,11 +9,11 @@
 
 use super::error::{clean, is_denied, suggested_delay};
 use super::guard::Guard;
-use super::patience::BRING_UP;
+use super::patience::{BRING_UP, GOODBYE};
 use super::session::Session;
 use super::{Error, Options};
 use crate::mail::sasl::Credentials;
-use crate::net::{self, Stream, Tls};
+use crate::net::{self, Endpoint, Stream, Tls};
 use async_imap::Client;
 use async_imap::imap_proto::{Capability, Response, Status};
 use base64::Engine as _;
@@ -60,17 +60,20 @@ pub(super) async fn bring_up(
     timeout(BRING_UP, all).await.unwrap_or(Err(Error::TimedOut))
 }
 
+/// The capabilities before login; then the session ends.
+pub(super) async fn preview(stream: Stream, endpoint: &Endpoint) -> Result<Vec<String>, Error> {
+    let all = async {
+        let mut greeted = Greeted::protected(stream, endpoint).await?;
+        // A courtesy: whatever comes, the connection is closed.
+        let _ = timeout(GOODBYE, greeted.run("LOGOUT")).await;
+        Ok(greeted.capabilities)
+    };
+    timeout(BRING_UP, all).await.unwrap_or(Err(Error::TimedOut))
+}
+
 /// Brings up a session on a stream just dialled.
 async fn establish(stream: Stream, options: &Options, credentials: &Credentials) -> Result<Session, Error> {
-    let mut greeted = Greeted::new(stream);
-    if options.endpoint.tls == Tls::StartTls {
-        let stream = greeted.ask_for_tls().await.map_err(muted)?;
-        // What was said in the clear is forgotten together with the parser that read it.
-        greeted = Greeted::new(net::start_tls(stream, &options.endpoint).await?);
-    } else {
-        greeted.greeting().await?;
-    }
-    greeted.ask_capabilities().await?;
+    let mut greeted = Greeted::protected(stream, &options.endpoint).await?;
     let mechanism = greeted.authenticate(credentials).await?;
     let asks_id = greeted.capabilities.iter().any(|name| name == "ID");
     let (stream, rest) = greeted.into_parts();
@@ -82,6 +85,20 @@ async fn establish(stream: Stream, options: &Options, credentials: &Credentials)
 impl Greeted {
     fn new(stream: Stream) -> Greeted {
         Greeted { client: Client::new(Guard::new(stream)), tag: 0, capabilities: Vec::new() }
+    }
+
+    /// Greeted and inside TLS where that was asked for; the capabilities are known.
+    async fn protected(stream: Stream, endpoint: &Endpoint) -> Result<Greeted, Error> {
+        let mut greeted = Greeted::new(stream);
+        if endpoint.tls == Tls::StartTls {
+            let stream = greeted.ask_for_tls().await.map_err(muted)?;
+            // What was said in the clear is forgotten together with the parser that read it.
+            greeted = Greeted::new(net::start_tls(stream, endpoint).await?);
+        } else {
+            greeted.greeting().await?;
+        }
+        greeted.ask_capabilities().await?;
+        Ok(greeted)
     }
 
     fn into_parts(self) -> (Stream, BytesMut) {

@@ -116,6 +116,11 @@ impl Keeper {
         }
     }
 
+    /// Takes over an access token that another process was granted with the same login, where none is at hand.
+    pub fn lend(&self, token: AccessToken) {
+        self.inner.lend(token);
+    }
+
     /// A token other than the one that a mail server just refused. Refreshes only if nobody did so since.
     pub async fn renew(&self, refused: &AccessToken) -> Result<AccessToken, Error> {
         let refused = refused.clone();

@@ -15,8 +15,10 @@ pub mod flow;
 mod keeper;
 pub mod password;
 mod store;
+mod time;
 pub mod token;
 
 pub use error::{Error, login_hint};
 pub use keeper::{Keeper, KeeperConfig, WeakKeeper};
+pub use time::server_time;
 pub use token::AccessToken;

@@ -88,6 +88,14 @@ impl Inner {
         self.state().lease.as_ref().filter(|lease| !lease.is_due(now)).map(|lease| lease.token.clone())
     }
 
+    /// Makes a token of another process the one at hand, for the rest of its life.
+    pub(super) fn lend(&self, token: AccessToken) {
+        let left =
+            |end: Timestamp| Duration::try_from(end.duration_since(Timestamp::now())).unwrap_or_default();
+        let life = token.expires.map(left);
+        self.state().lease.get_or_insert_with(|| Lease::new(token.secret, life, now(), fastrand::f64()));
+    }
+
     /// The token at hand while the server still takes it.
     pub(super) fn unexpired(&self) -> Option<AccessToken> {
         let now = now();
