@@ -40,6 +40,11 @@ pub struct Doctor {
 }
 
 impl Doctor {
+    /// An examination of one account, for a person.
+    pub fn of(account: &str) -> Doctor {
+        Doctor { account: Some(account.to_owned()), json: false, report: None, timeout: PATIENCE }
+    }
+
     /// Examines, prints, and fails if a check did.
     pub async fn run(&self, context: &Context) -> Result<(), CommandError> {
         let accounts = direct::chosen(context, self.account.as_slice())?;

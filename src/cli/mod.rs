@@ -1,9 +1,10 @@
 //! The commands: the only place that prints or reads the environment.
 //!
 //! One file per command; this one knows the arguments that all share and turns every outcome into an exit code. What
-//! is said on stdout is the answer, everything else goes to stderr, so that answers can be piped. No command asks a
-//! question; only `login` reads what it was asked to wait for. A command is listed in [`Command`] only once it works.
+//! is said on stdout is the answer, everything else goes to stderr, so that answers can be piped. Only `add` asks
+//! questions, and only at a terminal; `login` reads what it was asked to wait for. A command is listed in [`Command`] only once it works.
 
+pub mod add;
 pub mod chart;
 pub mod completions;
 pub mod config;
@@ -59,6 +60,8 @@ pub struct Shared {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// From a mail address to an account that works
+    Add(add::Add),
     /// The daemon, in the foreground
     Run(run::Run),
     /// One complete two-way pass, now
@@ -125,6 +128,7 @@ fn execute(arguments: Arguments) -> Result<(), CommandError> {
     };
     match command {
         Command::Run(run) => block_on(run.run(&context)),
+        Command::Add(add) => block_on(add.run(&context)),
         Command::Login(login) => block_on(login.run(&context)),
         Command::Logout(logout) => block_on(logout.run(&context)),
         Command::Token(token) => block_on(token.run(&context)),

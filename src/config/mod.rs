@@ -9,6 +9,7 @@ mod account;
 mod anchors;
 mod app;
 mod duration;
+pub mod edit;
 mod error;
 mod layers;
 mod logins;

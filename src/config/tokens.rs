@@ -168,13 +168,15 @@ fn of_account(written: &Written<'_>, oauth: &typed::OAuth, servers: &Servers) ->
         );
         return Err(written.refuse(&["oauth"], message));
     };
+    let token_url = url(written, "token_url", token_url)?;
+    check_receivers(written, servers, &token_url)?;
     let at =
         |key: &str, text: &Option<String>| text.as_deref().map(|text| url(written, key, text)).transpose();
     Ok(OAuth2 {
         client_id: None,
         client_secret: None,
         app: None,
-        token_url: url(written, "token_url", token_url)?,
+        token_url,
         authorize_url: at("authorize_url", &oauth.authorize_url)?,
         device_url: at("device_url", &oauth.device_url)?,
         revoke_url: at("revoke_url", &oauth.revoke_url)?,
@@ -189,6 +191,17 @@ fn of_account(written: &Written<'_>, oauth: &typed::OAuth, servers: &Servers) ->
         token_hosts: servers.token_hosts.clone(),
         token_of: written.name.to_owned(),
     })
+}
+
+/// Servers that are written down are believed, unless the issuer is one that the table knows: its tokens go to its
+/// provider's hosts, not even by a slip elsewhere.
+fn check_receivers(written: &Written<'_>, servers: &Servers, token_url: &Url) -> Result<(), Refusal> {
+    let stranger = servers.token_hosts.iter().find(|host| !written.providers.may_receive(token_url, host));
+    let Some(host) = stranger else { return Ok(()) };
+    let issuer = token_url.host_str().unwrap_or_default();
+    let message =
+        format!("a token of {issuer} does not go to {host}: that is none of the hosts of its provider");
+    Err(written.refuse(&["oauth", "token_url"], message))
 }
 
 fn client_secret(written: &Written<'_>, oauth: &typed::OAuth) -> Result<Option<Secret>, Refusal> {

@@ -5,9 +5,11 @@
 //! connected socket. The protocol drivers speak the STARTTLS dialogue themselves and then call [`start_tls`]; they
 //! must refuse any byte that came after the server's OK (RFC 3207 §6, "NO STARTTLS" 2021).
 
+mod exchangers;
 mod loopback;
 mod plain;
 
+pub use exchangers::mail_exchangers;
 pub use loopback::Loopback;
 pub use plain::plain;
 

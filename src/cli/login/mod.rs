@@ -50,7 +50,8 @@ pub struct Way {
 }
 
 impl Way {
-    fn is_named(self) -> bool {
+    /// Whether one is named.
+    pub(super) fn is_named(self) -> bool {
         self.browser || self.device || self.paste || self.import
     }
 }
