@@ -117,8 +117,8 @@ fn applied(path: &Path, text: &str, change: &Change) -> Result<String, Error> {
         }
         Change::Password { account, command } => {
             let table = named(&mut document, account).ok_or_else(|| missing(account))?;
-            table.insert("auth", value("password"));
-            table.insert("password_command", value(command));
+            put(table, "auth", "password");
+            put(table, "password_command", command);
         }
         Change::Name { account, client } => {
             let table = named(&mut document, account).ok_or_else(|| missing(account))?;
@@ -128,7 +128,7 @@ fn applied(path: &Path, text: &str, change: &Change) -> Result<String, Error> {
             let oauth = table.get_mut("oauth").and_then(Item::as_table_like_mut);
             let oauth = oauth.ok_or_else(|| unfit("`oauth` is no table".to_owned()))?;
             for (key, text) in client.keys() {
-                oauth.insert(key, value(text));
+                put(oauth, key, text);
             }
         }
     }
@@ -147,6 +147,20 @@ fn accounts(document: &mut DocumentMut) -> Option<&mut dyn TableLike> {
 
 fn named<'a>(document: &'a mut DocumentMut, account: &str) -> Option<&'a mut dyn TableLike> {
     accounts(document)?.get_mut(account)?.as_table_like_mut()
+}
+
+/// Sets a key; comments around a value that stood there stay.
+fn put(table: &mut dyn TableLike, key: &str, text: &str) {
+    match table.get_mut(key).and_then(Item::as_value_mut) {
+        Some(old) => {
+            let decor = old.decor().clone();
+            *old = Value::from(text);
+            *old.decor_mut() = decor;
+        }
+        None => {
+            table.insert(key, value(text));
+        }
+    }
 }
 
 impl Client {

@@ -71,9 +71,11 @@ fn a_token_never_goes_to_a_host_outside_its_providers_list() {
     let other = own("imap.x.test", "smtp.x.test", "https://login.x.test/token").unwrap();
     assert_eq!(oauth_of(&other, "a").token_hosts, ["imap.x.test", "smtp.x.test"]);
     // Beside a provider no host can be named, in the file or in the environment.
-    let gmail = "[accounts.g]\naddress = \"a@gmail.com\"\noauth = { client_id = \"x\" }\n";
+    let by_domain = "[accounts.g]\naddress = \"a@gmail.com\"\noauth = { client_id = \"x\" }\n";
+    let gmail = &by_domain.replace("oauth", "provider = \"gmail\"\noauth");
     for server in ["imap", "smtp"] {
         let variable = format!("POSTHASTE_ACCOUNTS__G__{}__HOST", server.to_uppercase());
+        assert!(load_with(by_domain, &[(&variable, "evil.test")]).is_err());
         let refused = load_with(gmail, &[(&variable, "evil.test")]).unwrap_err().to_string();
         assert!(
             refused.contains(&format!("the {server} server is known from provider `gmail`")),
