@@ -9,6 +9,7 @@ mod board;
 mod desk;
 mod held;
 mod inbound;
+mod keepers;
 mod login;
 mod observe;
 mod orders;
@@ -21,6 +22,7 @@ mod stores;
 mod wake;
 mod watch;
 
+pub use keepers::Keepers;
 pub use login::{Error as LoginError, Login, Proof};
 pub use stores::Error as StoreError;
 
@@ -187,7 +189,7 @@ struct Shared {
     state_dir: PathBuf,
 }
 
-/// Runs an account until `stop`.
+/// Runs an account until `stop`; the accounts of one process share `keepers`.
 ///
 /// # Errors
 /// Only what makes running impossible; trouble on the way is in the status, and a panic of any loop is passed on.
@@ -196,10 +198,11 @@ pub async fn run(
     state_dir: PathBuf,
     status: status_watch::Sender<status::Account>,
     inbox: Inbox,
+    keepers: Keepers,
     stop: CancellationToken,
 ) -> Result<(), Error> {
     let board = Board::new(&account.name, status);
-    let started = start(account, state_dir, board.clone(), inbox.login_changed, stop).await;
+    let started = start(account, state_dir, board.clone(), inbox.login_changed, &keepers, stop).await;
     let (shared, stores) = started.inspect_err(|error| board.trouble(&Complaint::new(error), None))?;
     // An inbox serves one run.
     let _first = inbox.login.set(shared.login.clone());
@@ -235,10 +238,11 @@ async fn start(
     state_dir: PathBuf,
     board: Board,
     login_changed: LoginNews,
+    keepers: &Keepers,
     stop: CancellationToken,
 ) -> Result<(Shared, Stores), Error> {
     let stores = Stores::open(&account, &state_dir).await?;
-    let login = Login::new(&account, &state_dir).await?;
+    let login = Login::new(&account, &state_dir, keepers).await?;
     let account = Arc::new(account);
     let wake = Arc::new(Wake::default());
     Ok((Shared { account, login, board, wake, login_changed, stop, state_dir }, stores))
@@ -252,7 +256,8 @@ pub async fn carry_out(account: Account, state_dir: PathBuf, order: Order) -> Re
     let (status, _) = status_watch::channel(status::Account::default());
     let board = Board::new(&account.name, status);
     let stop = CancellationToken::new();
-    let (shared, stores) = start(account, state_dir, board, LoginNews::channel().1, stop).await?;
+    let (shared, stores) =
+        start(account, state_dir, board, LoginNews::channel().1, &Keepers::default(), stop).await?;
     let (sent_mailbox, _) = status_watch::channel(None);
     let login = shared.login.clone();
     Inbound::new(shared, stores, sent_mailbox).once(order).await;

@@ -1,7 +1,7 @@
 //! The accounts as a [`Fleet`]: configuration to workers, requests to orders, answers back.
 
 use super::{Fleet, Unit};
-use crate::account::{self, Handle, HeldList, Order, Told, Wish};
+use crate::account::{self, Handle, HeldList, Keepers, Order, Told, Wish};
 use crate::config::{Account, Config, Mailboxes};
 use crate::control::server::Replies;
 use crate::control::{Code, Deletions, HeldRequest, Lease, Quarantined, Refusal, Request, Response, Side};
@@ -26,6 +26,7 @@ pub struct Accounts {
     running: Arc<Mutex<BTreeMap<String, Handle>>>,
     /// Why those that are down ended.
     failed: Arc<Mutex<BTreeMap<String, Failure>>>,
+    keepers: Keepers,
 }
 
 /// Takes an account off the list of running ones, however its run ends.
@@ -43,7 +44,13 @@ impl Drop for Registered {
 impl Accounts {
     /// The accounts of the configuration that `load` reads, at the start and at every reload.
     pub fn new(load: Box<Load>) -> Accounts {
-        Accounts { load, configured: Mutex::default(), running: Arc::default(), failed: Arc::default() }
+        Accounts {
+            load,
+            configured: Mutex::default(),
+            running: Arc::default(),
+            failed: Arc::default(),
+            keepers: Keepers::default(),
+        }
     }
 
     fn register(&self, name: &str, handle: Handle) -> Registered {
@@ -175,11 +182,12 @@ impl Fleet for Accounts {
     fn run(&self, unit: Unit<Account>) -> BoxFuture<'static, Result<(), Failure>> {
         let (handle, inbox) = account::handle();
         let registered = self.register(&unit.name, handle);
+        let keepers = self.keepers.clone();
         let failed = Arc::clone(&self.failed);
         let Unit { name, spec, state_dir, status, stop } = unit;
         Box::pin(async move {
             let _registered = registered;
-            let end = account::run(spec, state_dir, status, inbox, stop).await;
+            let end = account::run(spec, state_dir, status, inbox, keepers, stop).await;
             let end = end.map_err(|error| Failure::new(&error));
             let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
             match &end {

@@ -11,6 +11,7 @@ use crate::config::Account;
 use crate::error::Classified;
 use crate::mail::sasl::Credentials;
 use crate::net::Endpoint;
+use crate::oauth::Keeper;
 use crate::provider::answers::Stage;
 use jiff::Timestamp;
 
@@ -64,7 +65,11 @@ async fn prove(account: &Account, surroundings: &Surroundings) -> Finding<Login>
             format!("an access token, {from}{}", rest(token.expires))
         }
     };
-    Ok(Passed::new(login, detail))
+    let missing = login.keeper().map(Keeper::missing_scopes).unwrap_or_default();
+    let warning = (!missing.is_empty()).then(|| {
+        format!("not granted: {}; log in again and allow all that the page asks for", missing.join(" "))
+    });
+    Ok(Passed::new(login, detail).with_warning(warning))
 }
 
 /// How long a token is still good.
@@ -85,8 +90,14 @@ impl Patient<'_> {
         self.login.as_ref()?.another(refused).await.ok().flatten()
     }
 
-    pub(super) fn credentials(&self, proof: &Proof) -> Result<Credentials, Failed> {
-        Ok(self.login()?.credentials(proof))
+    /// A proof as the server of the mailbox wants it.
+    pub(super) fn to_mailbox(&self, proof: &Proof) -> Result<Credentials, Failed> {
+        Ok(self.login()?.to_mailbox(proof))
+    }
+
+    /// A proof as the submission server wants it.
+    pub(super) fn to_submission(&self, proof: &Proof) -> Result<Credentials, Failed> {
+        Ok(self.login()?.to_submission(proof))
     }
 
     /// What a refusal at this stage means, and what helps.

@@ -77,9 +77,9 @@ async fn log_in(patient: &Patient<'_>) -> Finding<Session> {
     let endpoint = &patient.account.imap;
     let options = imap::Options { endpoint: endpoint.clone(), disable: patient.account.disable.clone() };
     let proof = patient.proof(endpoint).await?;
-    let session = match imap::connect(&options, &patient.credentials(&proof)?).await {
+    let session = match imap::connect(&options, &patient.to_mailbox(&proof)?).await {
         Err(error) if error.class() == Class::NeedsLogin => match patient.another(&proof).await {
-            Some(other) => imap::connect(&options, &patient.credentials(&other)?).await,
+            Some(other) => imap::connect(&options, &patient.to_mailbox(&other)?).await,
             None => Err(error),
         },
         outcome => outcome,

@@ -5,6 +5,7 @@ use super::chart::{Chart, Failed, Finding, Passed};
 use super::servers::{self, Names};
 use super::tls;
 use crate::error::{Class, Classified};
+use crate::mail::sasl::Mechanism;
 use crate::net::{Endpoint, Stream, Tls};
 use crate::provider::answers::Stage;
 use crate::smtp::{self, Session};
@@ -60,19 +61,21 @@ async fn greet(patient: &Patient<'_>, protected: Protected, endpoint: &Endpoint)
 /// As the worker does it: a refused token costs one other, in a session of its own.
 async fn log_in(patient: &Patient<'_>, endpoint: &Endpoint, session: &mut Session) -> Finding {
     let proof = patient.proof(endpoint).await?;
-    let credentials = patient.credentials(&proof)?;
+    let credentials = patient.to_submission(&proof)?;
     let outcome = match session.log_in(&credentials).await {
         Err(error) if error.class() == Class::NeedsLogin => match patient.another(&proof).await {
             Some(other) => {
                 *session = Session::connect(endpoint).await.map_err(|error| failed(patient, &error))?;
-                session.log_in(&patient.credentials(&other)?).await
+                session.log_in(&patient.to_submission(&other)?).await
             }
             None => Err(error),
         },
         outcome => outcome,
     };
     outcome.map_err(|error| patient.refused(Stage::Smtp, &error))?;
-    Ok(Passed::new((), format!("{} is accepted", credentials.mechanism())))
+    let mechanism = credentials.choose(|name| session.offers().offers_mechanism(name));
+    let by = mechanism.map(Mechanism::name).unwrap_or_default();
+    Ok(Passed::new((), format!("{by} as {}", patient.account.login)))
 }
 
 async fn sender(patient: &Patient<'_>, session: &mut Session) -> Finding {

@@ -4,7 +4,7 @@
 //! session, and capabilities and ID are asked there. Invariants: no credential leaves before TLS is up where it was
 //! asked for; nothing that the server said in the clear is kept or shown; PREAUTH is refused, because the session would
 //! be somebody else's; NO to AUTHENTICATE means refused credentials unless the server says that it is passing trouble.
-//! RFC 3501 §6.2, RFC 4959 (SASL-IR), the XOAUTH2 protocol of Google and Microsoft. async-imap's own `authenticate` was
+//! RFC 3501 §6.2, RFC 4959 (SASL-IR), RFC 7628, the XOAUTH2 protocol of Google and Microsoft. async-imap's own `authenticate` was
 //! rejected: it loses the reason of a refusal and cannot give up a challenge with `*`.
 
 use super::error::{clean, is_denied, suggested_delay};
@@ -143,11 +143,10 @@ impl Greeted {
 
     /// Logs in; the name of the mechanism.
     async fn authenticate(&mut self, credentials: &Credentials) -> Result<&'static str, Error> {
-        let mechanism = credentials.mechanism();
-        let response = SecretString::from(STANDARD.encode(credentials.message().expose_secret()));
-        if !self.has(&format!("AUTH={mechanism}")) {
-            return Err(Error::NoMechanism(mechanism));
-        }
+        let chosen = credentials.choose(|name| self.has(&format!("AUTH={name}")));
+        let chosen = chosen.map_err(Error::NoMechanism)?;
+        let mechanism = chosen.name();
+        let response = SecretString::from(STANDARD.encode(credentials.message(chosen).expose_secret()));
         if self.has("SASL-IR") {
             self.send(&format!("AUTHENTICATE {mechanism} {}", response.expose_secret())).await?;
         } else {
@@ -157,8 +156,8 @@ impl Greeted {
                 Step::Done(answer) => return Err(login_error(answer)),
             }
         }
-        // A challenge now carries the reason of a refusal: it is acknowledged with an empty line, a second one given up.
-        for reply in ["", "*"] {
+        // A challenge now carries the reason of a refusal: it is acknowledged, a second one given up.
+        for reply in [chosen.acknowledgement(), "*"] {
             match self.step().await? {
                 Step::Challenge => self.write(reply).await?,
                 Step::Done(answer) if answer.outcome == Outcome::Ok => return Ok(mechanism),

@@ -3,7 +3,7 @@
 //! A clock that is wrong by minutes makes tokens and certificates look expired or not yet valid. The request carries
 //! nothing: no token, no client. It is told apart from a refresh, so that asking for the time can rotate no token.
 
-use super::endpoint::{client, is_loopback, is_safe};
+use super::endpoint::{http_client, is_loopback, is_safe};
 use jiff::Timestamp;
 use reqwest::header::DATE;
 use std::time::Duration;
@@ -18,7 +18,8 @@ pub async fn server_time(token_url: &Url) -> Option<Timestamp> {
         return None;
     }
     let is_local = is_loopback(token_url);
-    let client = tokio::task::spawn_blocking(move || client(is_local)).await.ok()?.ok()?;
+    let is_plain = token_url.scheme() == "http";
+    let client = tokio::task::spawn_blocking(move || http_client(is_local, is_plain)).await.ok()?.ok()?;
     // Any answer has a Date, also the refusal of the method.
     let answer = tokio::time::timeout(DEADLINE, client.head(token_url.clone()).send()).await.ok()?.ok()?;
     parse(answer.headers().get(DATE)?.to_str().ok()?)
