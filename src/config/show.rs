@@ -3,9 +3,7 @@
 //! Reading it back gives the same account, so what is shown is what is done; a test keeps that. A client's secret is
 //! never written, and what a provider's row supplies stands in comments, because the file may not repeat it.
 
-use super::account::{
-    Account, App, Auth, Credential, Layout, LineEndings, OAuth2, OnDelete, Secret, Sent,
-};
+use super::account::{Account, App, Auth, Credential, Layout, LineEndings, OAuth2, OnDelete, Secret, Sent};
 use super::duration;
 use crate::net::{Endpoint, Tls};
 use std::fmt::{self, Display, Write};

@@ -41,7 +41,7 @@ pub async fn examine(account: &Account, surroundings: &Surroundings) -> Examined
 /// A token or password is to be had.
 async fn prove(account: &Account, surroundings: &Surroundings) -> Finding<Login> {
     let state_dir = surroundings.state_dir.join(&account.name);
-    let login = Login::new(account, &state_dir)
+    let login = Login::new(account, &state_dir, &surroundings.keepers)
         .await
         .map_err(|error| advice::failed(account, Stage::OAuth, &error))?;
     let of_daemon = surroundings.daemon.as_ref().and_then(|daemon| daemon.tokens.get(&account.name));
