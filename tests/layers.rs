@@ -73,6 +73,7 @@ const PURE: &[&str] = &[
     "oauth/answer.rs",
     "config/meant.rs",
     "net/plain.rs",
+    "net/patience.rs",
     "imap/parse.rs",
     "imap/parse",
 ];

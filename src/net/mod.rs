@@ -5,6 +5,7 @@
 //! connected socket. The protocol drivers speak the STARTTLS dialogue themselves and then call [`start_tls`]; they
 //! must refuse any byte that came after the server's OK (RFC 3207 §6, "NO STARTTLS" 2021).
 
+pub mod patience;
 mod plain;
 
 pub use plain::plain;
