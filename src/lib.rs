@@ -9,7 +9,7 @@
 //! | 0 | [`mail`] [`error`] [`backoff`] [`status`] | nothing above |
 //! | 1 | [`sync`] and the pure leaves inside drivers | `mail error` |
 //! | 2 | [`net`] | `error` |
-//! | 3 | [`imap`] [`smtp`] [`maildir`] [`ledger`] [`queue`] [`oauth`] [`provider`] [`supervisor`] [`control`] [`config`] | below; never each other |
+//! | 3 | [`imap`] [`pop`] [`smtp`] [`maildir`] [`ledger`] [`queue`] [`oauth`] [`provider`] [`supervisor`] [`control`] [`config`] | below; never each other |
 //! | 4 | [`account`]: the only place where drivers meet | 0–3 but `supervisor` and `control` |
 //! | 5 | [`daemon`]: composition, signals, readiness | 0–4 |
 //! | 6 | [`cli`]: the only place that prints or reads the environment | all |
@@ -30,6 +30,7 @@ pub mod mail;
 pub mod maildir;
 pub mod net;
 pub mod oauth;
+pub mod pop;
 pub mod provider;
 pub mod queue;
 pub mod smtp;
