@@ -39,12 +39,13 @@ fn life(left: Duration) -> Duration {
     left.saturating_sub(BEFORE_EXPIRY.min(left / PART_BEFORE_EXPIRY)).max(SHORTEST_LIFE)
 }
 
-/// Connects and logs in.
+/// Connects to the IMAP server and logs in.
 pub(super) async fn connect(shared: &Shared) -> Result<Connected, Complaint> {
     let account = &shared.account;
-    let options = imap::Options { endpoint: account.imap.clone(), disable: BTreeSet::new() };
+    let server = account.incoming.server();
+    let options = imap::Options { endpoint: server.clone(), disable: BTreeSet::new() };
     let proof =
-        shared.login.proof(&account.imap, &account.name).await.map_err(|error| Complaint::new(&error))?;
+        shared.login.proof(server, &account.name).await.map_err(|error| Complaint::new(&error))?;
     let (session, proof) = match imap::connect(&options, &shared.login.credentials(&proof)).await {
         Err(error) if error.class() == Class::NeedsLogin => {
             let another = shared.login.another(&proof).await.map_err(|error| Complaint::new(&error))?;

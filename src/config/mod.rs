@@ -14,6 +14,7 @@ mod mailboxes;
 mod meaning;
 mod meant;
 mod paths;
+mod pop;
 mod secret;
 mod servers;
 mod show;
@@ -21,7 +22,9 @@ mod source;
 mod tokens;
 mod typed;
 
-pub use account::{Account, Auth, ClientSecret, DeletionLimit, Layout, LineEndings, OAuth2, OnDelete, Sent};
+pub use account::{
+    Account, Auth, ClientSecret, DeletionLimit, Incoming, Layout, LineEndings, OAuth2, OnDelete, Pop, Sent,
+};
 pub use error::{Error, Place};
 pub use mailboxes::Mailboxes;
 pub use secret::Hidden;

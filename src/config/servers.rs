@@ -4,9 +4,10 @@
 //! before anything is dialled. A mixture of a provider's row with own hosts is refused, because it would send the
 //! provider's token to a host that the provider does not list.
 
+use super::account::Incoming;
 use super::meaning::{Failure, Refusal, Written};
-use super::paths;
 use super::typed::{self, TlsKind};
+use super::{paths, pop};
 use crate::net::{Endpoint, Tls};
 use crate::provider::{Filing, OAuth, Provider, Site};
 use std::net::IpAddr;
@@ -17,7 +18,7 @@ pub(super) struct Servers {
     pub(super) oauth: Option<OAuth>,
     pub(super) token_hosts: Vec<String>,
     pub(super) filing: Option<Filing>,
-    pub(super) imap: Endpoint,
+    pub(super) incoming: Incoming,
     pub(super) smtp: Option<Endpoint>,
 }
 
@@ -27,8 +28,13 @@ pub(super) fn choose(written: &Written<'_>, address: &str) -> Result<Servers, Fa
     let Some(provider) = provider(written, address)? else {
         return Ok(own(written)?);
     };
-    for (key, table) in [("imap", &account.imap), ("smtp", &account.smtp)] {
-        if table.is_some() {
+    let named = [
+        ("imap", account.imap.is_some()),
+        ("pop", account.pop.as_ref().is_some_and(typed::Pop::is_server)),
+        ("smtp", account.smtp.is_some()),
+    ];
+    for (key, is_named) in named {
+        if is_named {
             let message =
                 format!("the {key} server is known from provider `{}`; leave one of both out", provider.name);
             return Err(written.refuse(&[key], message).into());
@@ -36,7 +42,7 @@ pub(super) fn choose(written: &Written<'_>, address: &str) -> Result<Servers, Fa
     }
     let site = site(written, &provider)?;
     Ok(Servers {
-        imap: site.imap(),
+        incoming: pop::of_provider(written, &provider.name, &site)?,
         smtp: Some(site.smtp()),
         filing: Some(provider.sent),
         provider: Some(provider.name),
@@ -58,7 +64,7 @@ fn provider(written: &Written<'_>, address: &str) -> Result<Option<Provider>, Fa
             }
         };
     }
-    if account.imap.is_some() {
+    if account.imap.is_some() || account.pop.as_ref().is_some_and(typed::Pop::is_server) {
         return Ok(None);
     }
     let domain = address.rsplit_once('@').map_or(address, |(_, domain)| domain);
@@ -89,18 +95,15 @@ fn site(written: &Written<'_>, provider: &Provider) -> Result<Site, Refusal> {
 
 /// The servers that are written down.
 fn own(written: &Written<'_>) -> Result<Servers, Refusal> {
-    let Some(imap) = &written.account.imap else {
-        return Err(written.refuse(&[], "neither a provider nor an IMAP server is known"));
-    };
-    let imap = endpoint(written, "imap", imap)?;
+    let incoming = pop::of_account(written)?;
     let smtp = written.account.smtp.as_ref().map(|smtp| endpoint(written, "smtp", smtp)).transpose()?;
     let mut token_hosts: Vec<String> =
-        [Some(&imap), smtp.as_ref()].into_iter().flatten().map(|server| server.host.clone()).collect();
+        [Some(incoming.server()), smtp.as_ref()].into_iter().flatten().map(|server| server.host.clone()).collect();
     token_hosts.dedup();
-    Ok(Servers { provider: None, oauth: None, token_hosts, filing: None, imap, smtp })
+    Ok(Servers { provider: None, oauth: None, token_hosts, filing: None, incoming, smtp })
 }
 
-fn endpoint(written: &Written<'_>, table: &str, server: &typed::Server) -> Result<Endpoint, Refusal> {
+pub(super) fn endpoint(written: &Written<'_>, table: &str, server: &typed::Server) -> Result<Endpoint, Refusal> {
     let host = match &server.host {
         Some(host) if is_host(host) => host.clone(),
         Some(_) => {
@@ -131,11 +134,13 @@ fn endpoint(written: &Written<'_>, table: &str, server: &typed::Server) -> Resul
     Ok(Endpoint { host, port, tls, ca })
 }
 
-/// RFC 8314 §7 for implicit TLS, RFC 9051 §11.1 and RFC 6409 §3.1 else.
+/// RFC 8314 §7 for implicit TLS, RFC 9051 §11.1, RFC 1939 §3 and RFC 6409 §3.1 else.
 fn default_port(table: &str, tls: Tls) -> u16 {
     match (table, tls) {
         ("imap", Tls::Implicit) => 993,
         ("imap", _) => 143,
+        ("pop", Tls::Implicit) => 995,
+        ("pop", _) => 110,
         (_, Tls::Implicit) => 465,
         (_, _) => 587,
     }

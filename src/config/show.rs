@@ -3,7 +3,9 @@
 //! Reading it back gives the same account, so what is shown is what is done; a test keeps that. A client's secret is
 //! never written, and what a provider's row supplies stands in comments, because the file may not repeat it.
 
-use super::account::{Account, Auth, ClientSecret, Layout, LineEndings, OAuth2, OnDelete, Sent};
+use super::account::{
+    Account, Auth, ClientSecret, Incoming, Layout, LineEndings, OAuth2, OnDelete, Pop, Sent,
+};
 use super::duration;
 use crate::net::{Endpoint, Tls};
 use std::fmt::{self, Display, Write};
@@ -25,6 +27,9 @@ impl Account {
         if let Some(provider) = &self.provider {
             line(out, "provider", quoted(provider))?;
         }
+        if matches!(self.incoming, Incoming::Pop(_)) {
+            line(out, "protocol", quoted("pop3"))?;
+        }
         match &self.auth {
             Auth::OAuth2(_) => line(out, "auth", quoted("oauth2"))?,
             Auth::Password { command } => {
@@ -34,10 +39,12 @@ impl Account {
         }
         self.write_keeping(out)?;
         let comment = if self.provider.is_some() { "# " } else { "" };
-        for (table, server) in [("imap", Some(&self.imap)), ("smtp", self.smtp.as_ref())] {
-            if let Some(server) = server {
-                write_server(out, &format!("{name}.{table}"), server, comment)?;
-            }
+        write_server(out, &format!("{name}.{}", self.incoming.table()), self.incoming.server(), comment)?;
+        if let Incoming::Pop(Pop { delete_after: Some(after), .. }) = &self.incoming {
+            line(out, "delete_after", quoted(&duration::write(*after)))?;
+        }
+        if let Some(server) = &self.smtp {
+            write_server(out, &format!("{name}.smtp"), server, comment)?;
         }
         match &self.auth {
             Auth::OAuth2(oauth) => write_oauth(out, &name, oauth, comment),
@@ -56,18 +63,10 @@ impl Account {
                 Layout::MaildirPlusPlus => "maildir++",
             }),
         )?;
-        line(out, "mailboxes", list(self.mailboxes.globs()))?;
-        line(out, "idle", list(self.idle.iter().map(ToString::to_string)))?;
         line(out, "sweep", quoted(&duration::write(self.sweep)))?;
-        line(
-            out,
-            "on_delete",
-            quoted(match self.on_delete {
-                OnDelete::Trash => "trash",
-                OnDelete::Expunge => "expunge",
-                OnDelete::Keep => "keep",
-            }),
-        )?;
+        if matches!(self.incoming, Incoming::Imap(_)) {
+            self.write_two_way(out)?;
+        }
         line(
             out,
             "sent",
@@ -77,13 +76,6 @@ impl Account {
                 Sent::None => "none",
             }),
         )?;
-        line(out, "poll_only", self.poll_only)?;
-        let limit = self.deletion_limit;
-        line(
-            out,
-            "deletion_limit",
-            format!("{{ messages = {}, percent = {} }}", limit.messages, limit.percent),
-        )?;
         line(
             out,
             "line_endings",
@@ -91,6 +83,28 @@ impl Account {
                 LineEndings::Lf => "lf",
                 LineEndings::Crlf => "crlf",
             }),
+        )
+    }
+
+    /// What has a meaning only where mail goes both ways.
+    fn write_two_way(&self, out: &mut String) -> fmt::Result {
+        line(out, "mailboxes", list(self.mailboxes.globs()))?;
+        line(out, "idle", list(self.idle.iter().map(ToString::to_string)))?;
+        line(
+            out,
+            "on_delete",
+            quoted(match self.on_delete {
+                OnDelete::Trash => "trash",
+                OnDelete::Expunge => "expunge",
+                OnDelete::Keep => "keep",
+            }),
+        )?;
+        line(out, "poll_only", self.poll_only)?;
+        let limit = self.deletion_limit;
+        line(
+            out,
+            "deletion_limit",
+            format!("{{ messages = {}, percent = {} }}", limit.messages, limit.percent),
         )
     }
 }

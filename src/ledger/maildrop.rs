@@ -33,7 +33,7 @@ impl Ledger {
 
     /// Writes notes in one durable transaction; `now` is when the missing ones were missed.
     pub async fn note(&mut self, notes: Vec<Note>, now: SystemTime) -> Outcome<()> {
-        self.run(move |connection| note(connection, &notes, seconds(now)).map_err(Error::sql("write"))).await
+        self.run(move |connection| note(connection, &notes, millis(now)).map_err(Error::sql("write"))).await
     }
 
     /// Notes for every message whose file and pair are durable since when that is known, and forgets unique-ids of
@@ -44,7 +44,7 @@ impl Ledger {
 
     /// Messages known to be durable since `moment` or before, and not missing on the server.
     pub async fn due(&mut self, moment: SystemTime) -> Outcome<Vec<Due>> {
-        self.run(move |connection| due(connection, seconds(moment)).map_err(Error::sql("read"))).await
+        self.run(move |connection| due(connection, millis(moment)).map_err(Error::sql("read"))).await
     }
 }
 
@@ -91,6 +91,9 @@ fn note(connection: &mut Connection, notes: &[Note], now: i64) -> rusqlite::Resu
             Note::Miss(uidl) => transaction
                 .prepare_cached("UPDATE uidl SET missing = ?2 WHERE uidl = ?1")?
                 .execute(params![uidl.as_str(), now])?,
+            Note::Forget(uidl) => {
+                transaction.execute("DELETE FROM uidl WHERE uidl = ?", [uidl.as_str()])?
+            }
         };
     }
     transaction.commit()
@@ -99,12 +102,12 @@ fn note(connection: &mut Connection, notes: &[Note], now: i64) -> rusqlite::Resu
 fn note_durable(connection: &mut Connection, now: SystemTime) -> rusqlite::Result<()> {
     let Some(inbox) = rows::id(connection, &MailboxName::inbox())? else { return Ok(()) };
     let (arriving, kept) = (commit::state(RowState::Arriving), commit::state(RowState::Kept));
-    let long_ago = seconds(now.checked_sub(KEPT).unwrap_or(UNIX_EPOCH));
+    let long_ago = millis(now.checked_sub(KEPT).unwrap_or(UNIX_EPOCH));
     let transaction = connection.transaction()?;
     transaction.execute(
         "UPDATE uidl SET durable = ?1 WHERE durable IS NULL
              AND uid IN (SELECT uid FROM message WHERE mailbox = ?2 AND state <> ?3)",
-        params![seconds(now), inbox, arriving],
+        params![millis(now), inbox, arriving],
     )?;
     transaction.execute(
         "DELETE FROM message WHERE mailbox = ?1 AND state = ?2
@@ -139,7 +142,7 @@ fn uid(number: i64) -> rusqlite::Result<Uid> {
     uid.ok_or(rusqlite::Error::IntegralValueOutOfRange(0, number))
 }
 
-fn seconds(moment: SystemTime) -> i64 {
-    let since = moment.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+fn millis(moment: SystemTime) -> i64 {
+    let since = moment.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     i64::try_from(since).unwrap_or(i64::MAX)
 }

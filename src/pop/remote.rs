@@ -6,7 +6,7 @@
 
 use super::error::Error;
 use super::session::Session;
-use crate::mail::{Flags, MailboxName, Uid, UidSet, UidValidity};
+use crate::mail::{Flags, MailboxName, Uid, UidSet, UidValidity, Uidl};
 use crate::sync::maildrop::Message;
 use crate::sync::{
     self, Arrival, At, Fate, FlagChange, Gone, Landed, Likeness, Listed, Listing, Marks, Outcome, Outgoing,
@@ -28,16 +28,24 @@ impl Remote {
         Remote { session, messages }
     }
 
-    /// The messages among these that are in the maildrop and are what they are held for.
-    pub async fn verified(&mut self, wanted: &BTreeMap<Uid, Likeness>) -> Outcome<Vec<Uid>> {
+    /// Whether anything more can be asked in this session.
+    pub fn is_usable(&self) -> bool {
+        self.session.wire.is_usable()
+    }
+
+    /// The messages among these that are in the maildrop and are what they are held for, and the unique-ids of those
+    /// that are others.
+    pub async fn verify(&mut self, wanted: &BTreeMap<Uid, Likeness>) -> Outcome<(Vec<Uid>, Vec<Uidl>)> {
         let there: Vec<(Uid, Message)> = self.among(wanted.keys().copied());
         let found = self.session.identify(there.iter().map(|(_, message)| message)).await;
         let found = scoped(Scope::Pass, found)?;
-        let is_it = |(uid, message): &&(Uid, Message)| {
+        let is_it = |(uid, message): &(Uid, Message)| {
             let here = wanted.get(uid).map(|likeness| likeness.identity);
             found.get(&message.number).map(|likeness| likeness.identity) == here
         };
-        Ok(there.iter().filter(is_it).map(|(uid, _)| *uid).collect())
+        let (same, others): (Vec<_>, Vec<_>) = there.into_iter().partition(is_it);
+        let uids = same.into_iter().map(|(uid, _)| uid).collect();
+        Ok((uids, others.into_iter().map(|(_, message)| message.uidl).collect()))
     }
 
     /// Deletes messages on the server and ends the session; how many.

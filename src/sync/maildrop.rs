@@ -66,6 +66,8 @@ pub enum Note {
     },
     /// A message is no longer in the maildrop.
     Miss(Uidl),
+    /// The unique-id was found to be another message's, which is new.
+    Forget(Uidl),
 }
 
 /// A listing held against what is known.
