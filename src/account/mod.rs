@@ -17,6 +17,7 @@ mod poll;
 mod rest;
 mod sent;
 mod session;
+mod standing;
 mod stores;
 mod wake;
 mod watch;
@@ -201,7 +202,7 @@ pub async fn run(
     let mut loops = JoinSet::new();
     loops.spawn(Inbound::new(shared.clone(), stores, sent_mailbox).run(inbox.orders));
     if shared.account.poll_only {
-        shared.board.push("poll");
+        shared.board.push(Some("poll"));
     } else {
         for mailbox in shared.account.idle.clone() {
             loops.spawn(watch::run(shared.clone(), mailbox));

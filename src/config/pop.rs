@@ -5,7 +5,7 @@
 
 use super::account::{Incoming, Pop};
 use super::duration;
-use super::meaning::{Failure, Refusal, Written};
+use super::meaning::{Refusal, Written};
 use super::servers::endpoint;
 use super::typed::{self, Protocol};
 use crate::provider::Site;
@@ -52,12 +52,17 @@ pub(super) fn check(written: &Written<'_>) -> Result<(), Refusal> {
 }
 
 /// The server that the provider's row names for the protocol chosen.
-pub(super) fn of_provider(written: &Written<'_>, provider: &str, site: &Site) -> Result<Incoming, Failure> {
+pub(super) fn of_provider(written: &Written<'_>, provider: &str, site: &Site) -> Result<Incoming, Refusal> {
     if !written.is_pop() {
-        return Ok(Incoming::Imap(site.imap()));
+        let missing = || written.refuse(&["provider"], format!("provider `{provider}` has no IMAP server"));
+        return site.imap.clone().map(Incoming::Imap).ok_or_else(missing);
     }
-    let message = format!("no POP3 server is known for provider `{provider}`, expected `imap`");
-    Err(written.refuse(&["protocol"], message).into())
+    let missing = || {
+        let message = format!("provider `{provider}` has no POP3 server, expected `imap`");
+        written.refuse(&["protocol"], message)
+    };
+    let server = site.pop.clone().ok_or_else(missing)?;
+    Ok(Incoming::Pop(Pop { server, delete_after: delete_after(written)? }))
 }
 
 /// The server that is written down.

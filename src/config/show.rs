@@ -39,10 +39,7 @@ impl Account {
         }
         self.write_keeping(out)?;
         let comment = if self.provider.is_some() { "# " } else { "" };
-        write_server(out, &format!("{name}.{}", self.incoming.table()), self.incoming.server(), comment)?;
-        if let Incoming::Pop(Pop { delete_after: Some(after), .. }) = &self.incoming {
-            line(out, "delete_after", quoted(&duration::write(*after)))?;
-        }
+        self.write_incoming(out, &name, comment)?;
         if let Some(server) = &self.smtp {
             write_server(out, &format!("{name}.smtp"), server, comment)?;
         }
@@ -50,6 +47,16 @@ impl Account {
             Auth::OAuth2(oauth) => write_oauth(out, &name, oauth, comment),
             Auth::Password { .. } => Ok(()),
         }
+    }
+
+    fn write_incoming(&self, out: &mut String, name: &str, comment: &str) -> fmt::Result {
+        let table = self.incoming.table();
+        write_server(out, &format!("{name}.{table}"), self.incoming.server(), comment)?;
+        let Incoming::Pop(Pop { delete_after: Some(after), .. }) = &self.incoming else { return Ok(()) };
+        if !comment.is_empty() {
+            writeln!(out, "\n[accounts.{name}.{table}]")?;
+        }
+        line(out, "delete_after", quoted(&duration::write(*after)))
     }
 
     fn write_keeping(&self, out: &mut String) -> fmt::Result {

@@ -5,7 +5,11 @@ use crate::mail::MailboxName;
 use crate::net::Tls;
 use proptest::prelude::*;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::Duration;
+
+/// Read once: most of the tests here load many times.
+static PROVIDERS: LazyLock<Table> = LazyLock::new(|| Table::built_in().unwrap());
 
 /// The smallest account with servers of its own.
 const LAB: &str = "[accounts.lab]\naddress = \"alice@mail.test\"\nauth = \"password\"\npassword_command = \"pass lab\"\n\
@@ -13,7 +17,7 @@ const LAB: &str = "[accounts.lab]\naddress = \"alice@mail.test\"\nauth = \"passw
 
 fn load_with(text: &str, variables: &[(&str, &str)]) -> Result<Config, Error> {
     let environment = variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
-    Config::from_text(Path::new("c.toml"), text, environment, Path::new("/home/a"), |_| Ok(()))
+    Config::from_text(Path::new("c.toml"), text, environment, Path::new("/home/a"), &PROVIDERS, |_| Ok(()))
 }
 
 fn load(text: &str) -> Config {
@@ -194,7 +198,10 @@ fn login_needs_what_it_needs() {
     assert!(provider("gmail", "oauth = { tenant = \"x\" }").contains("has no tenants"));
     assert!(provider("gmail", "oauth = { cloud = \"dod\" }").contains("unknown cloud `dod`"));
     assert!(provider("microsoft", "oauth = { tenant = \"../x\" }").contains("a tenant id"));
-    assert!(provider("gmial", "").contains("unknown provider `gmial`, expected one of `fastmail`, `gmail`"));
+    assert!(
+        provider("gmial", "")
+            .contains("unknown provider `gmial`, expected one of `aol`, `fastmail`, `gmail`")
+    );
 }
 
 #[test]
@@ -341,4 +348,18 @@ fn what_has_no_meaning_for_a_maildrop_is_refused_with_what_to_write_instead() {
         let message = refusal(&format!("{DROP}{lines}\n"));
         assert!(message.contains(expected) && message.starts_with("c.toml:"), "{lines}: {message}");
     }
+}
+
+#[test]
+fn a_provider_brings_the_server_and_the_scopes_of_its_maildrop() {
+    let text = "[accounts.work]\naddress = \"alice@contoso.com\"\nprovider = \"microsoft\"\nprotocol = \"pop3\"\n";
+    let config = load(&format!("{text}pop = {{ delete_after = \"14d\" }}\n"));
+    let work = &config.accounts[0];
+    assert_eq!(work.incoming.server().to_string(), "outlook.office365.com:995");
+    let Auth::OAuth2(oauth) = &work.auth else { panic!("{work:?}") };
+    assert!(oauth.scopes.iter().any(|scope| scope.ends_with("/POP.AccessAsUser.All")), "{:?}", oauth.scopes);
+    assert!(!oauth.scopes.iter().any(|scope| scope.contains("IMAP")), "{:?}", oauth.scopes);
+    assert_eq!(load(&work.to_toml()), config);
+    let icloud = "[accounts.a]\naddress = \"a@icloud.com\"\nprotocol = \"pop3\"\n";
+    assert!(refusal(icloud).contains("provider `icloud` has no POP3 server, expected `imap`"));
 }
