@@ -9,7 +9,7 @@ use super::Order;
 use super::board::Complaint;
 use super::inbound::{Inbound, next_hint};
 use super::orders::refuse;
-use super::session::refused;
+use super::session::{refused, tokenless};
 use crate::config::Pop;
 use crate::error::{Class, Classified};
 use crate::ledger;
@@ -109,15 +109,15 @@ impl Inbound {
     async fn log_in(&self, server: &Endpoint) -> Result<Session, Complaint> {
         let shared = &self.shared;
         let proof = shared.login.proof(server, &shared.account.name).await;
-        let mut proof = proof.map_err(|error| Complaint::new(&error))?;
-        let mut outcome = pop::connect(server, &shared.login.credentials(&proof)).await;
+        let mut proof = proof.map_err(|error| tokenless(shared, &error))?;
+        let mut outcome = pop::connect(server, &shared.login.to_mailbox(&proof)).await;
         if let Err(error) = &outcome
             && error.class() == Class::NeedsLogin
         {
-            let another = shared.login.another(&proof).await.map_err(|error| Complaint::new(&error))?;
+            let another = shared.login.another(&proof).await.map_err(|error| tokenless(shared, &error))?;
             if let Some(another) = another {
                 proof = another;
-                outcome = pop::connect(server, &shared.login.credentials(&proof)).await;
+                outcome = pop::connect(server, &shared.login.to_mailbox(&proof)).await;
             }
         }
         let session = outcome.map_err(|error| refused(shared, &error))?;

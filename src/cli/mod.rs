@@ -2,11 +2,13 @@
 //!
 //! One file per command; this one knows the arguments that all share and turns every outcome into an exit code. What
 //! is said on stdout is the answer, everything else goes to stderr, so that answers can be piped. No command asks a
-//! question. A command is listed in [`Command`] only once it works.
+//! question; only `login` reads what it was asked to wait for. A command is listed in [`Command`] only once it works.
 
+pub mod chart;
 pub mod completions;
 pub mod config;
 pub mod direct;
+pub mod doctor;
 pub mod environment;
 pub mod error;
 pub mod held;
@@ -63,12 +65,14 @@ pub enum Command {
     Sync(sync::Sync),
     /// What every account is doing, what waits, and what it needs from you
     Status(status::Status),
-    /// Take over a refresh token for an account
+    /// Log an account in: in a browser, or by a code, a pasted address or a refresh token
     Login(login::Login),
     /// Forget the token of an account; mail stays
     Logout(logout::Logout),
     /// A fresh access token on stdout, for other tools
     Token(token::Token),
+    /// Check every step from the server's name to the permission to send, and say what to do
+    Doctor(doctor::Doctor),
     /// Deletions that were held back, and copies in quarantine
     Held(held::Held),
     /// Check or show the configuration, or print an example
@@ -126,6 +130,7 @@ fn execute(arguments: Arguments) -> Result<(), CommandError> {
         Command::Token(token) => block_on(token.run(&context)),
         Command::Sync(sync) => block_on(sync.run(&context)),
         Command::Status(status) => block_on(status.run(&context)),
+        Command::Doctor(doctor) => block_on(doctor.run(&context)),
         Command::Held(held) => block_on(held.run(&context)),
         Command::Config(config) => config.run(&context),
         Command::Completions(completions) => completions.run(),

@@ -8,69 +8,46 @@ use super::capabilities::Capabilities;
 use super::error::Error;
 use super::reply::Reply;
 use super::wire::Wire;
-use crate::mail::sasl::Credentials;
-use crate::net::Endpoint;
+use crate::mail::sasl::{Credentials, Mechanism};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
-
-/// The answer to the challenge of a refused OAUTHBEARER: a single 0x01 (RFC 7628 §3.2.3).
-const ACKNOWLEDGED: &str = "AQ==";
 
 /// Logs in; the name of the way that was taken.
 pub(super) async fn log_in(
     wire: &mut Wire,
     offers: &Capabilities,
-    endpoint: &Endpoint,
     credentials: &Credentials,
 ) -> Result<&'static str, Error> {
-    match credentials {
-        Credentials::Bearer { user, token } if offers.offers_mechanism("OAUTHBEARER") => {
-            let message = oauthbearer(user, endpoint, token.expose_secret());
-            sasl(wire, "OAUTHBEARER", &message.into(), ACKNOWLEDGED).await
-        }
-        Credentials::Password { user, password } if !offers.offers_mechanism("PLAIN") => {
-            if !offers.may_have("USER") {
-                return Err(Error::NoMechanism("a login by password (SASL PLAIN, USER)"));
-            }
+    match (credentials.choose(|name| offers.offers_mechanism(name)), credentials) {
+        (Ok(mechanism), _) => sasl(wire, mechanism, credentials).await,
+        (Err(_), Credentials::Password { user, password }) if offers.may_have("USER") => {
             user_and_pass(wire, user, password.expose_secret()).await
         }
-        _ if !offers.offers_mechanism(credentials.mechanism()) => {
-            Err(Error::NoMechanism(credentials.mechanism()))
-        }
-        // XOAUTH2 wants an empty line as the answer to a challenge; PLAIN knows none, and gives up.
-        Credentials::Bearer { .. } => sasl(wire, "XOAUTH2", &credentials.message(), "").await,
-        Credentials::Password { .. } => sasl(wire, "PLAIN", &credentials.message(), "*").await,
+        (Err(wanted), _) => Err(Error::NoMechanism(wanted)),
     }
-}
-
-/// The one message of OAUTHBEARER (RFC 7628 §3.1); comma and equals sign in the name are escaped (RFC 5801 §4).
-fn oauthbearer(user: &str, endpoint: &Endpoint, token: &str) -> String {
-    let user = user.replace('=', "=3D").replace(',', "=2C");
-    let Endpoint { host, port, .. } = endpoint;
-    format!("n,a={user},\x01host={host}\x01port={port}\x01auth=Bearer {token}\x01\x01")
 }
 
 async fn sasl(
     wire: &mut Wire,
-    mechanism: &'static str,
-    message: &SecretString,
-    to_challenge: &str,
+    mechanism: Mechanism,
+    credentials: &Credentials,
 ) -> Result<&'static str, Error> {
-    let mut reply = wire.command(&format!("AUTH {mechanism}")).await?;
+    let name = mechanism.name();
+    let mut reply = wire.command(&format!("AUTH {name}")).await?;
     if reply != Reply::Challenge {
-        return finish(wire, reply, false, mechanism);
+        return finish(wire, reply, false, name);
     }
-    let message = SecretString::from(STANDARD.encode(message.expose_secret()));
+    let message = SecretString::from(STANDARD.encode(credentials.message(mechanism).expose_secret()));
     reply = wire.command(message.expose_secret()).await?;
     let is_challenged = reply == Reply::Challenge;
     // What a second challenge may want is unknown: it is given up (RFC 5034 §4).
-    for answer in [to_challenge, "*"] {
+    for answer in [mechanism.acknowledgement(), "*"] {
         if reply == Reply::Challenge {
             reply = wire.command(answer).await?;
         }
     }
-    finish(wire, reply, !is_challenged, mechanism)
+    finish(wire, reply, !is_challenged, name)
 }
 
 /// The verdict; success counts only right after the message.
@@ -78,10 +55,10 @@ fn finish(
     wire: &mut Wire,
     reply: Reply,
     may_succeed: bool,
-    mechanism: &'static str,
+    way: &'static str,
 ) -> Result<&'static str, Error> {
     match reply {
-        Reply::Ok(_) if may_succeed => Ok(mechanism),
+        Reply::Ok(_) if may_succeed => Ok(way),
         Reply::Err(refusal) => Err(Error::login(refusal)),
         Reply::Ok(_) | Reply::Challenge => Err(wire.lost(Error::Protocol("the login has no end"))),
     }
@@ -99,24 +76,4 @@ async fn user_and_pass(wire: &mut Wire, user: &str, password: &str) -> Result<&'
     let line = SecretString::from(format!("PASS {password}"));
     let reply = wire.command(line.expose_secret()).await?;
     finish(wire, reply, true, "USER")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::net::Tls;
-
-    /// The example of RFC 7628 §4.1, with another name to escape.
-    #[test]
-    fn the_published_example_of_oauthbearer() {
-        let endpoint =
-            Endpoint { host: "server.example.com".into(), port: 143, tls: Tls::Implicit, ca: None };
-        let message =
-            oauthbearer("user@example.com", &endpoint, "vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==");
-        assert_eq!(
-            STANDARD.encode(message),
-            "bixhPXVzZXJAZXhhbXBsZS5jb20sAWhvc3Q9c2VydmVyLmV4YW1wbGUuY29tAXBvcnQ9MTQzAWF1dGg9QmVhcmVyIHZGOWRmdDRxbVRjMk52YjNSbGNrQmhiSFJoZG1semRHRXVZMjl0Q2c9PQEB"
-        );
-        assert!(oauthbearer("a,b=c", &endpoint, "t").starts_with("n,a=a=2Cb=3Dc,\x01"));
-    }
 }

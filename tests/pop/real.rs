@@ -150,3 +150,32 @@ fn submission_is_the_same_and_its_copy_is_filed_here() {
         wait::until(wait::PATIENCE, "the message to arrive", || contents(&home).len() == 1);
     });
 }
+
+#[test]
+fn the_doctor_finds_a_maildrop_well_or_says_what_is_wrong() {
+    Host::start().explain(|host| {
+        host.deliver("alice", &message("one"));
+        let home = home(host, |account| account);
+        let steps = |found: &[u8]| -> Vec<(String, String)> {
+            let found: serde_json::Value = serde_json::from_slice(found).unwrap();
+            let steps = found["accounts"][0]["steps"].as_array().unwrap().clone();
+            let read = steps.into_iter().filter(|step| {
+                let name = step["name"].as_str().unwrap();
+                name.starts_with("pop.") || name.starts_with("imap.")
+            });
+            let text = |step: &serde_json::Value, key: &str| step[key].as_str().unwrap().to_owned();
+            read.map(|step| (text(&step, "name"), text(&step, "outcome"))).collect()
+        };
+        let named = |outcomes: [&str; 5]| -> Vec<(String, String)> {
+            let names = ["pop.dns", "pop.tcp", "pop.tls", "pop.login", "pop.maildrop"];
+            names.iter().zip(outcomes).map(|(name, outcome)| ((*name).to_owned(), outcome.to_owned())).collect()
+        };
+        let well = home.run(&["doctor", "--json"]);
+        assert_eq!(steps(&well.stdout), named(["ok"; 5]));
+        host.tokens.revoke_access("alice");
+        host.tokens.fail("alice", super::support::tokens::Failure::InvalidGrant, 1000);
+        let refused = home.run(&["doctor", "--json"]);
+        assert_eq!(steps(&refused.stdout), named(["ok", "ok", "ok", "skipped", "skipped"]));
+        assert_eq!(contents(&home).len(), 0, "nothing is fetched");
+    });
+}
