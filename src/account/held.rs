@@ -6,8 +6,8 @@ use crate::error::{Class, Classified};
 use crate::mail::MailboxName;
 use crate::sync::guard::{Ground, ground};
 use crate::sync::{
-    Base, Entry, Held, Ledger as _, Local as _, MailboxRecord, Outcome, Remote, Row, Scope, Side,
-    Trouble, delta,
+    Base, Entry, Held, Ledger as _, Local as _, MailboxRecord, Outcome, Remote, Row, Scope, Side, Trouble,
+    delta,
 };
 use std::collections::BTreeMap;
 

@@ -125,11 +125,7 @@ impl Inbound {
         Ok(session)
     }
 
-    async fn enrol(
-        &mut self,
-        session: &mut Session,
-        is_dry_run: bool,
-    ) -> Outcome<BTreeMap<Uid, Message>> {
+    async fn enrol(&mut self, session: &mut Session, is_dry_run: bool) -> Outcome<BTreeMap<Uid, Message>> {
         let failed = |error| Trouble::new(Scope::Pass, error);
         let listed = session.survey().await.map_err(failed)?;
         let maildrop = self.stores.ledger.maildrop().await?;
@@ -178,8 +174,7 @@ impl Inbound {
         if ground(known, Some(&view)) != Ground::Firm {
             return Ok(BTreeMap::new());
         }
-        let is_safe =
-            |due: &ledger::Due| due.name.as_ref().is_none_or(|name| view.files.contains_key(name));
+        let is_safe = |due: &ledger::Due| due.name.as_ref().is_none_or(|name| view.files.contains_key(name));
         Ok(due.into_iter().filter(is_safe).map(|due| (due.uid, due.likeness)).collect())
     }
 }

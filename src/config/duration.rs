@@ -6,8 +6,11 @@ use std::time::Duration;
 
 /// Parses a duration; the error says what was expected.
 pub(super) fn parse(text: &str) -> Result<Duration, String> {
-    let expected =
-        || format!("`{text}` is no duration, expected a number and a unit like \"60s\", \"5m\", \"1h\" or \"14d\"");
+    let expected = || {
+        format!(
+            "`{text}` is no duration, expected a number and a unit like \"60s\", \"5m\", \"1h\" or \"14d\""
+        )
+    };
     let digits = text.trim_end_matches(|unit: char| unit.is_ascii_alphabetic());
     let seconds_in_unit: u64 = match text.get(digits.len()..) {
         Some("s") => 1,

@@ -100,8 +100,11 @@ fn site<'a>(written: &Written<'_>, provider: &'a Provider) -> Result<&'a Site, R
 fn own(written: &Written<'_>) -> Result<Servers, Refusal> {
     let incoming = pop::of_account(written)?;
     let smtp = written.account.smtp.as_ref().map(|smtp| endpoint(written, "smtp", smtp)).transpose()?;
-    let mut token_hosts: Vec<String> =
-        [Some(incoming.server()), smtp.as_ref()].into_iter().flatten().map(|server| server.host.clone()).collect();
+    let mut token_hosts: Vec<String> = [Some(incoming.server()), smtp.as_ref()]
+        .into_iter()
+        .flatten()
+        .map(|server| server.host.clone())
+        .collect();
     token_hosts.dedup();
     Ok(Servers {
         provider: None,
@@ -114,7 +117,11 @@ fn own(written: &Written<'_>) -> Result<Servers, Refusal> {
     })
 }
 
-pub(super) fn endpoint(written: &Written<'_>, table: &str, server: &typed::Server) -> Result<Endpoint, Refusal> {
+pub(super) fn endpoint(
+    written: &Written<'_>,
+    table: &str,
+    server: &typed::Server,
+) -> Result<Endpoint, Refusal> {
     let host = match &server.host {
         Some(host) if is_host(host) => host.clone(),
         Some(_) => {

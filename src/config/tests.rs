@@ -76,7 +76,7 @@ fn tenant_and_cloud_choose_the_endpoints() {
 fn the_example_is_understood_and_shows_every_key() {
     let config = load(EXAMPLE);
     let names: Vec<&str> = config.accounts.iter().map(|account| account.name.as_str()).collect();
-    assert_eq!(names, ["home", "lab", "team", "work"]);
+    assert_eq!(names, ["home", "lab", "old", "team", "work"]);
     for key in keys() {
         let mut words = EXAMPLE.split(|character: char| !character.is_alphanumeric() && character != '_');
         let shown = words.any(|word| word == key);
@@ -443,7 +443,10 @@ fn what_has_no_meaning_for_a_maildrop_is_refused_with_what_to_write_instead() {
         ("pop = { host = \"mail.test\", delete_after = \"0s\" }", "expected at least 1s"),
         ("pop = { host = \"mail.test\", delete_after = \"14\" }", "`14` is no duration"),
         ("pop = { delete_after = \"14d\" }", "no provider is known for mail.test"),
-        ("provider = \"gmail\"\npop = { host = \"mail.test\" }", "the pop server is known from provider `gmail`"),
+        (
+            "provider = \"gmail\"\npop = { host = \"mail.test\" }",
+            "the pop server is known from provider `gmail`",
+        ),
     ] {
         let message = refusal(&format!("{DROP}{lines}\n"));
         assert!(message.contains(expected) && message.starts_with("c.toml:"), "{lines}: {message}");
@@ -452,7 +455,8 @@ fn what_has_no_meaning_for_a_maildrop_is_refused_with_what_to_write_instead() {
 
 #[test]
 fn a_provider_brings_the_server_and_the_scopes_of_its_maildrop() {
-    let text = "[accounts.work]\naddress = \"alice@contoso.com\"\nprovider = \"microsoft\"\nprotocol = \"pop3\"\n";
+    let text =
+        "[accounts.work]\naddress = \"alice@contoso.com\"\nprovider = \"microsoft\"\nprotocol = \"pop3\"\n";
     let config = load(&format!("{text}pop = {{ delete_after = \"14d\" }}\n"));
     let work = &config.accounts[0];
     assert_eq!(work.incoming.server().to_string(), "outlook.office365.com:995");

@@ -61,7 +61,10 @@ async fn look(patient: &Patient<'_>, chart: &Chart, mut session: Session) {
         let detail = format!("{} messages, each with a unique-id", messages.len());
         let delay = session.offers().login_delay().filter(|delay| *delay > patient.account.sweep);
         let warning = delay.map(|delay| {
-            format!("the server wants {} s between two visits, more than `sweep`: it gets them", delay.as_secs())
+            format!(
+                "the server wants {} s between two visits, more than `sweep`: it gets them",
+                delay.as_secs()
+            )
         });
         Ok(Passed::new((), detail).with_warning(warning))
     };

@@ -5,6 +5,7 @@ use super::chart::{Chart, Failed, Finding, Passed};
 use super::servers::{self, Names};
 use super::tls;
 use crate::error::{Class, Classified};
+use crate::mail::sasl::Mechanism;
 use crate::net::{Endpoint, Stream, Tls};
 use crate::provider::answers::Stage;
 use crate::smtp::{self, Session};
@@ -72,7 +73,10 @@ async fn log_in(patient: &Patient<'_>, endpoint: &Endpoint, session: &mut Sessio
         outcome => outcome,
     };
     outcome.map_err(|error| patient.refused(Stage::Smtp, &error))?;
-    Ok(Passed::new((), format!("{} is accepted", credentials.mechanism())))
+    let by = credentials
+        .choose(|name| session.offers().offers_mechanism(name))
+        .map_or("the login", Mechanism::name);
+    Ok(Passed::new((), format!("{by} is accepted")))
 }
 
 async fn sender(patient: &Patient<'_>, session: &mut Session) -> Finding {

@@ -91,9 +91,7 @@ fn note(connection: &mut Connection, notes: &[Note], now: i64) -> rusqlite::Resu
             Note::Miss(uidl) => transaction
                 .prepare_cached("UPDATE uidl SET missing = ?2 WHERE uidl = ?1")?
                 .execute(params![uidl.as_str(), now])?,
-            Note::Forget(uidl) => {
-                transaction.execute("DELETE FROM uidl WHERE uidl = ?", [uidl.as_str()])?
-            }
+            Note::Forget(uidl) => transaction.execute("DELETE FROM uidl WHERE uidl = ?", [uidl.as_str()])?,
         };
     }
     transaction.commit()

@@ -16,7 +16,9 @@ const EACH: usize = 12;
 fn drop_in(scene: &Scene, all: &mut Vec<Vec<u8>>) {
     for _ in 0..EACH {
         let mut content = message(&format!("message {:04}", all.len()));
-        content.extend(std::iter::repeat_n(b"a line of text in a message, as long as they are\r\n", 40).flatten());
+        content.extend(
+            std::iter::repeat_n(b"a line of text in a message, as long as they are\r\n", 40).flatten(),
+        );
         scene.server.put(&format!("id-{}", all.len()), &content);
         all.push(content);
     }

@@ -48,7 +48,9 @@ fn three_hundred_messages_arrive_byte_exact_and_a_second_visit_fetches_nothing()
         assert_eq!(contents(&home).len(), 300);
         assert!(contents(&home) == wanted, "some content differs");
         let mail = home.maildir("alice").messages("INBOX");
-        assert!(mail.iter().all(|mail| mail.flags.is_empty() && mail.path.parent().unwrap().ends_with("new")));
+        assert!(
+            mail.iter().all(|mail| mail.flags.is_empty() && mail.path.parent().unwrap().ends_with("new"))
+        );
 
         let paths: Vec<_> = mail.into_iter().map(|mail| mail.path).collect();
         assert!(home.ok(&["sync"]).contains("in step"));
@@ -168,7 +170,11 @@ fn the_doctor_finds_a_maildrop_well_or_says_what_is_wrong() {
         };
         let named = |outcomes: [&str; 5]| -> Vec<(String, String)> {
             let names = ["pop.dns", "pop.tcp", "pop.tls", "pop.login", "pop.maildrop"];
-            names.iter().zip(outcomes).map(|(name, outcome)| ((*name).to_owned(), outcome.to_owned())).collect()
+            names
+                .iter()
+                .zip(outcomes)
+                .map(|(name, outcome)| ((*name).to_owned(), outcome.to_owned()))
+                .collect()
         };
         let well = home.run(&["doctor", "--json"]);
         assert_eq!(steps(&well.stdout), named(["ok"; 5]));

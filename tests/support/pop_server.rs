@@ -127,7 +127,7 @@ impl Session<'_> {
                     return Err(Ended);
                 }
                 "DELE" => {
-                    self.deleted.extend(number);
+                    self.deleted.extend(number.filter(|_| self.fault(&line).is_none()));
                     self.answer(&line, || b"+OK\r\n".to_vec())?;
                 }
                 _ => {
@@ -154,7 +154,9 @@ impl Session<'_> {
             ("RETR", Some((_, message))) => body(message),
             ("TOP", Some((_, message))) if can("TOP") => {
                 let text = String::from_utf8_lossy(message).into_owned();
-                let header = text.split_once("\r\n\r\n").map_or(text.clone(), |(header, _)| format!("{header}\r\n\r\n"));
+                let header = text
+                    .split_once("\r\n\r\n")
+                    .map_or(text.clone(), |(header, _)| format!("{header}\r\n\r\n"));
                 body(header.as_bytes())
             }
             _ => b"-ERR unknown command\r\n".to_vec(),
