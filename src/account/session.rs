@@ -76,6 +76,11 @@ fn with_remedy(mut complaint: Complaint, account: &Account) -> Complaint {
     if complaint.class == Class::NeedsLogin && complaint.hint.is_none() {
         let Account { name, user, login, .. } = account;
         complaint.hint = Some(match &account.auth {
+            Auth::OAuth2(oauth) if oauth.app.is_some() => {
+                format!(
+                    "ask the administrator whether the application of account {name} may open the mailbox {user}"
+                )
+            }
             Auth::OAuth2(oauth) if user != login => format!(
                 "check that {login} has full access to {user}; if so, {}",
                 login_hint(&oauth.token_of)
@@ -122,7 +127,11 @@ mod tests {
                 Complaint { class, text: "535".into(), hint: hint.map(str::to_owned), is_told: false };
             with_remedy(complaint, account).hint
         };
+        let program = account(
+            "[accounts.lab]\naddress = \"a@x.test\"\nprovider = \"gmail\"\noauth = { flow = \"client\", service_account = \"/s\" }",
+        );
         assert_eq!(hint(Class::NeedsLogin, None, &own), Some(login_hint("lab")));
+        assert!(hint(Class::NeedsLogin, None, &program).unwrap().contains("may open the mailbox a@x.test"));
         let words = hint(Class::NeedsLogin, None, &shared).unwrap();
         assert!(words.starts_with("check that a@x.test has full access to team@x.test"), "{words}");
         assert!(hint(Class::NeedsLogin, None, &password).unwrap().contains("password of account lab"));

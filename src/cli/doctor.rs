@@ -5,6 +5,7 @@
 
 use super::error::{CommandError, Exit};
 use super::{Context, chart, direct, output, status};
+use crate::account::Keepers;
 use crate::config::{Account, Auth, Config};
 use crate::control::client::{self, Error};
 use crate::control::{Code, Lease, Refusal, Request, Response};
@@ -46,6 +47,7 @@ impl Doctor {
         let surroundings = Arc::new(Surroundings {
             state_dir: context.environment.state_dir.clone(),
             patience: Duration::from_secs(self.timeout),
+            keepers: Keepers::default(),
             daemon: daemon(&context.socket(), &accounts).await,
         });
         let examination = self.examine(context, accounts, &surroundings).await?;

@@ -6,11 +6,12 @@
 use super::chart::{Chart, Failed, Finding, Passed};
 use super::record::Examined;
 use super::{Surroundings, advice, clock, disk, imap, pop, smtp};
-use crate::account::{Keepers, Login, Proof};
+use crate::account::{Login, Proof};
 use crate::config::{Account, Incoming};
 use crate::error::Classified;
 use crate::mail::sasl::Credentials;
 use crate::net::Endpoint;
+use crate::oauth::Keeper;
 use crate::provider::answers::Stage;
 use jiff::Timestamp;
 
@@ -48,7 +49,7 @@ async fn read(patient: &Patient<'_>, chart: &Chart) {
 /// A token or password is to be had.
 async fn prove(account: &Account, surroundings: &Surroundings) -> Finding<Login> {
     let state_dir = surroundings.state_dir.join(&account.name);
-    let login = Login::new(account, &state_dir, &Keepers::default())
+    let login = Login::new(account, &state_dir, &surroundings.keepers)
         .await
         .map_err(|error| advice::failed(account, Stage::OAuth, &error))?;
     let of_daemon = surroundings.daemon.as_ref().and_then(|daemon| daemon.tokens.get(&account.name));
@@ -72,7 +73,11 @@ async fn prove(account: &Account, surroundings: &Surroundings) -> Finding<Login>
             format!("an access token, {from}{}", rest(token.expires))
         }
     };
-    Ok(Passed::new(login, detail))
+    let missing = login.keeper().map(Keeper::missing_scopes).unwrap_or_default();
+    let warning = (!missing.is_empty()).then(|| {
+        format!("not granted: {}; log in again and allow all that the page asks for", missing.join(" "))
+    });
+    Ok(Passed::new(login, detail).with_warning(warning))
 }
 
 /// How long a token is still good.
@@ -93,11 +98,12 @@ impl Patient<'_> {
         self.login.as_ref()?.another(refused).await.ok().flatten()
     }
 
+    /// A proof as the server of the mailbox wants it.
     pub(super) fn to_mailbox(&self, proof: &Proof) -> Result<Credentials, Failed> {
         Ok(self.login()?.to_mailbox(proof))
     }
 
-    /// The same for submission, where another name may log in.
+    /// A proof as the submission server wants it.
     pub(super) fn to_submission(&self, proof: &Proof) -> Result<Credentials, Failed> {
         Ok(self.login()?.to_submission(proof))
     }

@@ -33,16 +33,24 @@ fn situation(account: &Account) -> Situation {
     let page = oauth.and_then(|oauth| oauth.consent_url.as_ref());
     Situation {
         account: account.name.clone(),
-        login: login(account),
+        login: match oauth {
+            Some(oauth) => login_hint(&oauth.token_of),
+            None => login(account),
+        },
         has_password: oauth.is_none(),
         consent: page.zip(client_id.as_ref()).map(|(page, client)| consent_url(page, client)),
         client_id,
     }
 }
 
+/// The command that logs in, or what else to look at.
 fn login(account: &Account) -> String {
-    match account.auth {
-        Auth::OAuth2(_) => login_hint(&account.name),
-        Auth::Password { .. } => format!("check `user` and `password_command` of account {}", account.name),
+    let Account { name, user, login, .. } = account;
+    match &account.auth {
+        Auth::OAuth2(oauth) if user != login => {
+            format!("check that {login} has full access to {user}; if so, {}", login_hint(&oauth.token_of))
+        }
+        Auth::OAuth2(oauth) => login_hint(&oauth.token_of),
+        Auth::Password { .. } => format!("check `user` and the password of account {name}"),
     }
 }

@@ -25,6 +25,7 @@ pub use account::examine;
 pub use machine::{examine as examine_machine, journal};
 pub use record::{Examination, Examined, Outcome, Step};
 
+use crate::account::Keepers;
 use crate::oauth::AccessToken;
 use crate::status::Status;
 use std::collections::BTreeMap;
@@ -38,6 +39,8 @@ pub struct Surroundings {
     pub state_dir: PathBuf,
     /// How long a check may take.
     pub patience: Duration,
+    /// Accounts that log in by the same token share its keeper.
+    pub keepers: Keepers,
     /// What the running daemon said; `None` without one.
     pub daemon: Option<Daemon>,
 }

@@ -26,7 +26,7 @@ impl Redactor {
     /// For these accounts of a person whose home is this.
     pub fn new(accounts: &[Account], home: &Path) -> Redactor {
         let mut people: Vec<String> = Vec::new();
-        for name in accounts.iter().flat_map(|account| [&account.address, &account.user]) {
+        for name in accounts.iter().flat_map(|account| [&account.address, &account.user, &account.login]) {
             let local = name.rsplit_once('@').map_or(name.as_str(), |(local, _)| local).to_lowercase();
             if !people.contains(&local) {
                 people.push(local);

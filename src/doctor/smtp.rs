@@ -73,10 +73,9 @@ async fn log_in(patient: &Patient<'_>, endpoint: &Endpoint, session: &mut Sessio
         outcome => outcome,
     };
     outcome.map_err(|error| patient.refused(Stage::Smtp, &error))?;
-    let by = credentials
-        .choose(|name| session.offers().offers_mechanism(name))
-        .map_or("the login", Mechanism::name);
-    Ok(Passed::new((), format!("{by} is accepted")))
+    let mechanism = credentials.choose(|name| session.offers().offers_mechanism(name));
+    let by = mechanism.map(Mechanism::name).unwrap_or_default();
+    Ok(Passed::new((), format!("{by} as {}", patient.account.login)))
 }
 
 async fn sender(patient: &Patient<'_>, session: &mut Session) -> Finding {

@@ -116,6 +116,11 @@ impl Keeper {
         }
     }
 
+    /// The scopes that were asked for and not given with the last refresh (RFC 6749 §5.1).
+    pub fn missing_scopes(&self) -> Vec<String> {
+        self.inner.state().missing_scopes.clone()
+    }
+
     /// Takes over an access token that another process was granted with the same login, where none is at hand.
     pub fn lend(&self, token: AccessToken) {
         self.inner.lend(token);

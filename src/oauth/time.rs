@@ -17,7 +17,8 @@ pub async fn server_time(token_url: &Url) -> Option<Timestamp> {
     if !is_safe(token_url) {
         return None;
     }
-    let (is_local, is_plain) = (is_loopback(token_url), token_url.scheme() == "http");
+    let is_local = is_loopback(token_url);
+    let is_plain = token_url.scheme() == "http";
     let client = tokio::task::spawn_blocking(move || http_client(is_local, is_plain)).await.ok()?.ok()?;
     // Any answer has a Date, also the refusal of the method.
     let answer = tokio::time::timeout(DEADLINE, client.head(token_url.clone()).send()).await.ok()?.ok()?;

@@ -1,10 +1,6 @@
 //! Healthy accounts: all checks pass, also beside a running daemon, and the JSON has its shape.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
-
-use crate::support::listener::Listening;
-use crate::support::process::{Account, Home};
+use crate::support::process::Account;
 use crate::support::{Host, message, wait};
 use crate::visit::{ALL, ended, examine, home_of, step};
 use serde_json::Value;
@@ -77,34 +73,4 @@ fn the_json_has_the_documented_shape() {
         assert!(["ok", "warn", "fail", "skipped"].contains(&step["outcome"].as_str().unwrap()), "{step}");
         assert!(step["milliseconds"].is_u64() && step["detail"].is_string(), "{step}");
     }
-}
-
-#[test]
-fn a_clock_that_disagrees_with_the_authorization_server_is_a_warning() {
-    let host = Host::start();
-    let access = host.tokens.access_token("alice");
-    // An authorization server of long ago: it grants this token and gives its Date.
-    let body = format!(r#"{{"token_type":"Bearer","expires_in":3600,"access_token":"{access}"}}"#);
-    let clerk = Listening::start(move |stream: TcpStream| {
-        let mut stream = BufReader::new(stream);
-        let mut line = String::new();
-        while stream.read_line(&mut line).is_ok_and(|length| length > 2) {
-            line.clear();
-        }
-        let _ = write!(
-            stream.get_mut(),
-            "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
-            body.len()
-        );
-    });
-    let token_url = Some(format!("http://127.0.0.1:{}/token", clerk.port()));
-    let home = Home::new(env!("CARGO_BIN_EXE_posthaste"));
-    home.configure(&[Account { token_url, ..Account::of(&host, "alice") }]);
-    home.login("alice", "some-refresh-token");
-    let (found, code) = examine(&home, &[]);
-    let clock = step(&found["accounts"][0], "clock");
-    assert_eq!((code, &clock["outcome"]), (0, &Value::from("warn")), "{found:#}");
-    assert!(clock["detail"].as_str().unwrap().contains("min ahead of the authorization server"), "{clock}");
-    assert!(clock["advice"].as_str().unwrap().contains("timedatectl"), "{clock}");
 }
