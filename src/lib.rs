@@ -9,7 +9,7 @@
 //! | 0 | [`mail`] [`error`] [`backoff`] [`status`] [`ownership`] | nothing above |
 //! | 1 | [`sync`] and the pure leaves inside drivers | `mail error` |
 //! | 2 | [`net`] [`disk`] | `error` |
-//! | 3 | [`imap`] [`smtp`] [`maildir`] [`ledger`] [`queue`] [`oauth`] [`provider`] [`supervisor`] [`control`] [`config`] | below; never each other |
+//! | 3 | [`imap`] [`pop`] [`smtp`] [`maildir`] [`ledger`] [`queue`] [`oauth`] [`provider`] [`supervisor`] [`control`] [`config`] | below; never each other |
 //! | 4 | [`account`]: the only place where drivers meet | 0–3 but `supervisor` and `control` |
 //! | 4 | [`doctor`]: what works and what does not, from DNS to MAIL FROM | 0–3 but `supervisor` and `control`, and `account` |
 //! | 5 | [`daemon`]: composition, signals, readiness | 0–4 |
@@ -34,6 +34,7 @@ pub mod maildir;
 pub mod net;
 pub mod oauth;
 pub mod ownership;
+pub mod pop;
 pub mod provider;
 pub mod queue;
 pub mod smtp;

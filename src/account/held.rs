@@ -3,12 +3,11 @@
 use super::HeldList;
 use super::inbound::Inbound;
 use crate::error::{Class, Classified};
-use crate::imap::Remote;
 use crate::mail::MailboxName;
 use crate::sync::guard::{Ground, ground};
 use crate::sync::{
-    Base, Entry, Held, Ledger as _, Local as _, MailboxRecord, Outcome, Remote as _, Row, Scope, Side,
-    Trouble, delta,
+    Base, Entry, Held, Ledger as _, Local as _, MailboxRecord, Outcome, Remote, Row, Scope, Side, Trouble,
+    delta,
 };
 use std::collections::BTreeMap;
 
@@ -53,7 +52,7 @@ impl Inbound {
     /// Brings messages back. What disappeared on one side is forgotten by the base, so that the next pass finds it new
     /// on the other side and copies it; copies in quarantine return to their mailbox; a directory that is lost begins
     /// anew.
-    pub(super) async fn restore(&mut self, remote: &mut Remote, mailbox: &MailboxName) -> Outcome<()> {
+    pub(super) async fn restore(&mut self, remote: &mut impl Remote, mailbox: &MailboxName) -> Outcome<()> {
         let copies = self.stores.maildir.quarantined().await?;
         let copies: Vec<_> = copies.into_iter().filter(|copy| copy.mailbox == *mailbox).collect();
         for copy in &copies {
@@ -87,7 +86,7 @@ impl Inbound {
     /// Pairs whose deletion on the server is held back: their files will be uploaded again.
     async fn gone_from_server(
         &mut self,
-        remote: &mut Remote,
+        remote: &mut impl Remote,
         record: &MailboxRecord,
         base: &Base,
     ) -> Outcome<Vec<Row>> {

@@ -10,16 +10,16 @@ use super::session::connect;
 use super::stores::{Stores, Watched};
 use super::wake::Looks;
 use super::{Order, Shared, Told};
-use crate::config::{self, Mailboxes};
+use crate::config::{self, Incoming, Mailboxes};
 use crate::error::Class;
-use crate::imap::Remote;
+use crate::imap;
 use crate::mail::{MailboxName, SpecialUse};
 use crate::maildir::{Hint, KEEP};
 use crate::status::{State, Summary};
 use crate::sync::guard::DeletionLimit;
 use crate::sync::plan::{OnDelete, Policy};
 use crate::sync::report::Report;
-use crate::sync::{Extent, Ledger as _, MailboxRecord, Pass, Side};
+use crate::sync::{Extent, Ledger as _, MailboxRecord, Pass, Remote, Side};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 use tokio::sync::{mpsc, watch};
@@ -89,8 +89,15 @@ impl Inbound {
         let (mut failures, mut last_hiccup) = (0, None::<Instant>);
         while !stop.is_cancelled() {
             let mut was_well = false;
+            let account = self.shared.account.clone();
+            let served = async {
+                match &account.incoming {
+                    Incoming::Imap(_) => self.connected(&mut orders, &mut was_well).await,
+                    Incoming::Pop(pop) => self.polled(pop, &mut orders, &mut was_well).await,
+                }
+            };
             let outcome = tokio::select! {
-                outcome = self.connected(&mut orders, &mut was_well) => outcome,
+                outcome = served => outcome,
                 () = stop.cancelled() => return,
             };
             if was_well {
@@ -125,7 +132,7 @@ impl Inbound {
         let connected = connect(&self.shared).await?;
         self.shared.board.logged_in(connected.session.mechanism(), connected.expires);
         let ends = Instant::now() + connected.life();
-        let mut remote = Remote::new(connected.session);
+        let mut remote = imap::Remote::new(connected.session);
         let mut looks = Looks { everything: self.last_scan.is_none(), sweep: true, ..Looks::default() };
         let mut next_sweep = Instant::now();
         loop {
@@ -205,7 +212,7 @@ impl Inbound {
     /// Passes until nothing is left to pick up.
     pub(super) async fn turn(
         &mut self,
-        remote: &mut Remote,
+        remote: &mut impl Remote,
         mut extent: Extent,
         order: Option<(&mpsc::UnboundedSender<Told>, Option<&Mailboxes>)>,
         summary: &mut Summary,
@@ -234,7 +241,7 @@ impl Inbound {
 
     async fn pass(
         &mut self,
-        remote: &mut Remote,
+        remote: &mut impl Remote,
         extent: &Extent,
         to: Option<mpsc::UnboundedSender<Told>>,
         glob: Option<&Mailboxes>,
@@ -357,7 +364,7 @@ impl Inbound {
     }
 }
 
-async fn next_hint(watched: &mut Watched) -> Hint {
+pub(super) async fn next_hint(watched: &mut Watched) -> Hint {
     match &mut watched.hints {
         Some(hints) => hints.next().await,
         None => std::future::pending().await,

@@ -14,6 +14,7 @@ mod login;
 mod observe;
 mod orders;
 mod outbound;
+mod poll;
 mod rest;
 mod sent;
 mod session;
@@ -51,6 +52,13 @@ pub struct Order {
     pub wish: Wish,
     /// Where to tell of it; the end of the channel is the end of the answer.
     pub to: mpsc::UnboundedSender<Told>,
+}
+
+impl Order {
+    /// Whether nothing may be changed.
+    fn is_dry_run(&self) -> bool {
+        matches!(self.wish, Wish::Sync { dry_run: true, .. })
+    }
 }
 
 /// What to do.

@@ -4,25 +4,25 @@ use super::board::Complaint;
 use super::inbound::Inbound;
 use super::session::connect;
 use super::{Order, Told, Wish};
-use crate::config::Mailboxes;
+use crate::config::{Incoming, Mailboxes};
 use crate::error::Class;
-use crate::imap::Remote;
+use crate::imap;
 use crate::status::Summary;
-use crate::sync::{Extent, Ledger as _, Scope};
+use crate::sync::{Extent, Ledger as _, Remote, Scope};
 use tokio::sync::mpsc;
 
 impl Inbound {
     /// An order whose failure ends the connection is answered before that.
     pub(super) async fn obey_or_refuse(
         &mut self,
-        remote: &mut Remote,
+        remote: &mut impl Remote,
         order: Order,
     ) -> Result<(), Complaint> {
         let to = order.to.clone();
         self.obey(remote, order).await.inspect_err(|complaint| refuse(&to, complaint))
     }
 
-    async fn obey(&mut self, remote: &mut Remote, order: Order) -> Result<(), Complaint> {
+    async fn obey(&mut self, remote: &mut impl Remote, order: Order) -> Result<(), Complaint> {
         let Order { wish, to } = order;
         let prepared = match wish {
             Wish::Sync { mailbox, dry_run } => {
@@ -53,7 +53,7 @@ impl Inbound {
 
     async fn sync(
         &mut self,
-        remote: &mut Remote,
+        remote: &mut impl Remote,
         to: &mpsc::UnboundedSender<Told>,
         glob: Option<&Mailboxes>,
         dry_run: bool,
@@ -85,9 +85,15 @@ impl Inbound {
 
     /// An order in times of trouble: one attempt. What its failure means for the account the next turn finds out.
     pub(super) async fn try_order(&mut self, order: Order) {
+        let account = self.shared.account.clone();
+        if let Incoming::Pop(pop) = &account.incoming {
+            // A visit refuses by itself an order that it cannot carry out.
+            let _ = self.visit(pop, Some(order)).await;
+            return;
+        }
         match connect(&self.shared).await {
             Ok(connected) => {
-                let mut remote = Remote::new(connected.session);
+                let mut remote = imap::Remote::new(connected.session);
                 let _ = self.obey_or_refuse(&mut remote, order).await;
                 remote.into_session().logout().await;
             }
@@ -96,7 +102,7 @@ impl Inbound {
     }
 }
 
-fn refuse(to: &mpsc::UnboundedSender<Told>, complaint: &Complaint) {
+pub(super) fn refuse(to: &mpsc::UnboundedSender<Told>, complaint: &Complaint) {
     let Complaint { class, text, hint, .. } = complaint.clone();
     // Whoever asked may be gone.
     let _ = to.send(Told::Refused { class, text, hint });

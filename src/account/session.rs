@@ -39,11 +39,12 @@ fn life(left: Duration) -> Duration {
     left.saturating_sub(BEFORE_EXPIRY.min(left / PART_BEFORE_EXPIRY)).max(SHORTEST_LIFE)
 }
 
-/// Connects and logs in.
+/// Connects to the IMAP server and logs in.
 pub(super) async fn connect(shared: &Shared) -> Result<Connected, Complaint> {
     let account = &shared.account;
-    let options = imap::Options { endpoint: account.imap.clone(), disable: account.disable.clone() };
-    let proof = shared.login.proof(&account.imap, &account.name).await;
+    let server = account.incoming.server();
+    let options = imap::Options { endpoint: server.clone(), disable: account.disable.clone() };
+    let proof = shared.login.proof(server, &account.name).await;
     let proof = proof.map_err(|error| tokenless(shared, &error))?;
     let (session, proof) = match imap::connect(&options, &shared.login.to_mailbox(&proof)).await {
         Err(error) if error.class() == Class::NeedsLogin => {

@@ -1,6 +1,6 @@
 //! What an account keeps on disk: its Maildir, its ledger, and the watch on the Maildir.
 
-use crate::config::{self, Account};
+use crate::config::{self, Account, Incoming};
 use crate::error::{Class, Classified};
 use crate::ledger::{self, Ledger};
 use crate::mail::MailboxName;
@@ -52,7 +52,11 @@ impl Stores {
     pub(super) async fn open(account: &Account, state_dir: &Path) -> Result<Stores, Error> {
         let (account, path) = (account.clone(), state_dir.join("ledger.db"));
         let open = move || -> Result<Stores, Error> {
-            let owner = format!("{} at {}", account.user, account.imap.host);
+            let mut owner = format!("{} at {}", account.user, account.incoming.server().host);
+            if matches!(account.incoming, Incoming::Pop(_)) {
+                // The UIDs of a maildrop are our own: the same server's by IMAP are others.
+                owner.push_str(" by POP3");
+            }
             Ok(Stores { maildir: maildir(&account)?, ledger: Ledger::open(&path, &owner)? })
         };
         tokio::task::spawn_blocking(open).await.unwrap_or(Err(Error::Interrupted))

@@ -8,6 +8,7 @@ use super::secret::Hidden;
 use crate::mail::MailboxName;
 use crate::net::Endpoint;
 use crate::provider::Flow;
+use crate::provider::Protocol;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -29,8 +30,8 @@ pub struct Account {
     pub provider: Option<String>,
     /// How to log in.
     pub auth: Auth,
-    /// Where mail is.
-    pub imap: Endpoint,
+    /// Where mail comes from.
+    pub incoming: Incoming,
     /// Where mail is submitted; `None` where the account only receives.
     pub smtp: Option<Endpoint>,
     /// Capabilities of the IMAP server that are not to be used, because the provider's are known to fail.
@@ -57,6 +58,49 @@ pub struct Account {
     pub deletion_limit: DeletionLimit,
     /// Line ends of the files in the Maildir.
     pub line_endings: LineEndings,
+}
+
+/// Where mail comes from, and by which protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Incoming {
+    /// Every mailbox, in both directions.
+    Imap(Endpoint),
+    /// A maildrop, fetched into INBOX.
+    Pop(Pop),
+}
+
+/// A POP3 maildrop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pop {
+    /// The server.
+    pub server: Endpoint,
+    /// How long after a message is here its copy on the server is deleted; `None` for never.
+    pub delete_after: Option<Duration>,
+}
+
+impl Incoming {
+    /// The server, whatever it speaks.
+    pub fn server(&self) -> &Endpoint {
+        match self {
+            Incoming::Imap(server) | Incoming::Pop(Pop { server, .. }) => server,
+        }
+    }
+
+    /// What a token must be good for.
+    pub fn protocol(&self) -> Protocol {
+        match self {
+            Incoming::Imap(_) => Protocol::Imap,
+            Incoming::Pop(_) => Protocol::Pop,
+        }
+    }
+
+    /// The name of its table in the configuration.
+    pub fn table(&self) -> &'static str {
+        match self {
+            Incoming::Imap(_) => "imap",
+            Incoming::Pop(_) => "pop",
+        }
+    }
 }
 
 /// How to log in.

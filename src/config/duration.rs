@@ -1,4 +1,4 @@
-//! Durations as people write them: a whole number and one unit, `60s`, `5m`, `1h`.
+//! Durations as people write them: a whole number and one unit, `60s`, `5m`, `1h`, `14d`.
 //!
 //! Without a unit a number means different things to different people, so it is refused.
 
@@ -6,13 +6,17 @@ use std::time::Duration;
 
 /// Parses a duration; the error says what was expected.
 pub(super) fn parse(text: &str) -> Result<Duration, String> {
-    let expected =
-        || format!("`{text}` is no duration, expected a number and a unit like \"60s\", \"5m\" or \"1h\"");
+    let expected = || {
+        format!(
+            "`{text}` is no duration, expected a number and a unit like \"60s\", \"5m\", \"1h\" or \"14d\""
+        )
+    };
     let digits = text.trim_end_matches(|unit: char| unit.is_ascii_alphabetic());
     let seconds_in_unit: u64 = match text.get(digits.len()..) {
         Some("s") => 1,
         Some("m") => 60,
         Some("h") => 3600,
+        Some("d") => 24 * 3600,
         _ => return Err(expected()),
     };
     let number: u64 = digits.parse().map_err(|_| expected())?;
@@ -37,11 +41,12 @@ mod tests {
         assert_eq!(parse("60s"), Ok(Duration::from_secs(60)));
         assert_eq!(parse("5m"), Ok(Duration::from_secs(300)));
         assert_eq!(parse("1h"), Ok(Duration::from_secs(3600)));
+        assert_eq!(parse("14d"), Ok(Duration::from_secs(14 * 24 * 3600)));
     }
 
     #[test]
     fn anything_else_is_refused() {
-        for text in ["", "5", "s", "-5s", "5 s", "1.5h", "5d", "5ms", "5S", "99999999999999999999h", "ä"] {
+        for text in ["", "5", "s", "-5s", "5 s", "1.5h", "5w", "5ms", "5S", "99999999999999999999h", "ä"] {
             assert!(parse(text).is_err(), "{text:?}");
         }
     }

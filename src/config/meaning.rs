@@ -7,7 +7,7 @@ use super::account::{Account, DeletionLimit, Layout, LineEndings, OnDelete, Sent
 use super::mailboxes::Mailboxes;
 use super::servers::{self, Servers};
 use super::typed::{self, SentKind};
-use super::{duration, logins, paths, tokens};
+use super::{duration, logins, paths, pop, tokens};
 use crate::mail::MailboxName;
 use crate::provider::{Filing, Table};
 use std::path::{Path, PathBuf};
@@ -63,9 +63,7 @@ impl Written<'_> {
     fn meant(&self) -> Result<Account, Refusal> {
         let account = self.account;
         self.check_name()?;
-        if account.protocol == Some(typed::Protocol::Pop3) {
-            return Err(self.refuse(&["protocol"], "`pop3` comes in a later version, expected `imap`"));
-        }
+        pop::check(self)?;
         let address = self.address()?;
         let servers = servers::choose(self, &address)?;
         let mailboxes = self.mailboxes()?;
@@ -91,14 +89,14 @@ impl Written<'_> {
             idle: self.idle(&mailboxes)?,
             mailboxes,
             sweep: self.sweep()?,
-            on_delete: account.on_delete.unwrap_or(OnDelete::Trash),
+            on_delete: account.on_delete.unwrap_or(self.default_on_delete()),
             sent: self.sent(&servers),
-            poll_only: account.poll_only.unwrap_or(false),
+            poll_only: account.poll_only.unwrap_or(self.is_pop()),
             deletion_limit: self.deletion_limit()?,
             line_endings: account.line_endings.unwrap_or(LineEndings::Lf),
             provider: servers.provider,
+            incoming: servers.incoming,
             disable: servers.disable,
-            imap: servers.imap,
             smtp: servers.smtp,
             address,
         })
@@ -160,6 +158,7 @@ impl Written<'_> {
     fn mailboxes(&self) -> Result<Mailboxes, Refusal> {
         match &self.account.mailboxes {
             Some(globs) => Mailboxes::new(globs),
+            None if self.is_pop() => Mailboxes::new(&["INBOX"]),
             None => Mailboxes::new(&["*"]),
         }
         .map_err(|wrong| self.refuse(&["mailboxes"], wrong))
@@ -167,6 +166,9 @@ impl Written<'_> {
 
     /// INBOX is pushed unless told otherwise; a mailbox that is named must be wanted.
     fn idle(&self, wanted: &Mailboxes) -> Result<Vec<MailboxName>, Refusal> {
+        if self.is_pop() {
+            return Ok(Vec::new());
+        }
         let Some(named) = &self.account.idle else {
             return Ok(Some(MailboxName::inbox()).filter(|inbox| wanted.wants(inbox)).into_iter().collect());
         };
@@ -177,6 +179,11 @@ impl Written<'_> {
             }
             None => Ok(named),
         }
+    }
+
+    /// A maildrop only ever loses messages by its own rule.
+    fn default_on_delete(&self) -> OnDelete {
+        if self.is_pop() { OnDelete::Keep } else { OnDelete::Trash }
     }
 
     fn sweep(&self) -> Result<Duration, Refusal> {

@@ -17,6 +17,7 @@ mod mailboxes;
 mod meaning;
 mod meant;
 mod paths;
+mod pop;
 mod secret;
 mod servers;
 mod show;
@@ -25,7 +26,8 @@ mod tokens;
 mod typed;
 
 pub use account::{
-    Account, App, Auth, Credential, DeletionLimit, Layout, LineEndings, OAuth2, OnDelete, Secret, Sent,
+    Account, App, Auth, Credential, DeletionLimit, Incoming, Layout, LineEndings, OAuth2, OnDelete, Pop,
+    Secret, Sent,
 };
 pub use error::{Error, Place};
 pub use mailboxes::Mailboxes;

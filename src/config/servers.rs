@@ -4,9 +4,10 @@
 //! before anything is dialled. A mixture of a provider's row with own hosts is refused, because it would send the
 //! provider's token to a host that the provider does not list.
 
+use super::account::Incoming;
 use super::meaning::{Refusal, Written};
-use super::paths;
 use super::typed::{self, TlsKind};
+use super::{paths, pop};
 use crate::net::{Endpoint, Tls};
 use crate::provider::{Filing, OAuth, Provider, Site, is_host, is_loopback};
 use std::collections::BTreeSet;
@@ -18,7 +19,7 @@ pub(super) struct Servers {
     pub(super) token_hosts: Vec<String>,
     pub(super) filing: Option<Filing>,
     pub(super) disable: BTreeSet<String>,
-    pub(super) imap: Endpoint,
+    pub(super) incoming: Incoming,
     pub(super) smtp: Option<Endpoint>,
 }
 
@@ -28,20 +29,21 @@ pub(super) fn choose(written: &Written<'_>, address: &str) -> Result<Servers, Re
     let Some(provider) = provider(written, address)? else {
         return own(written);
     };
-    for (key, table) in [("imap", &account.imap), ("smtp", &account.smtp)] {
-        if table.is_some() {
+    let named = [
+        ("imap", account.imap.is_some()),
+        ("pop", account.pop.as_ref().is_some_and(typed::Pop::is_server)),
+        ("smtp", account.smtp.is_some()),
+    ];
+    for (key, is_named) in named {
+        if is_named {
             let message =
                 format!("the {key} server is known from provider `{}`; leave one of both out", provider.name);
             return Err(written.refuse(&[key], message));
         }
     }
     let site = site(written, provider)?;
-    let Some(imap) = site.imap.clone() else {
-        let message = format!("provider `{}` has no IMAP server", provider.name);
-        return Err(written.refuse(&["provider"], message));
-    };
     Ok(Servers {
-        imap,
+        incoming: pop::of_provider(written, &provider.name, site)?,
         smtp: site.smtp.clone(),
         filing: Some(provider.sent),
         disable: provider.disable.clone(),
@@ -64,15 +66,16 @@ fn provider<'a>(written: &Written<'a>, address: &str) -> Result<Option<&'a Provi
             }
         };
     }
-    if account.imap.is_some() {
+    if account.imap.is_some() || account.pop.as_ref().is_some_and(typed::Pop::is_server) {
         return Ok(None);
     }
     let domain = address.rsplit_once('@').map_or(address, |(_, domain)| domain);
     match written.providers.by_domain(domain) {
         Some(provider) => Ok(Some(provider)),
         None => {
+            let table = if written.is_pop() { "pop" } else { "imap" };
             let message = format!(
-                "no provider is known for {domain}; set `provider`, or `host` in [accounts.{}.imap]",
+                "no provider is known for {domain}; set `provider`, or `host` in [accounts.{}.{table}]",
                 written.name
             );
             Err(written.refuse(&["address"], message))
@@ -95,13 +98,13 @@ fn site<'a>(written: &Written<'_>, provider: &'a Provider) -> Result<&'a Site, R
 
 /// The servers that are written down.
 fn own(written: &Written<'_>) -> Result<Servers, Refusal> {
-    let Some(imap) = &written.account.imap else {
-        return Err(written.refuse(&[], "neither a provider nor an IMAP server is known"));
-    };
-    let imap = endpoint(written, "imap", imap)?;
+    let incoming = pop::of_account(written)?;
     let smtp = written.account.smtp.as_ref().map(|smtp| endpoint(written, "smtp", smtp)).transpose()?;
-    let mut token_hosts: Vec<String> =
-        [Some(&imap), smtp.as_ref()].into_iter().flatten().map(|server| server.host.clone()).collect();
+    let mut token_hosts: Vec<String> = [Some(incoming.server()), smtp.as_ref()]
+        .into_iter()
+        .flatten()
+        .map(|server| server.host.clone())
+        .collect();
     token_hosts.dedup();
     Ok(Servers {
         provider: None,
@@ -109,12 +112,16 @@ fn own(written: &Written<'_>) -> Result<Servers, Refusal> {
         token_hosts,
         filing: None,
         disable: BTreeSet::new(),
-        imap,
+        incoming,
         smtp,
     })
 }
 
-fn endpoint(written: &Written<'_>, table: &str, server: &typed::Server) -> Result<Endpoint, Refusal> {
+pub(super) fn endpoint(
+    written: &Written<'_>,
+    table: &str,
+    server: &typed::Server,
+) -> Result<Endpoint, Refusal> {
     let host = match &server.host {
         Some(host) if is_host(host) => host.clone(),
         Some(_) => {
@@ -145,11 +152,13 @@ fn endpoint(written: &Written<'_>, table: &str, server: &typed::Server) -> Resul
     Ok(Endpoint { host, port, tls, ca })
 }
 
-/// RFC 8314 §7 for implicit TLS, RFC 9051 §11.1 and RFC 6409 §3.1 else.
+/// RFC 8314 §7 for implicit TLS, RFC 9051 §11.1, RFC 1939 §3 and RFC 6409 §3.1 else.
 fn default_port(table: &str, tls: Tls) -> u16 {
     match (table, tls) {
         ("imap", Tls::Implicit) => 993,
         ("imap", _) => 143,
+        ("pop", Tls::Implicit) => 995,
+        ("pop", _) => 110,
         (_, Tls::Implicit) => 465,
         (_, _) => 587,
     }

@@ -3,7 +3,9 @@
 //! Reading it back gives the same account, so what is shown is what is done; a test keeps that. A client's secret is
 //! never written, and what a provider's row supplies stands in comments, because the file may not repeat it.
 
-use super::account::{Account, App, Auth, Credential, Layout, LineEndings, OAuth2, OnDelete, Secret, Sent};
+use super::account::{
+    Account, App, Auth, Credential, Incoming, Layout, LineEndings, OAuth2, OnDelete, Pop, Secret, Sent,
+};
 use super::duration;
 use crate::net::{Endpoint, Tls};
 use std::fmt::{self, Display, Write};
@@ -29,6 +31,9 @@ impl Account {
         if let Some(provider) = &self.provider {
             line(out, "provider", quoted(provider))?;
         }
+        if matches!(self.incoming, Incoming::Pop(_)) {
+            line(out, "protocol", quoted("pop3"))?;
+        }
         match &self.auth {
             Auth::OAuth2(_) => line(out, "auth", quoted("oauth2"))?,
             Auth::Password { secret } => {
@@ -38,15 +43,24 @@ impl Account {
         }
         self.write_keeping(out)?;
         let comment = if self.provider.is_some() { "# " } else { "" };
-        for (table, server) in [("imap", Some(&self.imap)), ("smtp", self.smtp.as_ref())] {
-            if let Some(server) = server {
-                write_server(out, &format!("{name}.{table}"), server, comment)?;
-            }
+        self.write_incoming(out, &name, comment)?;
+        if let Some(server) = &self.smtp {
+            write_server(out, &format!("{name}.smtp"), server, comment)?;
         }
         match &self.auth {
             Auth::OAuth2(oauth) => write_oauth(out, &name, oauth, comment),
             Auth::Password { .. } => Ok(()),
         }
+    }
+
+    fn write_incoming(&self, out: &mut String, name: &str, comment: &str) -> fmt::Result {
+        let table = self.incoming.table();
+        write_server(out, &format!("{name}.{table}"), self.incoming.server(), comment)?;
+        let Incoming::Pop(Pop { delete_after: Some(after), .. }) = &self.incoming else { return Ok(()) };
+        if !comment.is_empty() {
+            writeln!(out, "\n[accounts.{name}.{table}]")?;
+        }
+        line(out, "delete_after", quoted(&duration::write(*after)))
     }
 
     fn write_keeping(&self, out: &mut String) -> fmt::Result {
@@ -60,18 +74,10 @@ impl Account {
                 Layout::MaildirPlusPlus => "maildir++",
             }),
         )?;
-        line(out, "mailboxes", list(self.mailboxes.globs()))?;
-        line(out, "idle", list(self.idle.iter().map(ToString::to_string)))?;
         line(out, "sweep", quoted(&duration::write(self.sweep)))?;
-        line(
-            out,
-            "on_delete",
-            quoted(match self.on_delete {
-                OnDelete::Trash => "trash",
-                OnDelete::Expunge => "expunge",
-                OnDelete::Keep => "keep",
-            }),
-        )?;
+        if matches!(self.incoming, Incoming::Imap(_)) {
+            self.write_two_way(out)?;
+        }
         line(
             out,
             "sent",
@@ -81,13 +87,6 @@ impl Account {
                 Sent::None => "none",
             }),
         )?;
-        line(out, "poll_only", self.poll_only)?;
-        let limit = self.deletion_limit;
-        line(
-            out,
-            "deletion_limit",
-            format!("{{ messages = {}, percent = {} }}", limit.messages, limit.percent),
-        )?;
         line(
             out,
             "line_endings",
@@ -95,6 +94,28 @@ impl Account {
                 LineEndings::Lf => "lf",
                 LineEndings::Crlf => "crlf",
             }),
+        )
+    }
+
+    /// What has a meaning only where mail goes both ways.
+    fn write_two_way(&self, out: &mut String) -> fmt::Result {
+        line(out, "mailboxes", list(self.mailboxes.globs()))?;
+        line(out, "idle", list(self.idle.iter().map(ToString::to_string)))?;
+        line(
+            out,
+            "on_delete",
+            quoted(match self.on_delete {
+                OnDelete::Trash => "trash",
+                OnDelete::Expunge => "expunge",
+                OnDelete::Keep => "keep",
+            }),
+        )?;
+        line(out, "poll_only", self.poll_only)?;
+        let limit = self.deletion_limit;
+        line(
+            out,
+            "deletion_limit",
+            format!("{{ messages = {}, percent = {} }}", limit.messages, limit.percent),
         )
     }
 }

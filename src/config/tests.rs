@@ -40,7 +40,7 @@ fn two_lines_are_an_account() {
     let config = load("[accounts.work]\naddress = \"alice@contoso.com\"\nprovider = \"microsoft\"\n");
     let work = config.account("work").unwrap();
     assert_eq!(work.user, "alice@contoso.com");
-    assert_eq!(work.imap.to_string(), "outlook.office365.com:993");
+    assert_eq!(work.incoming.server().to_string(), "outlook.office365.com:993");
     let smtp = work.smtp.as_ref().unwrap();
     assert_eq!((smtp.to_string().as_str(), smtp.tls), ("smtp.office365.com:587", Tls::StartTls));
     assert_eq!(work.maildir, PathBuf::from("/home/a/Mail/work"));
@@ -59,7 +59,7 @@ fn two_lines_are_an_account() {
 fn the_provider_is_found_from_the_domain() {
     let config = load("[accounts.g]\naddress = \"a@gmail.com\"\noauth = { client_id = \"x\" }\n");
     assert_eq!(config.accounts[0].provider.as_deref(), Some("gmail"));
-    assert_eq!(config.accounts[0].imap.host, "imap.gmail.com");
+    assert_eq!(config.accounts[0].incoming.server().host, "imap.gmail.com");
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn tenant_and_cloud_choose_the_endpoints() {
         "[accounts.w]\naddress = \"a@contoso.us\"\nprovider = \"microsoft\"\noauth = { tenant = \"contoso.us\", cloud = \"us-gov\" }\n",
     );
     let account = &config.accounts[0];
-    assert_eq!(account.imap.host, "outlook.office365.us");
+    assert_eq!(account.incoming.server().host, "outlook.office365.us");
     let Auth::OAuth2(oauth) = &account.auth else { panic!("{:?}", account.auth) };
     assert_eq!(oauth.token_url.as_str(), "https://login.microsoftonline.us/contoso.us/oauth2/v2.0/token");
     assert!(oauth.scopes.iter().any(|scope| scope.starts_with("https://outlook.office365.us/IMAP")));
@@ -78,7 +78,7 @@ fn tenant_and_cloud_choose_the_endpoints() {
 fn the_example_is_understood_and_shows_every_key() {
     let config = load(EXAMPLE);
     let names: Vec<&str> = config.accounts.iter().map(|account| account.name.as_str()).collect();
-    assert_eq!(names, ["home", "lab", "team", "work"]);
+    assert_eq!(names, ["home", "lab", "old", "team", "work"]);
     for key in keys() {
         let mut words = EXAMPLE.split(|character: char| !character.is_alphanumeric() && character != '_');
         let shown = words.any(|word| word == key);
@@ -92,6 +92,7 @@ fn keys() -> Vec<String> {
         "x = 1",
         "[accounts.a]\nx = 1",
         "[accounts.a.imap]\nx = 1",
+        "[accounts.a.pop]\nx = 1",
         "[accounts.a.oauth]\nx = 1",
         "[accounts.a.deletion_limit]\nx = 1",
     ];
@@ -152,7 +153,8 @@ fn contradictions_point_at_their_line() {
 #[test]
 fn what_contradicts_itself_is_refused() {
     let cases = [
-        ("protocol = \"pop3\"", "`pop3` comes in a later version"),
+        ("protocol = \"pop3\"", "`imap` has no meaning with protocol = \"pop3\": write the server in `pop`"),
+        ("pop = { host = \"mail.test\" }", "`pop` has no meaning without protocol = \"pop3\""),
         ("provider = \"gmail\"", "the imap server is known from provider `gmail`"),
         ("mailboxes = [\"!Junk\"]", "no mailbox would be wanted"),
         ("mailboxes = [\"Work\"]\nidle = [\"INBOX\"]", "`INBOX` is not among the wanted `mailboxes`"),
@@ -240,7 +242,8 @@ fn loopback_may_be_in_the_clear() {
         "[accounts.lab]\naddress = \"a@mail.test\"\nimap = { host = \"127.0.0.1\", port = 1143, tls = \"none\" }\n\
          oauth = { client_id = \"x\", token_url = \"http://127.0.0.1:9000/token\" }\n",
     );
-    assert_eq!((config.accounts[0].imap.tls, config.accounts[0].imap.port), (Tls::None, 1143));
+    let server = config.accounts[0].incoming.server();
+    assert_eq!((server.tls, server.port), (Tls::None, 1143));
     assert_eq!(config.accounts[0].smtp, None);
     let Auth::OAuth2(oauth) = &config.accounts[0].auth else { panic!("{config:?}") };
     assert_eq!(oauth.token_hosts, ["127.0.0.1"]);
@@ -337,4 +340,62 @@ proptest! {
             prop_assert!(error.to_string().starts_with("c.toml:"));
         }
     }
+}
+
+/// The smallest account that fetches by POP3.
+const DROP: &str = "[accounts.drop]\naddress = \"alice@mail.test\"\nauth = \"password\"\n\
+                    password_command = \"pass drop\"\nprotocol = \"pop3\"\n";
+
+#[test]
+fn a_maildrop_is_polled_into_inbox_and_keeps_what_is_on_the_server() {
+    let config = load(&format!("{DROP}pop = {{ host = \"mail.test\" }}\n"));
+    let account = &config.accounts[0];
+    let Incoming::Pop(pop) = &account.incoming else { panic!("{account:?}") };
+    assert_eq!((pop.server.to_string().as_str(), pop.delete_after), ("mail.test:995", None));
+    assert!(account.poll_only && account.idle.is_empty() && account.on_delete == OnDelete::Keep);
+    assert!(account.mailboxes.wants(&MailboxName::inbox()));
+    assert!(!account.mailboxes.wants(&MailboxName::new("Archive")));
+    assert_eq!(load(&account.to_toml()), config);
+    let table = "[accounts.drop.pop]\nhost = \"mail.test\"\ntls = \"starttls\"\ndelete_after = \"14d\"\n";
+    let config = load(&format!("{DROP}{table}"));
+    let Incoming::Pop(pop) = &config.accounts[0].incoming else { panic!("{config:?}") };
+    assert_eq!((pop.server.port, pop.delete_after), (110, Some(Duration::from_secs(14 * 24 * 3600))));
+    assert_eq!(load(&config.accounts[0].to_toml()), config);
+}
+
+#[test]
+fn what_has_no_meaning_for_a_maildrop_is_refused_with_what_to_write_instead() {
+    for (lines, expected) in [
+        ("mailboxes = [\"*\"]", "`mailboxes` has no meaning with protocol = \"pop3\""),
+        ("idle = [\"INBOX\"]", "`sweep` says how often"),
+        ("poll_only = true", "`sweep` says how often"),
+        ("on_delete = \"keep\"", "see `delete_after` in `pop`"),
+        ("deletion_limit = { messages = 1 }", "`deletion_limit` has no meaning"),
+        ("imap = { host = \"mail.test\" }", "write the server in `pop`"),
+        ("pop = { host = \"mail.test\", delete_after = \"0s\" }", "expected at least 1s"),
+        ("pop = { host = \"mail.test\", delete_after = \"14\" }", "`14` is no duration"),
+        ("pop = { delete_after = \"14d\" }", "no provider is known for mail.test"),
+        (
+            "provider = \"gmail\"\npop = { host = \"mail.test\" }",
+            "the pop server is known from provider `gmail`",
+        ),
+    ] {
+        let message = refusal(&format!("{DROP}{lines}\n"));
+        assert!(message.contains(expected) && message.starts_with("c.toml:"), "{lines}: {message}");
+    }
+}
+
+#[test]
+fn a_provider_brings_the_server_and_the_scopes_of_its_maildrop() {
+    let text =
+        "[accounts.work]\naddress = \"alice@contoso.com\"\nprovider = \"microsoft\"\nprotocol = \"pop3\"\n";
+    let config = load(&format!("{text}pop = {{ delete_after = \"14d\" }}\n"));
+    let work = &config.accounts[0];
+    assert_eq!(work.incoming.server().to_string(), "outlook.office365.com:995");
+    let Auth::OAuth2(oauth) = &work.auth else { panic!("{work:?}") };
+    assert!(oauth.scopes.iter().any(|scope| scope.ends_with("/POP.AccessAsUser.All")), "{:?}", oauth.scopes);
+    assert!(!oauth.scopes.iter().any(|scope| scope.contains("IMAP")), "{:?}", oauth.scopes);
+    assert_eq!(load(&work.to_toml()), config);
+    let icloud = "[accounts.a]\naddress = \"a@icloud.com\"\nprotocol = \"pop3\"\n";
+    assert!(refusal(icloud).contains("provider `icloud` has no POP3 server, expected `imap`"));
 }

@@ -121,8 +121,6 @@ fn of_provider(
     let at = |key: &str, template: &str| url(written, key, &template.replace("{tenant}", &tenant));
     let maybe =
         |key: &str, template: &Option<String>| template.as_deref().map(|url| at(key, url)).transpose();
-    let submission = servers.smtp.as_ref().map(|_| Protocol::Smtp);
-    let protocols: Vec<Protocol> = std::iter::once(Protocol::Imap).chain(submission).collect();
     Ok(OAuth2 {
         client_id: None,
         client_secret: None,
@@ -134,7 +132,7 @@ fn of_provider(
         consent_url: maybe("consent_url", &known.consent_url)?,
         register_url: known.register_url.clone(),
         redirect: known.redirect.clone(),
-        scopes: known.scopes.for_person(&protocols),
+        scopes: known.scopes.for_person(&protocols(servers)),
         app_scopes: known.scopes.app.clone(),
         parameters: known.parameters.clone(),
         refused: refused(known),
@@ -142,6 +140,12 @@ fn of_provider(
         token_hosts: servers.token_hosts.clone(),
         token_of: written.name.to_owned(),
     })
+}
+
+/// What a token must be good for.
+fn protocols(servers: &Servers) -> Vec<Protocol> {
+    let submission = servers.smtp.as_ref().map(|_| Protocol::Smtp);
+    std::iter::once(servers.incoming.protocol()).chain(submission).collect()
 }
 
 fn has_secret(oauth: &typed::OAuth) -> bool {

@@ -44,6 +44,7 @@ pub(super) struct Account {
     pub(super) deletion_limit: Option<DeletionLimit>,
     pub(super) line_endings: Option<LineEndings>,
     pub(super) imap: Option<Server>,
+    pub(super) pop: Option<Pop>,
     pub(super) smtp: Option<Server>,
     pub(super) oauth: Option<OAuth>,
 }
@@ -99,6 +100,17 @@ pub(super) enum TlsKind {
     Implicit,
     StartTls,
     None,
+}
+
+/// `[accounts.NAME.pop]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Pop {
+    pub(super) host: Option<String>,
+    pub(super) port: Option<u16>,
+    pub(super) tls: Option<TlsKind>,
+    pub(super) ca: Option<String>,
+    pub(super) delete_after: Option<String>,
 }
 
 /// `flow`

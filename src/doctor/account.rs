@@ -5,9 +5,9 @@
 
 use super::chart::{Chart, Failed, Finding, Passed};
 use super::record::Examined;
-use super::{Surroundings, advice, clock, disk, imap, smtp};
+use super::{Surroundings, advice, clock, disk, imap, pop, smtp};
 use crate::account::{Login, Proof};
-use crate::config::Account;
+use crate::config::{Account, Incoming};
 use crate::error::Classified;
 use crate::mail::sasl::Credentials;
 use crate::net::Endpoint;
@@ -27,7 +27,7 @@ pub async fn examine(account: &Account, surroundings: &Surroundings) -> Examined
     let login = chart.run("token", prove(account, surroundings)).await;
     let patient = Patient { account, login };
     tokio::join!(
-        imap::examine(&patient, &chart),
+        read(&patient, &chart),
         smtp::examine(&patient, &chart),
         disk::examine(account, surroundings, &chart),
         clock::examine(account, &chart),
@@ -36,6 +36,14 @@ pub async fn examine(account: &Account, surroundings: &Surroundings) -> Examined
         keeper.settle().await;
     }
     Examined::new(&account.name, chart.into_steps())
+}
+
+/// The reading half, by the protocol of the account.
+async fn read(patient: &Patient<'_>, chart: &Chart) {
+    match &patient.account.incoming {
+        Incoming::Imap(server) => imap::examine(patient, server, chart).await,
+        Incoming::Pop(maildrop) => pop::examine(patient, maildrop, chart).await,
+    }
 }
 
 /// A token or password is to be had.
@@ -57,7 +65,7 @@ async fn prove(account: &Account, surroundings: &Surroundings) -> Finding<Login>
         }
         _ => false,
     };
-    let proof = login.proof(&account.imap, &account.name).await;
+    let proof = login.proof(account.incoming.server(), &account.name).await;
     let detail = match proof.map_err(|error| advice::failed(account, Stage::OAuth, &error))? {
         Proof::Password(_) => "the command gives a password".to_owned(),
         Proof::Token(token) => {

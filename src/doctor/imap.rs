@@ -9,7 +9,7 @@ use crate::config::{OnDelete, Sent};
 use crate::error::{Class, Classified, chain};
 use crate::imap::{self, Remote, Session};
 use crate::mail::{MailboxName, SpecialUse};
-use crate::net::{Stream, Tls};
+use crate::net::{Endpoint, Stream, Tls};
 use crate::provider::answers::Stage;
 use crate::sync::{Remote as _, RemoteMailbox};
 use std::collections::BTreeSet;
@@ -38,15 +38,14 @@ enum Protected {
 }
 
 /// Every check of the reading half.
-pub(super) async fn examine(patient: &Patient<'_>, chart: &Chart) {
-    if let Some(session) = connect(patient, chart).await {
+pub(super) async fn examine(patient: &Patient<'_>, endpoint: &Endpoint, chart: &Chart) {
+    if let Some(session) = connect(patient, endpoint, chart).await {
         look(patient, chart, session).await;
     }
     chart.skip_rest("imap");
 }
 
-async fn connect(patient: &Patient<'_>, chart: &Chart) -> Option<Session> {
-    let endpoint = &patient.account.imap;
+async fn connect(patient: &Patient<'_>, endpoint: &Endpoint, chart: &Chart) -> Option<Session> {
     let stream = servers::reach(chart, &NAMES, endpoint).await?;
     let protected = async {
         if endpoint.tls != Tls::StartTls {
@@ -69,12 +68,11 @@ async fn connect(patient: &Patient<'_>, chart: &Chart) -> Option<Session> {
         Ok(Passed::new((), format!("an IMAP server; logins by {}", ways.join(", "))))
     };
     chart.run("imap.greeting", greeting).await?;
-    chart.run("imap.login", log_in(patient)).await
+    chart.run("imap.login", log_in(patient, endpoint)).await
 }
 
 /// As the worker does it: a refused token costs one other, and then the login is refused.
-async fn log_in(patient: &Patient<'_>) -> Finding<Session> {
-    let endpoint = &patient.account.imap;
+async fn log_in(patient: &Patient<'_>, endpoint: &Endpoint) -> Finding<Session> {
     let options = imap::Options { endpoint: endpoint.clone(), disable: patient.account.disable.clone() };
     let proof = patient.proof(endpoint).await?;
     let session = match imap::connect(&options, &patient.to_mailbox(&proof)?).await {

@@ -14,6 +14,7 @@ mod disk;
 mod imap;
 mod lock;
 mod machine;
+mod pop;
 pub mod record;
 pub mod redact;
 mod servers;

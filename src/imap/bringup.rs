@@ -9,10 +9,10 @@
 
 use super::error::{clean, is_denied, suggested_delay};
 use super::guard::Guard;
-use super::patience::{BRING_UP, GOODBYE};
 use super::session::Session;
 use super::{Error, Options};
 use crate::mail::sasl::Credentials;
+use crate::net::patience::{BRING_UP, GOODBYE};
 use crate::net::{self, Endpoint, Stream, Tls};
 use async_imap::Client;
 use async_imap::imap_proto::{Capability, Response, Status};

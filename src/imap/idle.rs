@@ -6,9 +6,9 @@
 
 use super::error::Error;
 use super::parse::Response;
-use super::patience::SILENCE;
 use super::session::{Event, Session, Tag};
 use crate::mail::MailboxName;
+use crate::net::patience::SILENCE;
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;

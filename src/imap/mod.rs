@@ -15,7 +15,6 @@ mod guard;
 mod idle;
 mod names;
 mod parse;
-mod patience;
 mod remote;
 mod select;
 mod selected;

@@ -3,7 +3,7 @@
 //! Reading and writing go on together, so that neither side can block the other with full buffers. Invariants: every
 //! command ends with its tagged answer or with an error; end of stream is an error, always; untagged data is applied to
 //! the mailbox state whatever command it arrives under; patience with the server is measured only while waiting for
-//! the socket (`patience`). After an error, or when a future was dropped half way, the session refuses to go on.
+//! the socket (`net::patience`). After an error, or when a future was dropped half way, the session refuses to go on.
 //! RFC 9051 §5.5 (pipelining). What commands mean for a pass is not known here.
 
 use super::batch::Batch;
@@ -11,10 +11,10 @@ use super::capabilities::Capabilities;
 use super::error::{Error, clean};
 use super::names::Names;
 use super::parse::{self, Code, Condition, Response, Status};
-use super::patience::{GOODBYE, Pace, SILENCE};
 use super::selected::Selected;
 use super::wire::{Framer, Piece};
 use crate::net::Stream;
+use crate::net::patience::{GOODBYE, Pace, SILENCE};
 use bytes::{Bytes, BytesMut};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};

@@ -163,7 +163,7 @@ impl Step<'_> {
     }
 }
 
-fn state(state: RowState) -> u8 {
+pub(super) fn state(state: RowState) -> u8 {
     match state {
         RowState::Arriving => 0,
         RowState::Settled => 1,

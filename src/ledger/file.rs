@@ -1,6 +1,6 @@
 //! The ledger's file: opening it, knowing its version, and moving a broken one aside.
 
-use super::{Error, rows};
+use super::{Error, maildrop, rows};
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 use std::fs::OpenOptions;
 use std::io;
@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The version this program writes.
-const VERSION: i64 = 1;
-const SCHEMA: &str = include_str!("schema.sql");
+const VERSION: i64 = 2;
+/// What brings a file from one version to the next; the first begins it.
+const STEPS: [&str; VERSION as usize] = [include_str!("schema.sql"), include_str!("uidl.sql")];
 /// Statements kept prepared: one per kind of entry and then some.
 const STATEMENTS: usize = 32;
 /// Another program may look inside (`sqlite3`); it must not make a commit fail.
@@ -43,6 +44,7 @@ fn claim(connection: &mut Connection, owner: &str) -> rusqlite::Result<()> {
     if let Some(before) = before {
         tracing::warn!(before, now = owner, "another login or server; all mailboxes are paired anew");
         transaction.execute("UPDATE mailbox SET uid_validity = NULL, marks_uid_validity = NULL", [])?;
+        transaction.execute("DELETE FROM uidl", [])?;
     }
     transaction.execute("INSERT OR REPLACE INTO owner (id, name) VALUES (1, ?)", [owner])?;
     transaction.commit()
@@ -63,9 +65,8 @@ fn try_open(path: &Path, owner: &str) -> Result<Connection, Error> {
     if found > VERSION {
         return Err(Error::Newer { path: path.to_owned(), found, known: VERSION });
     }
-    if found == 0 {
-        begin(&mut connection).map_err(senseless).map_err(Error::sql("begin"))?;
-    }
+    let steps = usize::try_from(found).ok().and_then(|found| STEPS.get(found..)).unwrap_or_default();
+    begin(&mut connection, steps).map_err(senseless).map_err(Error::sql("begin"))?;
     readable(&connection).map_err(senseless).map_err(Error::sql("read"))?;
     claim(&mut connection, owner).map_err(senseless).map_err(Error::sql("claim"))?;
     Ok(connection)
@@ -74,6 +75,7 @@ fn try_open(path: &Path, owner: &str) -> Result<Connection, Error> {
 /// Reads every row once. SQLite's own check knows pages and types; a flipped bit can also make a value that cannot be
 /// (an unknown state, a name that is not UTF-8), and no retry of a pass would ever get past it.
 fn readable(connection: &Connection) -> rusqlite::Result<()> {
+    maildrop::read(connection)?;
     let mailboxes = rows::mailboxes(connection)?;
     mailboxes.iter().try_for_each(|record| rows::base(connection, &record.name).map(drop))
 }
@@ -86,9 +88,13 @@ fn senseless(error: rusqlite::Error) -> rusqlite::Error {
     }
 }
 
-fn begin(connection: &mut Connection) -> rusqlite::Result<()> {
+/// Brings the file up to date, from nothing or from an older version.
+fn begin(connection: &mut Connection, steps: &[&str]) -> rusqlite::Result<()> {
+    if steps.is_empty() {
+        return Ok(());
+    }
     let transaction = connection.transaction()?;
-    transaction.execute_batch(SCHEMA)?;
+    steps.iter().try_for_each(|step| transaction.execute_batch(step))?;
     transaction.commit()
 }
 

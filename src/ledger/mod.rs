@@ -10,9 +10,12 @@
 
 mod commit;
 mod file;
+mod maildrop;
 mod rows;
 #[cfg(test)]
 mod tests;
+
+pub use maildrop::Due;
 
 use crate::error::{Class, Classified};
 use crate::mail::{Identity, MailboxName};

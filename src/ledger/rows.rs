@@ -104,7 +104,7 @@ fn message(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
 }
 
 /// From the first three columns.
-fn likeness(row: &SqlRow<'_>) -> rusqlite::Result<Likeness> {
+pub(super) fn likeness(row: &SqlRow<'_>) -> rusqlite::Result<Likeness> {
     let digest: [u8; 16] = row.get(0)?;
     let size: i64 = row.get(2)?;
     Ok(Likeness { identity: Identity::from_parts(digest, row.get(1)?), size: size.cast_unsigned() })

@@ -8,6 +8,7 @@ mod identity;
 mod mailbox;
 pub mod sasl;
 mod uid;
+mod uidl;
 mod uidset;
 mod unique;
 
@@ -15,5 +16,6 @@ pub use flags::Flags;
 pub use identity::{IDENTITY_FIELDS, Identity, Sizer};
 pub use mailbox::{MailboxName, SpecialUse};
 pub use uid::{ModSeq, Uid, UidValidity};
+pub use uidl::Uidl;
 pub use uidset::UidSet;
 pub use unique::UniqueName;

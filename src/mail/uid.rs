@@ -31,6 +31,9 @@ impl Uid {
 }
 
 impl UidValidity {
+    /// The first generation: for mailboxes whose UIDs are our own.
+    pub const ONE: UidValidity = UidValidity(NonZeroU32::MIN);
+
     /// `None` for 0, which servers must not send.
     pub fn new(number: u32) -> Option<UidValidity> {
         NonZeroU32::new(number).map(UidValidity)

@@ -117,7 +117,7 @@ struct Incoming<'a> {
     file: TmpFile<'a>,
     to_disk: ToDisk,
     recogniser: Recogniser,
-    expected: u64,
+    expected: Option<u64>,
     received: u64,
 }
 
@@ -149,7 +149,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    fn begin(&self, expected: u64) -> Result<Incoming<'a>, Error> {
+    fn begin(&self, expected: Option<u64>) -> Result<Incoming<'a>, Error> {
         let name = self.names.next(SystemTime::now(), fastrand::u64(..));
         let created = dir::create_file(self.mailbox.place(Place::Tmp), name.as_str());
         let file = created.map_err(Error::io("create", self.mailbox.describe(name.as_str())))?;
@@ -174,7 +174,7 @@ impl<'a> Incoming<'a> {
     /// The complete message, written but not yet durable; `None` where octets are missing.
     fn end(mut self, fetched: Fetched) -> Result<Option<(Staged, TmpFile<'a>)>, Error> {
         let Incoming { expected, received, .. } = self;
-        if received != expected {
+        if expected.is_some_and(|expected| received != expected) {
             tracing::warn!(mailbox = %self.file.mailbox.mailbox, uid = %fetched.uid, expected, received,
                 "dropping a message of the wrong length");
             return Ok(None);
@@ -301,7 +301,7 @@ mod tests {
     async fn a_batch_ends_at_its_count_and_not_inside_a_message() {
         let (source, mut from) = mpsc::channel(3000);
         for _ in 0..MESSAGES + 1 {
-            source.try_send(Arrival::Start { size: 0 }).unwrap();
+            source.try_send(Arrival::Start { size: Some(0) }).unwrap();
             source.try_send(end()).unwrap();
         }
         let (to, mut batch) = mpsc::channel(3000);
@@ -325,7 +325,7 @@ mod tests {
     async fn a_pause_ends_a_batch_only_between_messages() {
         let (source, mut from) = mpsc::channel(10);
         let (to, mut batch) = mpsc::channel(10);
-        source.try_send(Arrival::Start { size: 0 }).unwrap();
+        source.try_send(Arrival::Start { size: Some(0) }).unwrap();
         let mut forwarding = std::pin::pin!(forward(&mut from, to));
         assert!(timeout(5 * PAUSE, &mut forwarding).await.is_err(), "inside a message it waits");
         source.try_send(end()).unwrap();

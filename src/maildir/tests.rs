@@ -35,7 +35,7 @@ fn arrivals(uid: u32, flags: Flags, pieces: &[&[u8]], date: Option<SystemTime>) 
     let size = pieces.iter().map(|piece| piece.len() as u64).sum();
     let chunks = pieces.iter().map(|piece| Arrival::Chunk(Bytes::copy_from_slice(piece)));
     let end = Arrival::End(Fetched { uid: Uid::new(uid).unwrap(), flags, internal_date: date });
-    [Arrival::Start { size }].into_iter().chain(chunks).chain([end]).collect()
+    [Arrival::Start { size: Some(size) }].into_iter().chain(chunks).chain([end]).collect()
 }
 
 /// Stages everything and leaves the stream closed.
@@ -212,7 +212,7 @@ async fn with_crlf_the_bytes_are_those_of_the_wire() {
 async fn a_message_of_the_wrong_length_is_dropped() {
     let (_home, mut maildir, path) = with_inbox().await;
     let mut short = arrivals(1, Flags::NONE, &[b"abc"], None);
-    short[0] = Arrival::Start { size: 4 };
+    short[0] = Arrival::Start { size: Some(4) };
     assert_eq!(stage_all(&mut maildir, short).await, []);
     assert!(names(&path.join("tmp")).is_empty());
 }
@@ -227,7 +227,7 @@ async fn trouble_is_told_after_the_good_messages_and_leaves_nothing_behind() {
     let first = maildir.stage(&inbox(), &mut from).await.unwrap();
     assert_eq!(first.len(), 1, "an open stream with a pause ends the batch");
     fs::rename(path.join("tmp"), path.join("elsewhere")).unwrap();
-    source.send(Arrival::Start { size: 1 }).await.unwrap();
+    source.send(Arrival::Start { size: Some(1) }).await.unwrap();
     let trouble = maildir.stage(&inbox(), &mut from).await.unwrap_err();
     assert_eq!((trouble.scope, trouble.class), (Scope::Mailbox, Class::RETRY));
 }

@@ -7,6 +7,7 @@
 
 mod exchangers;
 mod loopback;
+pub mod patience;
 mod plain;
 
 pub use exchangers::mail_exchangers;

@@ -200,7 +200,7 @@ impl Remote for FakeRemote {
         for (uid, message) in messages {
             let content = Bytes::from(message.content.into_bytes());
             let gone = |_| trouble(Scope::Pass, "receiver gone");
-            into.send(Arrival::Start { size: content.len() as u64 }).await.map_err(gone)?;
+            into.send(Arrival::Start { size: Some(content.len() as u64) }).await.map_err(gone)?;
             into.send(Arrival::Chunk(content)).await.map_err(gone)?;
             self.fuse.burn()?;
             let fetched = Fetched { uid, flags: message.flags, internal_date: None };

@@ -24,6 +24,7 @@ mod histories;
 mod ledger;
 mod local;
 mod look;
+pub mod maildrop;
 mod moves;
 pub mod pair;
 pub mod pass;

@@ -314,10 +314,12 @@ impl Steps {
                     self.upload.insert(name, Upload { likeness: candidate.likeness, flags });
                 }
             }
-            match policy.on_delete {
-                OnDelete::Keep => self.keep = mailbox.local.gone.into_values().collect(),
-                OnDelete::Trash | OnDelete::Expunge => self.remove = mailbox.local.gone.into_keys().collect(),
-            }
+        }
+        match policy.on_delete {
+            // Only the base changes: possible also where the server lets nothing be changed.
+            OnDelete::Keep => self.keep = mailbox.local.gone.into_values().collect(),
+            OnDelete::Trash | OnDelete::Expunge if mailbox.read_only => {}
+            OnDelete::Trash | OnDelete::Expunge => self.remove = mailbox.local.gone.into_keys().collect(),
         }
         self.hold_back(&mailbox.mailbox, mailbox.known, policy, &mailbox.held);
     }

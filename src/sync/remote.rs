@@ -105,10 +105,10 @@ pub enum Gone {
 /// `End` was cut off and is dropped.
 #[derive(Clone, Debug)]
 pub enum Arrival {
-    /// A message begins; `size` is the length of the literal in octets.
+    /// A message begins.
     Start {
-        /// Octets to come.
-        size: u64,
+        /// Octets to come, where the protocol says it in advance: another count then drops the message.
+        size: Option<u64>,
     },
     /// The next octets, as on the wire (CRLF).
     Chunk(Bytes),

@@ -1,4 +1,4 @@
-//! One Dovecot process group on loopback: IMAP, submission, LMTP, with XOAUTH2 checked by introspection.
+//! One Dovecot process group on loopback: IMAP, POP3, submission, LMTP, with tokens checked by introspection.
 //!
 //! Works as root (mail belongs to `nobody`, logins run as Debian's own dovecot users) and as anybody (all is the
 //! user's own). Every user name exists; the password of all is [`PASSWORD`]. The system's Dovecot and its
@@ -33,6 +33,10 @@ pub struct Ports {
     pub imap: u16,
     /// IMAP over implicit TLS.
     pub imaps: u16,
+    /// POP3, plain and STLS.
+    pub pop: u16,
+    /// POP3 over implicit TLS.
+    pub pops: u16,
     /// Submission with STARTTLS.
     pub submission: u16,
     /// Submission over implicit TLS.
@@ -179,15 +183,23 @@ impl Drop for Dovecot {
 }
 
 impl Ports {
-    /// Five free ports below the range that the kernel gives to outgoing connections: no such connection can take
+    /// Seven free ports below the range that the kernel gives to outgoing connections: no such connection can take
     /// them while Dovecot is down for a restart.
     fn choose() -> Ports {
         let mut held = Vec::new();
-        while held.len() < 5 {
+        while held.len() < 7 {
             held.extend(TcpListener::bind((Ipv4Addr::LOCALHOST, fastrand::u16(10_000..32_000))));
         }
         let port = |index: usize| held[index].local_addr().unwrap().port();
-        Ports { imap: port(0), imaps: port(1), submission: port(2), submissions: port(3), lmtp: port(4) }
+        Ports {
+            imap: port(0),
+            imaps: port(1),
+            submission: port(2),
+            submissions: port(3),
+            lmtp: port(4),
+            pop: port(5),
+            pops: port(6),
+        }
     }
 }
 

@@ -26,6 +26,7 @@ pub mod listener;
 pub mod lmtp;
 pub mod maildir;
 pub mod meddler;
+pub mod pop_server;
 pub mod process;
 pub mod proxy;
 pub mod resolver;
@@ -48,7 +49,7 @@ use tokens::TokenServer;
 
 /// Dovecot with everything around it: what most tests need.
 pub struct Host {
-    /// IMAP, submission, LMTP.
+    /// IMAP, POP3, submission, LMTP.
     pub dovecot: Dovecot,
     /// Issues and checks the tokens.
     pub tokens: TokenServer,

@@ -30,6 +30,8 @@ pub struct Account {
     pub user: String,
     /// IMAP port and its `tls`.
     pub imap: (u16, &'static str),
+    /// POP3 port and its `tls`, for an account that fetches by that instead.
+    pub pop: Option<(u16, &'static str)>,
     /// Submission port and its `tls`.
     pub smtp: (u16, &'static str),
     /// The authority's certificate.
@@ -47,6 +49,7 @@ impl Account {
             name: user.to_owned(),
             user: user.to_owned(),
             imap: (host.dovecot.ports.imaps, "implicit"),
+            pop: None,
             smtp: (host.dovecot.ports.submissions, "implicit"),
             ca: host.ca(),
             token_url: Some(host.tokens.token_url()),
@@ -55,19 +58,23 @@ impl Account {
     }
 
     fn render(&self, home: &Home) -> String {
-        let Account { name, user, imap, smtp, ca, token_url, extra } = self;
+        let Account { name, user, imap, pop, smtp, ca, token_url, extra } = self;
         let auth = match token_url {
             Some(_) => "auth = \"oauth2\"".to_owned(),
             None => {
                 format!("auth = \"password\"\npassword_command = \"printf {}\"", super::dovecot::PASSWORD)
             }
         };
+        let (protocol, incoming) = match pop {
+            Some(pop) => ("protocol = \"pop3\"", ("pop", pop)),
+            None => ("", ("imap", imap)),
+        };
         let (maildir, outbox) = (home.maildir_path(name), home.outbox(name));
         let mut text = format!(
-            "[accounts.{name}]\naddress = \"{user}@mail.test\"\nuser = \"{user}\"\n{auth}\n\
+            "[accounts.{name}]\naddress = \"{user}@mail.test\"\nuser = \"{user}\"\n{auth}\n{protocol}\n\
              maildir = {maildir:?}\noutbox = {outbox:?}\n{extra}\n"
         );
-        for (table, (port, tls)) in [("imap", imap), ("smtp", smtp)] {
+        for (table, (port, tls)) in [incoming, ("smtp", smtp)] {
             let table =
                 format!("[accounts.{name}.{table}]\nhost = \"localhost\"\nport = {port}\ntls = \"{tls}\"");
             writeln!(text, "{table}\nca = {ca:?}\n").unwrap();

@@ -2,10 +2,10 @@
 
 use crate::error::{Class, Classified};
 use crate::imap::Error;
-use crate::imap::patience::BRING_UP;
 use crate::imap::script::{bring_up, options};
 use crate::mail::sasl::Credentials;
 use crate::net::Tls;
+use crate::net::patience::BRING_UP;
 use tokio::time::Instant;
 
 /// base64 of `user=u@x^Aauth=Bearer tok^A^A`

@@ -79,7 +79,7 @@ async fn ask(session: &mut Session, portion: usize, sink: &mut Sink<'_>) -> Resu
                 Ok(())
             }
             _ if is_abandoned => Ok(()),
-            Event::Body(size) => sink.send(Arrival::Start { size }).await,
+            Event::Body(size) => sink.send(Arrival::Start { size: Some(size) }).await,
             Event::Chunk(chunk) => sink.send(Arrival::Chunk(chunk)).await,
             Event::Data(Response::Fetch(fetch)) => sink.end(fetch).await,
             Event::Data(_) | Event::Continue => Ok(()),
@@ -118,7 +118,7 @@ impl Sink<'_> {
         match body {
             Body::Streamed => {}
             Body::Inline(text) => {
-                self.send(Arrival::Start { size: text.len() as u64 }).await?;
+                self.send(Arrival::Start { size: Some(text.len() as u64) }).await?;
                 self.send(Arrival::Chunk(Bytes::copy_from_slice(text))).await?;
             }
             Body::Nil => {

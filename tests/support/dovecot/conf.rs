@@ -71,7 +71,7 @@ impl Conf<'_> {
 
     fn basics(&self) -> String {
         format!(
-            "protocols = imap submission lmtp\nbase_dir = {dir}/run\nstate_dir = {dir}/state\n\
+            "protocols = imap pop3 submission lmtp\nbase_dir = {dir}/run\nstate_dir = {dir}/state\n\
              log_path = {dir}/dovecot.log\nlisten = 127.0.0.1\nhostname = localhost\n{settings}\
              first_valid_uid = 0\nssl = yes\nauth_mechanisms = plain login xoauth2 oauthbearer\n\
              auth_failure_delay = 0\nauth_cache_size = 0\nmail_max_userip_connections = 500\nmail_fsync = never\n",
@@ -146,16 +146,18 @@ fn services(ports: &Ports, version: Version) -> String {
         Version::V23 => "service_count = 0",
         Version::V24 => "restart_request_count = unlimited",
     };
-    let login = |name: &str, plain: (&str, u16), tls: (&str, u16)| {
+    let login = |name: &str, waiting: u8, plain: (&str, u16), tls: (&str, u16)| {
         format!(
-            "service {name} {{\n chroot =\n {endless}\n process_min_avail = 1\n\
+            "service {name} {{\n chroot =\n {endless}\n process_min_avail = {waiting}\n\
              \x20inet_listener {} {{\n  port = {}\n }}\n inet_listener {} {{\n  port = {}\n  ssl = yes\n }}\n}}\n",
             plain.0, plain.1, tls.0, tls.1
         )
     };
     [
-        login("imap-login", ("imap", ports.imap), ("imaps", ports.imaps)),
-        login("submission-login", ("submission", ports.submission), ("submissions", ports.submissions)),
+        login("imap-login", 1, ("imap", ports.imap), ("imaps", ports.imaps)),
+        // Most tests need no POP3: it starts with the first who does.
+        login("pop3-login", 0, ("pop3", ports.pop), ("pop3s", ports.pops)),
+        login("submission-login", 1, ("submission", ports.submission), ("submissions", ports.submissions)),
         format!("service lmtp {{\n chroot =\n inet_listener lmtp {{\n  port = {}\n }}\n}}\n", ports.lmtp),
         "service imap {\n process_limit = 1500\n}\nservice anvil {\n chroot =\n unix_listener anvil-auth-penalty {\n  mode = 0\n }\n}\nservice stats {\n chroot =\n}\n"
             .to_owned(),

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 /// From the look-up of the name to the end of login. Dialling and TLS alone may take 40 s, and Exchange holds a login
 /// back for half a minute when it throttles.
-pub(super) const BRING_UP: Duration = Duration::from_secs(120);
+pub const BRING_UP: Duration = Duration::from_secs(120);
 /// Not one octet, in either direction.
-pub(super) const SILENCE: Duration = Duration::from_secs(60);
+pub const SILENCE: Duration = Duration::from_secs(60);
 /// How long the server may take to say good-bye.
-pub(super) const GOODBYE: Duration = Duration::from_secs(5);
+pub const GOODBYE: Duration = Duration::from_secs(5);
 /// How much waiting the pace is measured over.
 const SPAN: Duration = Duration::from_secs(300);
 /// What a span of waiting must bring: 1 KiB in 30 s, far below the slowest line that mail is read over.
@@ -26,7 +26,7 @@ const SAVED: u32 = 12;
 
 /// What the waiting for one command brought so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Pace {
+pub struct Pace {
     waited: Duration,
     octets: u64,
     responses: u64,
@@ -35,7 +35,7 @@ pub(super) struct Pace {
 
 impl Pace {
     /// A wait and what moved in it; whether waiting on makes sense.
-    pub(super) fn waited(&mut self, time: Duration, octets: u64) -> bool {
+    pub fn waited(&mut self, time: Duration, octets: u64) -> bool {
         self.waited += time;
         self.octets = self.octets.saturating_add(octets);
         if self.waited < SPAN {
@@ -52,12 +52,12 @@ impl Pace {
     }
 
     /// A whole response came.
-    pub(super) fn heard(&mut self) {
+    pub fn heard(&mut self) {
         self.responses += 1;
     }
 
     /// A command ended: what comes next is measured anew.
-    pub(super) fn ended(&mut self) {
+    pub fn ended(&mut self) {
         *self = Pace::default();
     }
 }

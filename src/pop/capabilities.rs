@@ -1,0 +1,79 @@
+//! What a server says it can (CAPA, RFC 2449). Pure.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A server that wants us less often than this is not believed: an account would fall silent.
+const LONGEST_DELAY: u64 = 24 * 3600;
+
+/// The capabilities of one server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Name in upper case, and its arguments.
+    tags: BTreeMap<String, Vec<String>>,
+    /// Whether the server knows CAPA at all: without it nothing is known to be missing.
+    known: bool,
+}
+
+impl Capabilities {
+    /// From the lines of the answer.
+    pub(super) fn new(lines: &[Vec<u8>]) -> Capabilities {
+        let mut tags = BTreeMap::new();
+        for line in lines {
+            let line = String::from_utf8_lossy(line).into_owned();
+            let mut words = line.split_ascii_whitespace().map(str::to_owned);
+            if let Some(name) = words.next() {
+                tags.insert(name.to_ascii_uppercase(), words.collect());
+            }
+        }
+        Capabilities { tags, known: true }
+    }
+
+    /// Whether the server lists this capability.
+    pub fn has(&self, name: &str) -> bool {
+        self.tags.contains_key(name)
+    }
+
+    /// Whether the server may have it: it lists it, or lists nothing.
+    pub(super) fn may_have(&self, name: &str) -> bool {
+        !self.known || self.has(name)
+    }
+
+    /// Whether the server offers this SASL mechanism.
+    pub fn offers_mechanism(&self, mechanism: &str) -> bool {
+        let listed = self.tags.get("SASL").into_iter().flatten();
+        listed.into_iter().any(|offered| offered.eq_ignore_ascii_case(mechanism))
+    }
+
+    /// How long the server wants to be left alone between two logins.
+    pub fn login_delay(&self) -> Option<Duration> {
+        let seconds: u64 = self.tags.get("LOGIN-DELAY")?.first()?.parse().ok()?;
+        Some(Duration::from_secs(seconds.min(LONGEST_DELAY)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn capabilities(lines: &[&str]) -> Capabilities {
+        Capabilities::new(&lines.iter().map(|line| line.as_bytes().to_vec()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn names_and_arguments_are_read_in_any_case() {
+        let all = capabilities(&["TOP", "sasl PLAIN XOAUTH2", "Login-Delay 900 USER", "", "UIDL"]);
+        assert!(all.has("TOP") && all.has("UIDL") && !all.has("STLS") && !all.may_have("STLS"));
+        assert!(all.offers_mechanism("xoauth2") && !all.offers_mechanism("OAUTHBEARER"));
+        assert_eq!(all.login_delay(), Some(Duration::from_secs(900)));
+        assert!(Capabilities::default().may_have("UIDL"));
+    }
+
+    #[test]
+    fn a_delay_that_makes_no_sense_is_none_and_a_huge_one_is_a_day() {
+        assert_eq!(capabilities(&["LOGIN-DELAY"]).login_delay(), None);
+        assert_eq!(capabilities(&["LOGIN-DELAY soon"]).login_delay(), None);
+        let huge = capabilities(&["LOGIN-DELAY 99999999"]).login_delay();
+        assert_eq!(huge, Some(Duration::from_secs(LONGEST_DELAY)));
+    }
+}

@@ -1,0 +1,223 @@
+//! The driver against scripted servers: published transcripts, every way to refuse, hostile answers.
+
+use super::script::{Server, bearer, endpoint, log_in, password, session};
+use super::{Error, Session};
+use crate::error::{Class, Classified};
+use crate::mail::{Uid, Uidl};
+use crate::net::Tls;
+use crate::sync::Arrival;
+use crate::sync::maildrop::Message;
+use std::fmt::Write;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// The message of Microsoft's published example.
+const TOKEN: &str = "dXNlcj10ZXN0QGNvbnRvc28ub25taWNyb3NvZnQuY29tAWF1dGg9QmVhcmVyIEV3QkFBbDNCQUFVRkZwVUFvN0ozVmUwYmpMQldaV0NjbFJDM0VvQUEBAQ==";
+/// What Exchange offers.
+const EXCHANGE: &str = "S: +OK The Microsoft Exchange POP3 service is ready.\nC: CAPA\nS: +OK\nS: TOP\nS: UIDL\nS: SASL PLAIN XOAUTH2\nS: USER\nS: .\n";
+const GMAIL: &str = "S: +OK Gpop ready\nC: CAPA\nS: +OK Capability list follows\nS: USER\nS: RESP-CODES\nS: EXPIRE 0\nS: LOGIN-DELAY 300\nS: TOP\nS: UIDL\nS: SASL PLAIN XOAUTH2 OAUTHBEARER\nS: .\n";
+
+fn refused(outcome: Result<Session, Error>) -> Error {
+    outcome.expect_err("the login was refused")
+}
+
+#[tokio::test]
+async fn the_published_exchange_success_goes_in_two_steps() {
+    let script = format!(
+        "{EXCHANGE}C: AUTH XOAUTH2\nS: + \nC: {TOKEN}\nS: +OK User successfully authenticated.\nC: CAPA\nS: -ERR no\n"
+    );
+    let session = log_in(&script, &bearer()).await.unwrap();
+    assert_eq!(session.mechanism(), "XOAUTH2");
+    assert!(session.offers().has("UIDL"), "what was offered before the login stays known");
+}
+
+#[tokio::test]
+async fn the_published_exchange_failure_needs_a_login() {
+    let script = format!(
+        "{EXCHANGE}C: AUTH XOAUTH2\nS: + \nC: {TOKEN}\nS: -ERR Authentication failure: unknown user name or bad password.\n"
+    );
+    let error = refused(log_in(&script, &bearer()).await);
+    assert_eq!(error.class(), Class::NeedsLogin);
+    assert!(error.to_string().contains("unknown user name or bad password"), "{error}");
+}
+
+#[tokio::test]
+async fn a_challenge_after_the_token_is_answered_as_the_mechanism_wants() {
+    let rest = "S: + eyJzdGF0dXMiOiI0MDEifQ==\nC:\nS: -ERR [AUTH] Authentication failed.\n";
+    let script = format!("{EXCHANGE}C: AUTH XOAUTH2\nS: +\nC: {TOKEN}\n{rest}");
+    assert_eq!(refused(log_in(&script, &bearer()).await).class(), Class::NeedsLogin);
+
+    let message = "bixhPXRlc3RAY29udG9zby5vbm1pY3Jvc29mdC5jb20sAWF1dGg9QmVhcmVyIEV3QkFBbDNCQUFVRkZwVUFvN0ozVmUwYmpMQldaV0NjbFJDM0VvQUEBAQ==";
+    let rest = "S: + eyJzdGF0dXMiOiJpbnZhbGlkX3Rva2VuIn0=\nC: AQ==\nS: -ERR [AUTH] no\n";
+    let script = format!("{GMAIL}C: AUTH OAUTHBEARER\nS: + \nC: {message}\n{rest}");
+    assert_eq!(refused(log_in(&script, &bearer()).await).class(), Class::NeedsLogin);
+}
+
+#[tokio::test]
+async fn a_success_after_a_challenge_or_an_endless_dialogue_is_none() {
+    for rest in ["S: + x\nC:\nS: +OK in\n", "S: + x\nC:\nS: + y\nC: *\nS: + z\n"] {
+        let script = format!("{EXCHANGE}C: AUTH XOAUTH2\nS: + \nC: {TOKEN}\n{rest}");
+        let error = refused(log_in(&script, &bearer()).await);
+        assert!(matches!(error, Error::Protocol(_)), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_never_sent_where_its_mechanism_is_not_listed() {
+    for capa in ["S: +OK\nS: SASL PLAIN LOGIN\nS: USER\nS: .\n", "S: -ERR unknown\n"] {
+        let error = refused(log_in(&format!("S: +OK\nC: CAPA\n{capa}"), &bearer()).await);
+        assert!(matches!(error, Error::NoMechanism("OAUTHBEARER or XOAUTH2")), "{error}");
+        assert_eq!(error.class(), Class::GiveUp);
+    }
+}
+
+#[tokio::test]
+async fn a_password_goes_by_plain_else_by_user_and_pass() {
+    let capa = "C: CAPA\nS: -ERR\n";
+    let old = format!("S: +OK old\n{capa}C: USER alice\nS: +OK\nC: PASS secret\nS: +OK\n{capa}");
+    assert_eq!(log_in(&old, &password("secret")).await.unwrap().mechanism(), "USER");
+    let only_token = "S: +OK\nC: CAPA\nS: +OK\nS: SASL XOAUTH2\nS: .\n";
+    assert!(matches!(refused(log_in(only_token, &password("secret")).await), Error::NoMechanism(_)));
+    let broken = format!("S: +OK\n{capa}");
+    let error = refused(log_in(&broken, &password("a\r\nDELE 1")).await);
+    assert_eq!((error.class(), error.hint().is_some()), (Class::Configuration, true));
+}
+
+#[tokio::test]
+async fn a_refusing_greeting_is_passing_trouble() {
+    let error = refused(log_in("S: -ERR [SYS/TEMP] too many connections\n", &bearer()).await);
+    assert_eq!(error.class(), Class::RETRY);
+}
+
+#[tokio::test]
+async fn stls_is_demanded_and_what_follows_its_answer_is_fatal() {
+    for (script, words) in [
+        ("S: +OK\nC: STLS\nS: -ERR not here\n", "refused STLS"),
+        ("S: +OK\nC: STLS\nX: +OK go\\r\\n+OK injected\\r\\n\n", "bytes behind the answer"),
+        ("S: -ERR come to evil.example\n", "ended the session before TLS"),
+    ] {
+        let (stream, server) = Server::play(script.to_owned());
+        let outcome = Session::bring_up(async { Ok(stream) }, &endpoint(Tls::StartTls), &bearer()).await;
+        server.finished().await;
+        let error = refused(outcome);
+        assert!(matches!(error, Error::StartTls(_)), "{error}");
+        assert!(error.to_string().contains(words), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_unique_ids_is_refused_in_clear_words() {
+    let (mut session, server) = session("TOP", "C: UIDL\nS: -ERR unknown command\n").await;
+    let error = session.survey().await.unwrap_err();
+    assert_eq!(error.class(), Class::GiveUp);
+    assert!(error.to_string().contains("no unique-ids (UIDL)") && error.hint().is_some());
+    server.finished().await;
+}
+
+#[tokio::test]
+async fn passing_trouble_with_the_listing_is_not_taken_for_a_server_without_ids() {
+    for (capabilities, words) in [("TOP", "-ERR [SYS/TEMP] later"), ("UIDL", "-ERR later")] {
+        let (mut session, _) = session(capabilities, &format!("C: UIDL\nS: {words}\n")).await;
+        assert_eq!(session.survey().await.unwrap_err().class(), Class::RETRY);
+    }
+    let denied = "C: UIDL\nS: -ERR User is authenticated but not connected.\n";
+    let (mut session, _) = session("UIDL", denied).await;
+    assert_eq!(session.survey().await.unwrap_err().class(), Class::Denied);
+}
+
+fn message(number: u32) -> Message {
+    Message { number, uidl: Uidl::new(format!("u{number}").as_bytes(), 0).unwrap(), size: 10 }
+}
+
+fn messages(count: u32) -> Vec<(Uid, Message)> {
+    (1..=count).map(|number| (Uid::new(number + 100).unwrap(), message(number))).collect()
+}
+
+/// Complete messages with their UIDs, and how it ended.
+async fn fetch(session: &mut Session, count: u32) -> (Vec<(u32, String)>, Result<(), Error>) {
+    let (into, mut from) = mpsc::channel(10_000);
+    let outcome = session.fetch(&messages(count), into).await;
+    let (mut found, mut body) = (Vec::new(), Vec::new());
+    while let Some(arrival) = from.recv().await {
+        match arrival {
+            Arrival::Start { size } => {
+                assert_eq!(size, None);
+                body.clear();
+            }
+            Arrival::Chunk(chunk) => body.extend_from_slice(&chunk),
+            Arrival::End(end) => found.push((end.uid.value(), String::from_utf8(body.clone()).unwrap())),
+        }
+    }
+    (found, outcome)
+}
+
+#[tokio::test]
+async fn messages_are_unstuffed_and_a_refused_one_does_not_stop_the_others() {
+    let script = "C: RETR 1\nS: +OK\nS: a\nS: ..b\nS: .\nC: RETR 2\nS: -ERR [SYS/TEMP] poison\nC: RETR 3\nX: +OK\\r\\n.\\r\\n\n";
+    let (mut session, server) = session("TOP", script).await;
+    let (found, outcome) = fetch(&mut session, 3).await;
+    assert_eq!(found, [(101, "a\r\n.b\r\n".to_owned()), (103, String::new())]);
+    let error = outcome.unwrap_err();
+    assert!(matches!(&error, Error::Undelivered { count: 1, text } if text.contains("poison")), "{error}");
+    server.finished().await;
+}
+
+#[tokio::test]
+async fn with_pipelining_commands_are_sent_ahead_in_bounded_number() {
+    let mut script = String::new();
+    (1..=32).for_each(|number| writeln!(script, "C: RETR {number}").unwrap());
+    (1..=40).for_each(|number| writeln!(script, "S: +OK\nS: {number}\nS: .").unwrap());
+    (33..=40).for_each(|number| writeln!(script, "C: RETR {number}").unwrap());
+    let (mut session, server) = session("PIPELINING", &script).await;
+    let (found, outcome) = fetch(&mut session, 40).await;
+    outcome.unwrap();
+    assert_eq!(found.len(), 40);
+    assert_eq!(found[39], (140, "40\r\n".to_owned()));
+    server.finished().await;
+}
+
+#[tokio::test]
+async fn what_is_cut_off_is_no_message_and_ends_the_session() {
+    for rest in ["S: +OK\nS: half\n", "S: +OK\nX: half", "S: +OK\nX: a\\r\\n.\\r", "", "S: * garbage\n"] {
+        let (mut session, _) = session("TOP", &format!("C: RETR 1\n{rest}\n")).await;
+        let (found, outcome) = fetch(&mut session, 2).await;
+        assert_eq!(found, [], "{rest}");
+        assert_eq!(outcome.unwrap_err().class(), Class::RETRY, "{rest}");
+        assert!(!session.wire.is_usable(), "{rest}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_drips_is_given_up() {
+    let drops = "x".repeat(200);
+    let (mut session, _server) = session("TOP", &format!("C: RETR 1\nS: +OK\nD: {drops}\n")).await;
+    let begun = tokio::time::Instant::now();
+    let (_, outcome) = fetch(&mut session, 1).await;
+    assert!(matches!(outcome, Err(Error::TooSlow)), "{outcome:?}");
+    assert!(begun.elapsed() < Duration::from_secs(400), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn long_lines_and_endless_listings_are_cut_off() {
+    let long = format!("C: UIDL\nS: +OK\nS: 1 {}\n", "x".repeat(9000));
+    let (mut one, _) = session("UIDL", &long).await;
+    assert!(matches!(one.survey().await, Err(Error::Protocol("a line is too long"))));
+    let (stream, _server) = Server::play(format!("S: +OK {}\n", "x".repeat(1 << 20)));
+    let outcome = Session::bring_up(async { Ok(stream) }, &endpoint(Tls::Implicit), &bearer()).await;
+    assert!(matches!(outcome, Err(Error::Protocol("a line is too long"))));
+}
+
+#[tokio::test]
+async fn a_header_tells_what_a_message_is_with_top_or_without() {
+    let header = "S: Message-ID: <1@x>\nS: Subject: s\nS:\nS: .\n";
+    let identified = async |capabilities: &str, command: &str| {
+        let script = format!("C: {command}\nS: +OK\n{header}");
+        let (mut session, server) = session(capabilities, &script).await;
+        let found = session.identify([message(1)].iter()).await.unwrap();
+        server.finished().await;
+        found[&1]
+    };
+    let (one, other) = (identified("TOP", "TOP 1 0").await, identified("UIDL", "RETR 1").await);
+    assert_eq!(one, other);
+    assert!(one.identity.is_strong() && one.size == 10);
+}

@@ -1,0 +1,144 @@
+//! Commands for many messages: RETR, TOP, DELE, sent ahead of their answers where the server allows it (PIPELINING).
+//!
+//! Invariant: answers are read in the order of the commands, each to its end; a transfer that nobody wants any more, or
+//! that breaks off, leaves the session unusable, so that no later answer is taken for another command's.
+
+use super::error::Error;
+use super::reply::{Refusal, Reply};
+use super::session::Session;
+use super::wire::{Incoming, Wire};
+use crate::mail::{Flags, Identity, Uid};
+use crate::sync::maildrop::Message;
+use crate::sync::{Arrival, Fetched, Likeness};
+use std::collections::BTreeMap;
+use std::vec;
+use tokio::sync::mpsc;
+
+/// Commands sent ahead: some hundred octets, which no server's buffer refuses while it is busy answering.
+const AHEAD: usize = 32;
+/// Of a header this much is looked at; what identifies a message stands in its beginning.
+const HEADER: usize = 256 * 1024;
+
+/// Commands of which up to [`AHEAD`] wait for their answers.
+struct Pipeline {
+    commands: vec::IntoIter<String>,
+    ahead: usize,
+    waiting: usize,
+}
+
+impl Session {
+    fn pipeline(&self, commands: Vec<String>) -> Pipeline {
+        let ahead = if self.offers.has("PIPELINING") { AHEAD } else { 1 };
+        Pipeline { commands: commands.into_iter(), ahead, waiting: 0 }
+    }
+
+    /// Streams messages into `into`. A message that is refused does not stop the others; what was sent with `End` is
+    /// good.
+    pub(super) async fn fetch(
+        &mut self,
+        messages: &[(Uid, Message)],
+        into: mpsc::Sender<Arrival>,
+    ) -> Result<(), Error> {
+        let mut pipeline = self.pipeline(lines("RETR", messages.iter().map(|(_, message)| message), ""));
+        let mut refused: Vec<Refusal> = Vec::new();
+        for (uid, _) in messages {
+            match pipeline.reply(&mut self.wire).await? {
+                Reply::Ok(_) => self.stream(*uid, &into).await?,
+                Reply::Err(refusal) => refused.push(refusal),
+                other => return Err(self.unexpected("RETR", other)),
+            }
+        }
+        let count = refused.len();
+        match refused.into_iter().next() {
+            Some(first) => Err(Error::Undelivered { count, text: first.text }),
+            None => Ok(()),
+        }
+    }
+
+    async fn stream(&mut self, uid: Uid, into: &mpsc::Sender<Arrival>) -> Result<(), Error> {
+        let mut is_wanted = into.send(Arrival::Start { size: None }).await.is_ok();
+        let mut incoming = Incoming::default();
+        while is_wanted {
+            let Some(chunk) = self.wire.chunk(&mut incoming).await? else { break };
+            is_wanted = into.send(Arrival::Chunk(chunk)).await.is_ok();
+        }
+        let end = Arrival::End(Fetched { uid, flags: Flags::NONE, internal_date: None });
+        match is_wanted && into.send(end).await.is_ok() {
+            true => Ok(()),
+            false => Err(self.wire.lost(Error::Abandoned)),
+        }
+    }
+
+    /// How these messages are recognised, by number: their header and the size that was listed.
+    pub async fn identify<'a>(
+        &mut self,
+        messages: impl Iterator<Item = &'a Message>,
+    ) -> Result<BTreeMap<u32, Likeness>, Error> {
+        let messages: Vec<&Message> = messages.collect();
+        // TOP is optional (RFC 1939 §7); without it the whole message comes, and only its header is kept.
+        let commands = match self.offers.may_have("TOP") {
+            true => lines("TOP", messages.iter().copied(), " 0"),
+            false => lines("RETR", messages.iter().copied(), ""),
+        };
+        let mut pipeline = self.pipeline(commands);
+        let mut found = BTreeMap::new();
+        for message in messages {
+            match pipeline.reply(&mut self.wire).await? {
+                Reply::Ok(_) => {}
+                other => {
+                    let refused = self.unexpected("TOP", other);
+                    // Answers to the commands sent ahead are still to come.
+                    return Err(self.wire.lost(refused));
+                }
+            }
+            let (mut header, mut incoming) = (Vec::new(), Incoming::default());
+            while let Some(chunk) = self.wire.chunk(&mut incoming).await? {
+                let room = HEADER.saturating_sub(header.len()).min(chunk.len());
+                header.extend_from_slice(chunk.get(..room).unwrap_or_default());
+            }
+            let identity = Identity::from_header(&header);
+            found.insert(message.number, Likeness { identity, size: message.size });
+        }
+        Ok(found)
+    }
+
+    /// Marks messages as deleted; how many the server marked. They are gone only after [`Session::quit`].
+    pub(super) async fn mark_deleted<'a>(
+        &mut self,
+        messages: impl Iterator<Item = &'a Message>,
+    ) -> Result<usize, Error> {
+        let commands = lines("DELE", messages, "");
+        let count = commands.len();
+        let mut pipeline = self.pipeline(commands);
+        let mut marked = 0;
+        for _ in 0..count {
+            match pipeline.reply(&mut self.wire).await? {
+                Reply::Ok(_) => marked += 1,
+                Reply::Err(Refusal { text, .. }) => tracing::debug!(text, "not deleted on the server"),
+                other => return Err(self.unexpected("DELE", other)),
+            }
+        }
+        Ok(marked)
+    }
+}
+
+impl Pipeline {
+    /// The first line of the next answer; sends further commands before that where few are left.
+    async fn reply(&mut self, wire: &mut Wire) -> Result<Reply, Error> {
+        if self.waiting <= self.ahead / 2 {
+            let batch: Vec<String> = self.commands.by_ref().take(self.ahead - self.waiting).collect();
+            self.waiting += batch.len();
+            if !batch.is_empty() {
+                wire.send(&batch.concat()).await?;
+            }
+        }
+        let reply = wire.reply().await?;
+        self.waiting -= 1;
+        Ok(reply)
+    }
+}
+
+/// A command for each message.
+fn lines<'a>(verb: &str, messages: impl Iterator<Item = &'a Message>, rest: &str) -> Vec<String> {
+    messages.map(|message| format!("{verb} {}{rest}\r\n", message.number)).collect()
+}

@@ -1,0 +1,195 @@
+//! What happens on either side while nobody looks: nothing is lost, nothing comes twice, nothing is deleted too early.
+
+use std::fs;
+
+use super::scene::Scene;
+use super::support::message;
+
+#[test]
+fn a_message_that_vanished_from_the_server_stays_here() {
+    let scene = Scene::start();
+    scene.put(&["one", "two"]);
+    scene.sync();
+    scene.server.replace(Vec::new());
+    scene.put(&["three"]);
+    scene.sync();
+    scene.assert_here(&["one", "three", "two"]);
+    assert!(scene.sync().contains("in step"));
+}
+
+#[test]
+fn what_is_deleted_read_or_filed_here_stays_so_and_the_server_keeps_its_copy() {
+    let scene = Scene::start();
+    scene.put(&["deleted", "filed", "read"]);
+    scene.sync();
+    scene.mail.create("Archive");
+    scene.mail.delete(&scene.mail.find("INBOX", "Subject: deleted").unwrap());
+    scene.mail.move_to(&scene.mail.find("INBOX", "Subject: filed").unwrap(), "Archive");
+    scene.mail.flag(&scene.mail.find("INBOX", "Subject: read").unwrap(), 'S');
+    scene.mail.add("INBOX", &message("written here"), "S");
+    for _ in 0..3 {
+        scene.sync();
+        scene.assert_here(&["read", "written here"]);
+        assert!(scene.mail.find("INBOX", "Subject: read").unwrap().flags.contains(&'S'));
+        assert!(scene.mail.find("Archive", "Subject: filed").is_some());
+        assert_eq!(scene.there(), ["deleted", "filed", "read"]);
+    }
+    assert_eq!(scene.seen("RETR"), 3);
+}
+
+#[test]
+fn messages_that_hide_for_a_while_do_not_come_twice() {
+    let scene = Scene::start();
+    scene.put(&["one", "two"]);
+    scene.sync();
+    let hidden = scene.server.replace(Vec::new());
+    scene.sync();
+    scene.server.replace(hidden);
+    scene.sync();
+    scene.assert_here(&["one", "two"]);
+    assert_eq!(scene.seen("RETR"), 2);
+}
+
+#[test]
+fn unique_ids_given_again_after_a_reset_are_other_messages() {
+    let scene = Scene::start();
+    scene.server.put("1", &message("old"));
+    scene.server.put("2", &message("also old"));
+    scene.sync();
+    // The same ids: one with another size, one with the same size after an empty maildrop was seen.
+    scene.server.replace(vec![("1".into(), message("a longer subject"))]);
+    scene.sync();
+    scene.server.put("2", &message("also new"));
+    scene.sync();
+    scene.assert_here(&["a longer subject", "also new", "also old", "old"]);
+}
+
+#[test]
+fn equal_unique_ids_in_one_listing_are_different_messages() {
+    let scene = Scene::start();
+    scene.server.put("same", &message("one"));
+    scene.server.put("same", &message("other"));
+    scene.sync();
+    scene.sync();
+    scene.assert_here(&["one", "other"]);
+}
+
+#[test]
+fn long_unique_ids_are_ids_like_others() {
+    let scene = Scene::start();
+    scene.server.put(&"x".repeat(5000), &message("one"));
+    scene.server.put(&format!("{}y", "x".repeat(5000)), &message("two"));
+    scene.sync();
+    scene.sync();
+    scene.assert_here(&["one", "two"]);
+    assert_eq!(scene.seen("RETR"), 2);
+}
+
+#[test]
+fn a_server_without_unique_ids_is_refused_in_clear_words() {
+    let scene = Scene::start();
+    scene.server.offer(&["SASL PLAIN", "TOP"]);
+    scene.put(&["one"]);
+    let output = scene.try_sync();
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{words}");
+    assert!(words.contains("no unique-ids (UIDL)") && words.contains("IMAP"), "{words}");
+}
+
+#[test]
+fn a_lost_ledger_pairs_again_with_top_and_without() {
+    for capabilities in [&["SASL PLAIN", "UIDL", "TOP"][..], &["SASL PLAIN", "UIDL"]] {
+        let scene = Scene::start();
+        scene.server.offer(capabilities);
+        scene.put(&["one", "two", "three"]);
+        scene.sync();
+        for file in ["ledger.db", "ledger.db-wal", "ledger.db-shm"] {
+            let _ = fs::remove_file(scene.home.state("drop").join(file));
+        }
+        scene.put(&["four"]);
+        scene.sync();
+        scene.assert_here(&["four", "one", "three", "two"]);
+        assert!(scene.sync().contains("in step"));
+    }
+}
+
+#[test]
+fn a_dry_run_changes_nothing_on_either_side() {
+    let scene = Scene::start();
+    scene.put(&["one"]);
+    let plan = scene.home.ok(&["sync", "--dry-run"]);
+    assert!(plan.contains("INBOX"), "{plan}");
+    assert_eq!(scene.seen("RETR"), 0);
+    scene.sync();
+    scene.assert_here(&["one"]);
+}
+
+#[test]
+fn what_is_here_long_enough_is_deleted_there_and_only_that() {
+    let scene = Scene::with("delete_after = \"1s\"");
+    scene.put(&["one", "two"]);
+    scene.sync();
+    assert_eq!(scene.there(), ["one", "two"], "not in the visit that fetched it");
+    scene.sync_until_empty();
+    scene.assert_here(&["one", "two"]);
+    assert!(scene.sync().contains("in step"));
+}
+
+#[test]
+fn what_the_user_deleted_here_is_deleted_there_in_its_time() {
+    let scene = Scene::with("delete_after = \"1s\"");
+    scene.put(&["one"]);
+    scene.sync();
+    scene.mail.delete(&scene.mail.find("INBOX", "Subject: one").unwrap());
+    scene.sync_until_empty();
+    scene.assert_here(&[]);
+}
+
+#[test]
+fn another_message_under_the_same_id_and_size_is_fetched_and_not_deleted_in_its_place() {
+    let scene = Scene::with("delete_after = \"1s\"");
+    scene.server.put("1", &message("kept"));
+    scene.sync();
+    scene.server.replace(vec![("1".into(), message("more"))]);
+    scene.sync_until_empty();
+    scene.assert_here(&["kept", "more"]);
+}
+
+#[test]
+fn nothing_is_deleted_there_while_the_maildir_is_not_the_one_we_know() {
+    let scene = Scene::with("delete_after = \"1s\"");
+    scene.put(&["one"]);
+    scene.sync();
+    let (place, aside) = (scene.home.maildir_path("drop"), scene.home.dir().join("unmounted"));
+    fs::rename(&place, &aside).unwrap();
+    fs::create_dir(&place).unwrap();
+    let moment = std::time::Instant::now();
+    super::support::wait::until(super::support::wait::PATIENCE, "two seconds of visits", || {
+        let _ = scene.try_sync();
+        moment.elapsed().as_secs() >= 2
+    });
+    assert_eq!((scene.seen("DELE"), scene.there().len()), (0, 1));
+    fs::remove_dir_all(&place).unwrap();
+    fs::rename(&aside, &place).unwrap();
+    scene.sync_until_empty();
+    scene.assert_here(&["one"]);
+}
+
+#[test]
+fn a_server_that_wants_to_be_left_alone_is() {
+    let scene = Scene::start();
+    scene.server.offer(&["SASL PLAIN", "UIDL", "LOGIN-DELAY 3600"]);
+    scene.put(&["one"]);
+    let _daemon = scene.home.start();
+    scene.home.wait_state("drop", "watching");
+    // Three times the sweep; an order of the user's is carried out all the same.
+    let moment = std::time::Instant::now();
+    super::support::wait::until(super::support::wait::PATIENCE, "three sweeps", || {
+        moment.elapsed().as_secs() >= 3
+    });
+    assert_eq!(scene.seen("AUTH"), 1);
+    scene.put(&["two"]);
+    scene.sync();
+    scene.assert_here(&["one", "two"]);
+    assert_eq!(scene.seen("AUTH"), 2);
+}
