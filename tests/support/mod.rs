@@ -30,6 +30,7 @@ pub mod meddler;
 pub mod person;
 pub mod process;
 pub mod proxy;
+pub mod script;
 pub mod sides;
 pub mod signer;
 pub mod sink;
