@@ -6,7 +6,6 @@ use crate::error::{Class, Classified};
 use crate::imap;
 use crate::oauth::login_hint;
 use jiff::Timestamp;
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// How long before its token ends a connection is replaced at most: Exchange drops it within seconds of the end.
@@ -42,7 +41,7 @@ fn life(left: Duration) -> Duration {
 /// Connects and logs in.
 pub(super) async fn connect(shared: &Shared) -> Result<Connected, Complaint> {
     let account = &shared.account;
-    let options = imap::Options { endpoint: account.imap.clone(), disable: BTreeSet::new() };
+    let options = imap::Options { endpoint: account.imap.clone(), disable: account.disable.clone() };
     let proof =
         shared.login.proof(&account.imap, &account.name).await.map_err(|error| Complaint::new(&error))?;
     let (session, proof) = match imap::connect(&options, &shared.login.credentials(&proof)).await {

@@ -7,7 +7,9 @@ use super::mailboxes::Mailboxes;
 use super::secret::Hidden;
 use crate::mail::MailboxName;
 use crate::net::Endpoint;
+use crate::provider::Flow;
 use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 use url::Url;
@@ -29,6 +31,8 @@ pub struct Account {
     pub imap: Endpoint,
     /// Where mail is submitted; `None` where the account only receives.
     pub smtp: Option<Endpoint>,
+    /// Capabilities of the IMAP server that are not to be used, because the provider's are known to fail.
+    pub disable: BTreeSet<String>,
     /// Where mail is kept.
     pub maildir: PathBuf,
     /// Where files to be sent are dropped.
@@ -78,10 +82,24 @@ pub struct OAuth2 {
     pub authorize_url: Option<Url>,
     /// Where the device flow begins.
     pub device_url: Option<Url>,
+    /// Where a refresh token is revoked (RFC 7009).
+    pub revoke_url: Option<Url>,
+    /// Where an administrator lets the client in.
+    pub consent_url: Option<Url>,
+    /// The page where a client is registered.
+    pub register_url: Option<String>,
     /// The loopback redirect without its port, exactly as written: providers compare it letter by letter.
     pub redirect: String,
     /// The scopes to ask for.
     pub scopes: Vec<String>,
+    /// The scopes of an application that acts without a person; empty where nothing is known of that.
+    pub app_scopes: Vec<String>,
+    /// What is added to the authorization request.
+    pub parameters: BTreeMap<String, String>,
+    /// The ways to a token that cannot work, and why, as a clause without a full stop.
+    pub refused: BTreeMap<Flow, String>,
+    /// Whether the token endpoint takes only clients with a secret.
+    pub needs_secret: bool,
     /// The hosts that an access token may be sent to.
     pub token_hosts: Vec<String>,
 }

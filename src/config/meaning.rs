@@ -9,7 +9,7 @@ use super::servers::{self, Servers};
 use super::typed::{self, SentKind};
 use super::{duration, paths, tokens};
 use crate::mail::MailboxName;
-use crate::provider::{self, Filing};
+use crate::provider::{Filing, Table};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -27,36 +27,18 @@ pub(super) struct Refusal {
     pub(super) message: String,
 }
 
-/// Why no meaning can be found.
-#[derive(Debug)]
-pub(super) enum Failure {
-    Refused(Refusal),
-    Providers(provider::Error),
-}
-
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Failure {
-        Failure::Refused(refusal)
-    }
-}
-
-impl From<provider::Error> for Failure {
-    fn from(error: provider::Error) -> Failure {
-        Failure::Providers(error)
-    }
-}
-
 /// An account as written, together with what is around it.
 pub(super) struct Written<'a> {
     pub(super) name: &'a str,
     pub(super) account: &'a typed::Account,
     pub(super) file: &'a typed::File,
     pub(super) home: &'a Path,
+    pub(super) providers: &'a Table,
 }
 
 /// Every account, by name.
-pub(super) fn accounts(file: &typed::File, home: &Path) -> Result<Vec<Account>, Failure> {
-    let written = |(name, account)| Written { name, account, file, home };
+pub(super) fn accounts(file: &typed::File, home: &Path, providers: &Table) -> Result<Vec<Account>, Refusal> {
+    let written = |(name, account)| Written { name, account, file, home, providers };
     let all = file.accounts.iter().map(|(name, account)| written((name.as_str(), account)).meant());
     let accounts = all.collect::<Result<Vec<_>, _>>()?;
     paths::refuse_overlaps(&accounts)?;
@@ -70,13 +52,11 @@ impl Written<'_> {
         Refusal { path, message: message.into() }
     }
 
-    fn meant(&self) -> Result<Account, Failure> {
+    fn meant(&self) -> Result<Account, Refusal> {
         let account = self.account;
         self.check_name()?;
         if account.protocol == Some(typed::Protocol::Pop3) {
-            return Err(self
-                .refuse(&["protocol"], "`pop3` comes in a later version, expected `imap`")
-                .into());
+            return Err(self.refuse(&["protocol"], "`pop3` comes in a later version, expected `imap`"));
         }
         let address = self.address()?;
         let servers = servers::choose(self, &address)?;
@@ -107,6 +87,7 @@ impl Written<'_> {
             deletion_limit: self.deletion_limit()?,
             line_endings: account.line_endings.unwrap_or(LineEndings::Lf),
             provider: servers.provider,
+            disable: servers.disable,
             imap: servers.imap,
             smtp: servers.smtp,
             address,

@@ -1,8 +1,8 @@
 //! The configuration: TOML as written, layered with the environment, turned into accounts as meant.
 //!
-//! Two steps, so that each is simple: `typed` holds what is written and refuses what it does not know; `meaning`
+//! Rows of `providers.toml` beside the file are part of it. Two steps, so that each is simple: `typed` holds what is written and refuses what it does not know; `meaning`
 //! applies defaults and refuses contradictions. Every refusal names file, line and column, or the variable. Nothing
-//! here reads the real environment, and a load asks the disk about nothing but the one file; both are passed in, which
+//! here reads the real environment, and a load asks the disk about nothing but these two files; both are passed in, which
 //! makes a reload the same as a start.
 
 mod account;
@@ -26,9 +26,11 @@ pub use error::{Error, Place};
 pub use mailboxes::Mailboxes;
 pub use secret::Hidden;
 
+use crate::provider::{self, Table};
 use layers::Override;
-use meaning::{Failure, Refusal};
+use meaning::Refusal;
 use source::Source;
+use std::io;
 use std::path::Path;
 
 /// The commented example, which is also documentation.
@@ -49,7 +51,7 @@ impl Config {
         environment: impl Iterator<Item = (String, String)>,
         home: &Path,
     ) -> Result<Config, Error> {
-        Config::from_text(path, &read(path)?, environment, home, |_| Ok(()))
+        Config::from_text(path, &read(path)?, environment, home, &providers(path)?, |_| Ok(()))
     }
 
     /// [`Config::load`], and then looks whether the files that it names can be used. A start does not: what is wrong
@@ -59,7 +61,7 @@ impl Config {
         environment: impl Iterator<Item = (String, String)>,
         home: &Path,
     ) -> Result<Config, Error> {
-        Config::from_text(path, &read(path)?, environment, home, anchors::check)
+        Config::from_text(path, &read(path)?, environment, home, &providers(path)?, anchors::check)
     }
 
     /// The account of that name.
@@ -72,6 +74,7 @@ impl Config {
         text: &str,
         environment: impl Iterator<Item = (String, String)>,
         home: &Path,
+        providers: &Table,
         inspect: fn(&[Account]) -> Result<(), Refusal>,
     ) -> Result<Config, Error> {
         let source = Source { file: path, text };
@@ -79,14 +82,30 @@ impl Config {
         let names: Vec<&String> = written.accounts.keys().collect();
         let overrides = layers::overrides(environment, &names);
         let layered = layers::merge(text, &overrides)?;
-        let accounts = meaning::accounts(&layered, home)
-            .and_then(|accounts| inspect(&accounts).map(|()| accounts).map_err(Failure::from));
-        let accounts = accounts.map_err(|failure| match failure {
-            Failure::Refused(refusal) => blame(refusal, &source, &written, &overrides),
-            Failure::Providers(error) => error.into(),
-        })?;
+        let accounts = meaning::accounts(&layered, home, providers)
+            .and_then(|accounts| inspect(&accounts).map(|()| accounts));
+        let accounts = accounts.map_err(|refusal| blame(refusal, &source, &written, &overrides))?;
         Ok(Config { accounts })
     }
+}
+
+/// The providers that a configuration file can name: the built-in rows below those of `providers.toml` beside it. Reads
+/// the disk.
+///
+/// # Errors
+/// What is wrong with `providers.toml`, with its place.
+pub fn providers(config_file: &Path) -> Result<Table, Error> {
+    let path = config_file.with_file_name("providers.toml");
+    let text = match read(&path) {
+        Err(Error::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => String::new(),
+        outcome => outcome?,
+    };
+    Table::with_user_rows(&text).map_err(|error| match error {
+        provider::Error::Written { span, message } => {
+            Error::File { place: Source { file: &path, text: &text }.place(span), message }
+        }
+        broken @ provider::Error::BuiltIn(_) => broken.into(),
+    })
 }
 
 fn read(path: &Path) -> Result<String, Error> {

@@ -4,12 +4,12 @@
 //! before anything is dialled. A mixture of a provider's row with own hosts is refused, because it would send the
 //! provider's token to a host that the provider does not list.
 
-use super::meaning::{Failure, Refusal, Written};
+use super::meaning::{Refusal, Written};
 use super::paths;
 use super::typed::{self, TlsKind};
 use crate::net::{Endpoint, Tls};
-use crate::provider::{Filing, OAuth, Provider, Site};
-use std::net::IpAddr;
+use crate::provider::{Filing, OAuth, Provider, Site, is_host, is_loopback};
+use std::collections::BTreeSet;
 
 /// The servers of an account, and what its provider adds.
 pub(super) struct Servers {
@@ -17,44 +17,50 @@ pub(super) struct Servers {
     pub(super) oauth: Option<OAuth>,
     pub(super) token_hosts: Vec<String>,
     pub(super) filing: Option<Filing>,
+    pub(super) disable: BTreeSet<String>,
     pub(super) imap: Endpoint,
     pub(super) smtp: Option<Endpoint>,
 }
 
 /// Chooses the servers.
-pub(super) fn choose(written: &Written<'_>, address: &str) -> Result<Servers, Failure> {
+pub(super) fn choose(written: &Written<'_>, address: &str) -> Result<Servers, Refusal> {
     let account = written.account;
     let Some(provider) = provider(written, address)? else {
-        return Ok(own(written)?);
+        return own(written);
     };
     for (key, table) in [("imap", &account.imap), ("smtp", &account.smtp)] {
         if table.is_some() {
             let message =
                 format!("the {key} server is known from provider `{}`; leave one of both out", provider.name);
-            return Err(written.refuse(&[key], message).into());
+            return Err(written.refuse(&[key], message));
         }
     }
-    let site = site(written, &provider)?;
+    let site = site(written, provider)?;
+    let Some(imap) = site.imap.clone() else {
+        let message = format!("provider `{}` has no IMAP server", provider.name);
+        return Err(written.refuse(&["provider"], message));
+    };
     Ok(Servers {
-        imap: site.imap(),
-        smtp: Some(site.smtp()),
+        imap,
+        smtp: site.smtp.clone(),
         filing: Some(provider.sent),
-        provider: Some(provider.name),
-        token_hosts: site.token_hosts,
-        oauth: site.oauth,
+        disable: provider.disable.clone(),
+        provider: Some(provider.name.clone()),
+        token_hosts: site.token_hosts(),
+        oauth: site.oauth.clone(),
     })
 }
 
 /// The provider that is named, or found from the domain of the address unless servers are written down.
-fn provider(written: &Written<'_>, address: &str) -> Result<Option<Provider>, Failure> {
+fn provider<'a>(written: &Written<'a>, address: &str) -> Result<Option<&'a Provider>, Refusal> {
     let account = written.account;
     if let Some(name) = &account.provider {
-        return match Provider::by_name(name)? {
+        return match written.providers.by_name(name) {
             Some(provider) => Ok(Some(provider)),
             None => {
-                let known = Provider::names()?.join("`, `");
+                let known = written.providers.names().join("`, `");
                 let message = format!("unknown provider `{name}`, expected one of `{known}`");
-                Err(written.refuse(&["provider"], message).into())
+                Err(written.refuse(&["provider"], message))
             }
         };
     }
@@ -62,23 +68,23 @@ fn provider(written: &Written<'_>, address: &str) -> Result<Option<Provider>, Fa
         return Ok(None);
     }
     let domain = address.rsplit_once('@').map_or(address, |(_, domain)| domain);
-    match Provider::for_domain(domain)? {
+    match written.providers.by_domain(domain) {
         Some(provider) => Ok(Some(provider)),
         None => {
             let message = format!(
                 "no provider is known for {domain}; set `provider`, or `host` in [accounts.{}.imap]",
                 written.name
             );
-            Err(written.refuse(&["address"], message).into())
+            Err(written.refuse(&["address"], message))
         }
     }
 }
 
 /// The provider's installation that the account names by `cloud`.
-fn site(written: &Written<'_>, provider: &Provider) -> Result<Site, Refusal> {
+fn site<'a>(written: &Written<'_>, provider: &'a Provider) -> Result<&'a Site, Refusal> {
     let cloud = written.account.oauth.as_ref().and_then(|oauth| oauth.cloud.as_deref());
-    let Some(cloud) = cloud.filter(|&cloud| cloud != "global") else { return Ok(provider.site.clone()) };
-    provider.clouds.get(cloud).cloned().ok_or_else(|| {
+    let Some(cloud) = cloud else { return Ok(&provider.site) };
+    provider.in_cloud(cloud).ok_or_else(|| {
         let known: Vec<&str> = provider.clouds.keys().map(String::as_str).collect();
         let expected = ["global"].into_iter().chain(known).collect::<Vec<_>>().join("`, `");
         let message =
@@ -97,7 +103,15 @@ fn own(written: &Written<'_>) -> Result<Servers, Refusal> {
     let mut token_hosts: Vec<String> =
         [Some(&imap), smtp.as_ref()].into_iter().flatten().map(|server| server.host.clone()).collect();
     token_hosts.dedup();
-    Ok(Servers { provider: None, oauth: None, token_hosts, filing: None, imap, smtp })
+    Ok(Servers {
+        provider: None,
+        oauth: None,
+        token_hosts,
+        filing: None,
+        disable: BTreeSet::new(),
+        imap,
+        smtp,
+    })
 }
 
 fn endpoint(written: &Written<'_>, table: &str, server: &typed::Server) -> Result<Endpoint, Refusal> {
@@ -138,39 +152,5 @@ fn default_port(table: &str, tls: Tls) -> u16 {
         ("imap", _) => 143,
         (_, Tls::Implicit) => 465,
         (_, _) => 587,
-    }
-}
-
-/// A name or address literal; a colon is right in IPv6 only.
-fn is_host(host: &str) -> bool {
-    let plain = |character: char| character.is_alphanumeric() || "-._".contains(character);
-    host.parse::<IpAddr>().is_ok() || (!host.is_empty() && host.chars().all(plain))
-}
-
-/// Whether a host is this machine by its very name; nothing is looked up.
-pub(super) fn is_loopback(host: &str) -> bool {
-    let literal = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost")
-        || literal.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn loopback_is_told_by_name() {
-        for host in ["localhost", "LOCALHOST", "127.0.0.1", "127.9.9.9", "::1", "[::1]"] {
-            assert!(is_loopback(host), "{host}");
-        }
-        for host in ["localhost.example.org", "0.0.0.0", "10.0.0.1", "127.0.0.1.nip.io", ""] {
-            assert!(!is_loopback(host), "{host}");
-        }
-    }
-
-    #[test]
-    fn a_host_has_no_port_and_no_blanks() {
-        assert!(is_host("imap.example.org") && is_host("::1") && is_host("bücher.example"));
-        assert!(!is_host("imap.example.org:993") && !is_host("a b") && !is_host("") && !is_host("https://x"));
     }
 }

@@ -36,7 +36,8 @@ impl Source<'_> {
         self.place(span.unwrap_or(0..0))
     }
 
-    fn place(&self, span: Range<usize>) -> Place {
+    /// The place of these bytes.
+    pub(super) fn place(&self, span: Range<usize>) -> Place {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let indent = before.get(line_start..).unwrap_or_default();

@@ -5,7 +5,11 @@ use crate::mail::MailboxName;
 use crate::net::Tls;
 use proptest::prelude::*;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::Duration;
+
+/// Read once: most of the tests here load many times.
+static PROVIDERS: LazyLock<Table> = LazyLock::new(|| Table::built_in().unwrap());
 
 /// The smallest account with servers of its own.
 const LAB: &str = "[accounts.lab]\naddress = \"alice@mail.test\"\nauth = \"password\"\npassword_command = \"pass lab\"\n\
@@ -13,7 +17,7 @@ const LAB: &str = "[accounts.lab]\naddress = \"alice@mail.test\"\nauth = \"passw
 
 fn load_with(text: &str, variables: &[(&str, &str)]) -> Result<Config, Error> {
     let environment = variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
-    Config::from_text(Path::new("c.toml"), text, environment, Path::new("/home/a"), |_| Ok(()))
+    Config::from_text(Path::new("c.toml"), text, environment, Path::new("/home/a"), &PROVIDERS, |_| Ok(()))
 }
 
 fn load(text: &str) -> Config {
@@ -192,7 +196,10 @@ fn login_needs_what_it_needs() {
     assert!(provider("gmail", "oauth = { tenant = \"x\" }").contains("has no tenants"));
     assert!(provider("gmail", "oauth = { cloud = \"dod\" }").contains("unknown cloud `dod`"));
     assert!(provider("microsoft", "oauth = { tenant = \"../x\" }").contains("a tenant id"));
-    assert!(provider("gmial", "").contains("unknown provider `gmial`, expected one of `fastmail`, `gmail`"));
+    assert!(
+        provider("gmial", "")
+            .contains("unknown provider `gmial`, expected one of `aol`, `fastmail`, `gmail`")
+    );
 }
 
 #[test]

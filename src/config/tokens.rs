@@ -5,8 +5,10 @@
 
 use super::account::{Auth, ClientSecret, OAuth2};
 use super::meaning::{Refusal, Written};
-use super::servers::{Servers, is_loopback};
+use super::servers::Servers;
 use super::typed::{self, AuthKind};
+use crate::provider::{self, Flow, Protocol, SecretRule, is_loopback, is_redirect};
+use std::collections::BTreeMap;
 use url::Url;
 
 /// RFC 8252 §7.3: the address, not the name, unless a provider wants it otherwise.
@@ -74,17 +76,42 @@ fn of_provider(
         ));
     }
     let tenant = tenant(written, oauth, known.tenant.as_deref(), name)?;
+    if known.client_secret == SecretRule::Forbidden && has_secret(oauth) {
+        let key = if oauth.client_secret.is_some() { "client_secret" } else { "client_secret_command" };
+        let message = format!("clients of provider `{name}` are public and have no secret; leave it out");
+        return Err(written.refuse(&["oauth", key], message));
+    }
     let at = |key: &str, template: &str| url(written, key, &template.replace("{tenant}", &tenant));
+    let maybe =
+        |key: &str, template: &Option<String>| template.as_deref().map(|url| at(key, url)).transpose();
+    let submission = servers.smtp.as_ref().map(|_| Protocol::Smtp);
+    let protocols: Vec<Protocol> = std::iter::once(Protocol::Imap).chain(submission).collect();
     Ok(OAuth2 {
         client_id: None,
         client_secret: None,
         token_url: at("token_url", &known.token_url)?,
         authorize_url: Some(at("authorize_url", &known.authorize_url)?),
-        device_url: known.device_url.as_deref().map(|device| at("device_url", device)).transpose()?,
+        device_url: maybe("device_url", &known.device_url)?,
+        revoke_url: maybe("revoke_url", &known.revoke_url)?,
+        consent_url: maybe("consent_url", &known.consent_url)?,
+        register_url: known.register_url.clone(),
         redirect: known.redirect.clone(),
-        scopes: known.scopes.clone(),
+        scopes: known.scopes.for_person(&protocols),
+        app_scopes: known.scopes.app.clone(),
+        parameters: known.parameters.clone(),
+        refused: refused(known),
+        needs_secret: known.client_secret == SecretRule::Required,
         token_hosts: servers.token_hosts.clone(),
     })
+}
+
+fn has_secret(oauth: &typed::OAuth) -> bool {
+    oauth.client_secret.is_some() || oauth.client_secret_command.is_some()
+}
+
+fn refused(known: &provider::OAuth) -> BTreeMap<Flow, String> {
+    let all = [Flow::Code, Flow::Device, Flow::Client, Flow::ServiceAccount];
+    all.iter().filter_map(|&flow| Some((flow, known.why_not(flow)?.to_owned()))).collect()
 }
 
 /// The endpoints that are written down.
@@ -109,8 +136,15 @@ fn of_account(written: &Written<'_>, oauth: &typed::OAuth, servers: &Servers) ->
         token_url: url(written, "token_url", token_url)?,
         authorize_url: at("authorize_url", &oauth.authorize_url)?,
         device_url: at("device_url", &oauth.device_url)?,
+        revoke_url: None,
+        consent_url: None,
+        register_url: None,
         redirect: redirect(written, oauth)?,
         scopes: oauth.scopes.clone().unwrap_or_default(),
+        app_scopes: oauth.scopes.clone().unwrap_or_default(),
+        parameters: BTreeMap::new(),
+        refused: BTreeMap::new(),
+        needs_secret: false,
         token_hosts: servers.token_hosts.clone(),
     })
 }
@@ -173,11 +207,9 @@ fn url(written: &Written<'_>, key: &str, text: &str) -> Result<Url, Refusal> {
 /// The redirect ends at this machine and carries no port: each login listens on a free one.
 fn redirect(written: &Written<'_>, oauth: &typed::OAuth) -> Result<String, Refusal> {
     let text = oauth.redirect.as_deref().unwrap_or(REDIRECT);
-    let is_ours =
-        |url: &Url| url.scheme() == "http" && url.host_str().is_some_and(is_loopback) && url.port().is_none();
-    match Url::parse(text) {
-        Ok(url) if is_ours(&url) => Ok(text.to_owned()),
-        _ => Err(written.refuse(
+    match is_redirect(text) {
+        true => Ok(text.to_owned()),
+        false => Err(written.refuse(
             &["oauth", "redirect"],
             "expected `http://` and a loopback address without a port, like \"http://127.0.0.1\"",
         )),

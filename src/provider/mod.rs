@@ -1,46 +1,65 @@
-//! The table of mail providers: hosts, OAuth2 endpoints and who files sent mail.
+//! What is known about mail providers: servers, OAuth2 endpoints, limits, who files sent mail, and what answers mean.
 //!
-//! The facts are data in `provider.toml`, embedded in the binary; this file gives them types. Invariant, kept by the
-//! tests of the table: every row is complete, every URL is `https`, and the hosts a token may be sent to are those of
-//! the row. It knows nothing of accounts. A match over providers in code was rejected: a new provider is a row.
+//! The facts are data in `provider.toml`, embedded in the binary, and in the user's own rows; this module gives them
+//! types. Invariant: every URL is `https` and every server is reached by TLS unless it is this machine, and a token may
+//! be sent to the servers of its row only. It knows nothing of accounts and reads no file. A match over providers in code
+//! was rejected: a new provider is a row.
 
-use crate::net::{Endpoint, Tls};
+mod meant;
+mod place;
+mod table;
+mod written;
+
+pub use place::{is_host, is_loopback, is_redirect};
+pub use table::{Hosted, Table};
+
+use crate::net::Endpoint;
 use serde::Deserialize;
-use std::collections::BTreeMap;
-
-/// The embedded table.
-const TABLE: &str = include_str!("provider.toml");
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// A mail provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Provider {
     /// Its name in the configuration.
     pub name: String,
+    /// What people call it.
+    pub title: String,
+    /// The mail domains that are its own.
+    pub domains: Vec<String>,
     /// Where its mail is, unless a cloud is chosen.
     pub site: Site,
     /// Separate installations with hosts of their own, by name: `us-gov`, `dod`, `china`.
     pub clouds: BTreeMap<String, Site>,
     /// Who files the copy of a sent message.
     pub sent: Filing,
+    /// Whether it takes app passwords.
+    pub passwords: Passwords,
+    /// Capabilities of its IMAP servers that are not to be used, in capitals.
+    pub disable: BTreeSet<String>,
+    /// What it allows in a day, a minute, a message.
+    pub limits: Limits,
+    /// Keys of the row whose values nobody verified, dotted: `smtp.port`.
+    pub unverified: Vec<String>,
 }
 
 /// One installation of a provider.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Site {
+    /// Names of mail exchangers that serve hosted domains; names below them do too.
+    pub mx: Vec<String>,
     /// IMAP.
-    imap: Host,
+    pub imap: Option<Endpoint>,
+    /// POP3.
+    pub pop: Option<Endpoint>,
     /// Submission.
-    smtp: Host,
-    /// The hosts that an access token may be sent to.
-    pub token_hosts: Vec<String>,
+    pub smtp: Option<Endpoint>,
     /// How tokens are obtained; `None` where only a password works.
     pub oauth: Option<OAuth>,
 }
 
 /// The OAuth2 side of a provider.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OAuth {
     /// Where the browser goes (RFC 6749 §3.1); may contain `{tenant}`.
     pub authorize_url: String,
@@ -48,12 +67,138 @@ pub struct OAuth {
     pub token_url: String,
     /// Where the device flow begins (RFC 8628 §3.1), where mail may be had that way.
     pub device_url: Option<String>,
+    /// Where a refresh token is revoked (RFC 7009), where the provider has such an endpoint.
+    pub revoke_url: Option<String>,
+    /// Where an administrator lets an application in; may contain `{tenant}`.
+    pub consent_url: Option<String>,
+    /// Where a client is registered, for a person to open.
+    pub register_url: Option<String>,
     /// What stands for `{tenant}` unless the account says otherwise.
     pub tenant: Option<String>,
     /// The loopback redirect without its port, in the spelling that the provider accepts (RFC 8252 §7.3).
     pub redirect: String,
-    /// The scopes for IMAP and SMTP together.
-    pub scopes: Vec<String>,
+    /// The scopes, by protocol.
+    pub scopes: Scopes,
+    /// The ways to a token that work for mail.
+    pub flows: BTreeSet<Flow>,
+    /// Why another way cannot work, as a clause without a full stop.
+    pub refused: BTreeMap<Flow, String>,
+    /// Whether its clients have a secret.
+    pub client_secret: SecretRule,
+    /// What is added to the authorization request.
+    pub parameters: BTreeMap<String, String>,
+    /// What a refresh does to the refresh token.
+    pub rotation: Rotation,
+}
+
+/// The scopes of a provider, by what they are good for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Scopes {
+    /// Reading by IMAP.
+    pub imap: Vec<String>,
+    /// Reading by POP3.
+    pub pop: Vec<String>,
+    /// Submission.
+    pub smtp: Vec<String>,
+    /// Added whatever the protocol, when a person logs in: `offline_access`.
+    pub always: Vec<String>,
+    /// For an application that acts without a person; empty where there is no such thing.
+    pub app: Vec<String>,
+}
+
+/// A mail protocol that a token can be for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// IMAP4.
+    Imap,
+    /// POP3.
+    Pop,
+    /// Submission.
+    Smtp,
+}
+
+/// A way to a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Flow {
+    /// A browser and a loopback redirect (RFC 6749 §4.1, RFC 7636, RFC 8252).
+    Code,
+    /// A code that is typed elsewhere (RFC 8628).
+    Device,
+    /// The application for itself, with a secret or a certificate (RFC 6749 §4.4, RFC 7523 §2.2).
+    Client,
+    /// A signed statement in the name of a user (RFC 7523 §2.1), as Google's service accounts make it.
+    ServiceAccount,
+}
+
+/// Whether a client has a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SecretRule {
+    /// The token endpoint wants one.
+    Required,
+    /// Depends on how the client was registered.
+    Optional,
+    /// Clients are public; the token endpoint refuses one.
+    Forbidden,
+}
+
+/// What a refresh does to the refresh token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rotation {
+    /// It stays the same, as a rule.
+    Kept,
+    /// A new one comes, and the old one stays good.
+    Replaced,
+    /// A new one comes, and use of the old one may revoke both (RFC 9700 §4.14).
+    Revoked,
+}
+
+/// Whether a provider takes passwords that are made for one program.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(tag = "use", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Passwords {
+    /// Beside OAuth2.
+    Allowed {
+        /// The page where one is made.
+        at: Option<String>,
+    },
+    /// There is no other way.
+    Only {
+        /// The page where one is made.
+        at: Option<String>,
+    },
+    /// They do not work.
+    Refused {
+        /// Why, as a clause without a full stop.
+        why: String,
+    },
+}
+
+/// What a provider allows; `None` where nothing is documented.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// IMAP connections at a time.
+    pub connections: Option<u32>,
+    /// Submission connections at a time.
+    pub submission_connections: Option<u32>,
+    /// Messages submitted in a minute.
+    pub messages_per_minute: Option<u32>,
+    /// Messages submitted in 24 hours.
+    pub messages_per_day: Option<u32>,
+    /// Recipients of one message.
+    pub recipients_per_message: Option<u32>,
+    /// Recipients in 24 hours.
+    pub recipients_per_day: Option<u32>,
+    /// Bytes of one message.
+    pub message_bytes: Option<u64>,
+    /// Bytes fetched by IMAP in a day.
+    pub downloaded_bytes_per_day: Option<u64>,
+    /// Bytes appended by IMAP in a day.
+    pub uploaded_bytes_per_day: Option<u64>,
 }
 
 /// Who files the copy of a sent message.
@@ -66,161 +211,73 @@ pub enum Filing {
     Append,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Host {
-    host: String,
-    port: u16,
-    tls: Wire,
+/// Why a table cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The embedded table: only possible in a build whose table is broken.
+    #[error("the built-in table of providers is broken: {0}")]
+    BuiltIn(String),
+    /// The user's rows.
+    #[error("{message}")]
+    Written {
+        /// Where in the text, in bytes.
+        span: Range<usize>,
+        /// What, and what was expected.
+        message: String,
+    },
 }
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Wire {
-    Implicit,
-    StartTls,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Row {
-    domains: Vec<String>,
-    imap: Host,
-    smtp: Host,
-    token_hosts: Vec<String>,
-    sent: Filing,
-    oauth: Option<OAuth>,
-    #[serde(default)]
-    clouds: BTreeMap<String, Site>,
-}
-
-/// Why the table cannot be used: only possible in a build whose table is broken.
-#[derive(Debug, thiserror::Error)]
-#[error("the built-in table of providers is broken")]
-pub struct Error(#[from] toml::de::Error);
 
 impl Provider {
-    /// The provider of that name.
-    pub fn by_name(name: &str) -> Result<Option<Provider>, Error> {
-        Ok(rows()?.remove(name).map(|row| row.into_provider(name)))
+    /// The installation of that name; `global` is the provider itself.
+    pub fn in_cloud(&self, cloud: &str) -> Option<&Site> {
+        if cloud == "global" { Some(&self.site) } else { self.clouds.get(cloud) }
     }
 
-    /// The provider that serves a mail domain (any case).
-    pub fn for_domain(domain: &str) -> Result<Option<Provider>, Error> {
-        let serves = |row: &Row| row.domains.iter().any(|known| known.eq_ignore_ascii_case(domain));
-        let found = rows()?.into_iter().find(|(_, row)| serves(row));
-        Ok(found.map(|(name, row)| row.into_provider(&name)))
-    }
-
-    /// The names of all providers, in order.
-    pub fn names() -> Result<Vec<String>, Error> {
-        Ok(rows()?.into_keys().collect())
+    /// Every installation.
+    pub fn sites(&self) -> impl Iterator<Item = &Site> {
+        std::iter::once(&self.site).chain(self.clouds.values())
     }
 }
 
 impl Site {
-    /// The IMAP server.
-    pub fn imap(&self) -> Endpoint {
-        self.imap.endpoint()
-    }
-
-    /// The submission server.
-    pub fn smtp(&self) -> Endpoint {
-        self.smtp.endpoint()
+    /// The hosts that an access token may be sent to: the servers of this installation, where there are tokens at all.
+    pub fn token_hosts(&self) -> Vec<String> {
+        let servers = [&self.imap, &self.pop, &self.smtp].into_iter().flatten();
+        let mut hosts: Vec<String> = Vec::new();
+        for server in servers.filter(|_| self.oauth.is_some()) {
+            if !hosts.contains(&server.host) {
+                hosts.push(server.host.clone());
+            }
+        }
+        hosts
     }
 }
 
-impl Host {
-    fn endpoint(&self) -> Endpoint {
-        let tls = match self.tls {
-            Wire::Implicit => Tls::Implicit,
-            Wire::StartTls => Tls::StartTls,
+impl OAuth {
+    /// Why a flow cannot be used, as a clause; `None` where it can.
+    pub fn why_not(&self, flow: Flow) -> Option<&str> {
+        let reason = || self.refused.get(&flow).map_or("this provider does not offer it", String::as_str);
+        (!self.flows.contains(&flow)).then(reason)
+    }
+}
+
+impl Scopes {
+    /// What to ask for when a person logs in for these protocols.
+    pub fn for_person(&self, protocols: &[Protocol]) -> Vec<String> {
+        let mut wanted: Vec<String> = Vec::new();
+        let of = |protocol: &Protocol| match protocol {
+            Protocol::Imap => &self.imap,
+            Protocol::Pop => &self.pop,
+            Protocol::Smtp => &self.smtp,
         };
-        Endpoint { host: self.host.clone(), port: self.port, tls, ca: None }
+        for scope in protocols.iter().flat_map(of).chain(&self.always) {
+            if !wanted.contains(scope) {
+                wanted.push(scope.clone());
+            }
+        }
+        wanted
     }
-}
-
-impl Row {
-    fn into_provider(self, name: &str) -> Provider {
-        let site =
-            Site { imap: self.imap, smtp: self.smtp, token_hosts: self.token_hosts, oauth: self.oauth };
-        Provider { name: name.to_owned(), site, clouds: self.clouds, sent: self.sent }
-    }
-}
-
-fn rows() -> Result<BTreeMap<String, Row>, Error> {
-    Ok(toml::from_str(TABLE)?)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn every_provider() -> Vec<Provider> {
-        let names = Provider::names().unwrap();
-        names.iter().map(|name| Provider::by_name(name).unwrap().unwrap()).collect()
-    }
-
-    fn every_site() -> Vec<(String, Site)> {
-        every_provider()
-            .into_iter()
-            .flat_map(|provider| {
-                let clouds = provider.clouds.into_iter();
-                let clouds = clouds.map(|(cloud, site)| (format!("{} {cloud}", provider.name), site));
-                std::iter::once((provider.name.clone(), provider.site)).chain(clouds.collect::<Vec<_>>())
-            })
-            .collect()
-    }
-
-    #[test]
-    fn the_table_has_the_promised_rows() {
-        assert_eq!(
-            Provider::names().unwrap(),
-            ["fastmail", "gmail", "icloud", "microsoft", "outlook", "yahoo"]
-        );
-    }
-
-    #[test]
-    fn every_row_is_complete() {
-        for (name, site) in every_site() {
-            for endpoint in [site.imap(), site.smtp()] {
-                assert!(endpoint.host.contains('.') && endpoint.port > 0, "{name}");
-                let may_see_token = site.token_hosts.contains(&endpoint.host);
-                assert_eq!(may_see_token, site.oauth.is_some(), "{name}: {}", endpoint.host);
-            }
-            let Some(oauth) = site.oauth else { continue };
-            assert!(!oauth.scopes.is_empty(), "{name}");
-            assert!(oauth.redirect.starts_with("http://localhost") || oauth.redirect == "http://127.0.0.1");
-            for url in [Some(&oauth.authorize_url), Some(&oauth.token_url), oauth.device_url.as_ref()] {
-                let Some(url) = url else { continue };
-                assert!(url.starts_with("https://"), "{name}: {url}");
-                assert_eq!(url.contains("{tenant}"), oauth.tenant.is_some(), "{name}: {url}");
-            }
-        }
-    }
-
-    #[test]
-    fn no_scope_is_one_of_graph() {
-        for (name, site) in every_site() {
-            let scopes = site.oauth.map(|oauth| oauth.scopes).unwrap_or_default();
-            assert!(scopes.iter().all(|scope| !scope.contains("graph.microsoft.com")), "{name}");
-        }
-    }
-
-    #[test]
-    fn a_domain_belongs_to_one_provider() {
-        let mut domains: Vec<String> = rows().unwrap().into_values().flat_map(|row| row.domains).collect();
-        let all = domains.len();
-        domains.sort();
-        domains.dedup();
-        assert_eq!(domains.len(), all);
-    }
-
-    #[test]
-    fn providers_are_found_by_name_and_by_domain() {
-        assert_eq!(Provider::for_domain("GMail.com").unwrap().unwrap().name, "gmail");
-        assert_eq!(Provider::for_domain("hotmail.com").unwrap().unwrap().name, "outlook");
-        assert_eq!(Provider::for_domain("example.org").unwrap(), None);
-        assert_eq!(Provider::by_name("gmial").unwrap(), None);
-    }
-}
+mod tests;

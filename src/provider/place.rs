@@ -1,0 +1,81 @@
+//! Hosts and URLs by name: what is a host, what is this machine, what is below a domain. Pure; nothing is looked up.
+
+use std::net::IpAddr;
+use url::Url;
+
+/// A name or address literal; a colon is right in IPv6 only.
+pub fn is_host(host: &str) -> bool {
+    let plain = |character: char| character.is_alphanumeric() || "-._".contains(character);
+    host.parse::<IpAddr>().is_ok() || (!host.is_empty() && host.chars().all(plain))
+}
+
+/// Whether a host is this machine by its very name.
+pub fn is_loopback(host: &str) -> bool {
+    let literal = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || literal.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Whether a URL is a loopback redirect (RFC 8252 §7.3): it ends at this machine and carries no port, not even the usual
+/// one, because each login listens on a free port.
+pub fn is_redirect(text: &str) -> bool {
+    let Ok(url) = Url::parse(text) else { return false };
+    let Some(rest) = text.strip_prefix("http://") else { return false };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let names_port = authority.rsplit(']').next().is_some_and(|after| after.contains(':'));
+    let host = url.host_str().unwrap_or_default();
+    is_loopback(host) && !names_port && !authority.contains('@')
+}
+
+/// Whether a name is a domain or below it, label by label; case and a final dot do not matter.
+pub(super) fn is_below(name: &str, domain: &str) -> bool {
+    let plain = |text: &str| text.trim_end_matches('.').to_ascii_lowercase();
+    let (name, domain) = (plain(name), plain(domain));
+    !domain.is_empty()
+        && name.strip_suffix(&domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_told_by_name() {
+        for host in ["localhost", "LOCALHOST", "127.0.0.1", "127.9.9.9", "::1", "[::1]"] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in ["localhost.example.org", "0.0.0.0", "10.0.0.1", "127.0.0.1.nip.io", ""] {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_host_has_no_port_and_no_blanks() {
+        assert!(is_host("imap.example.org") && is_host("::1") && is_host("bücher.example"));
+        assert!(!is_host("imap.example.org:993") && !is_host("a b") && !is_host("") && !is_host("https://x"));
+    }
+
+    #[test]
+    fn a_redirect_is_to_this_machine_and_without_a_port() {
+        for url in ["http://127.0.0.1", "http://localhost/", "http://[::1]/back", "http://localhost/a:b"] {
+            assert!(is_redirect(url), "{url}");
+        }
+        for url in [
+            "http://127.0.0.1:80",
+            "http://[::1]:9",
+            "http://me@localhost",
+            "https://localhost",
+            "x",
+            "http://evil.test",
+        ] {
+            assert!(!is_redirect(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn below_a_domain_is_told_label_by_label() {
+        assert!(is_below("ASPMX.l.google.com.", "google.com") && is_below("google.com", "Google.com"));
+        assert!(!is_below("evilgoogle.com", "google.com") && !is_below("google.com.evil.test", "google.com"));
+        assert!(!is_below("anything", "") && !is_below("", "google.com"));
+    }
+}
