@@ -3,10 +3,11 @@
 //! A refused token causes exactly one forced refresh and one more attempt; then the account needs a login. A token is
 //! given only for the hosts that its provider lists.
 
-use crate::config::{Account, Auth, ClientSecret, OAuth2};
+use crate::config::{self, Account, Auth, ClientSecret, OAuth2};
 use crate::error::{Class, Classified};
 use crate::mail::sasl::Credentials;
 use crate::net::Endpoint;
+use crate::oauth::flow::app::App;
 use crate::oauth::{self, AccessToken, Keeper, KeeperConfig};
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -171,8 +172,12 @@ fn token_file(state_dir: &Path) -> PathBuf {
 }
 
 async fn keeper(account: &Account, oauth: &OAuth2, state_dir: &Path) -> Result<Keeper, Error> {
-    let client_id =
-        oauth.client_id.clone().ok_or_else(|| Error::NoClient { account: account.name.clone() })?;
+    let no_client = || Error::NoClient { account: account.name.clone() };
+    let client_id = match &oauth.app {
+        // Its key file says who it is.
+        Some(config::App::ServiceAccount { .. }) => oauth.client_id.clone().unwrap_or_default(),
+        _ => oauth.client_id.clone().ok_or_else(no_client)?,
+    };
     let client_secret = match &oauth.client_secret {
         None => None,
         Some(ClientSecret::Value(secret)) => Some(secret.secret().clone()),
@@ -185,5 +190,19 @@ async fn keeper(account: &Account, oauth: &OAuth2, state_dir: &Path) -> Result<K
         token_url: oauth.token_url.clone(),
         scopes: oauth.scopes.clone(),
         store: token_file(state_dir),
+        app: oauth.app.as_ref().map(app),
     }))
+}
+
+/// As the keeper wants it; drivers do not know each other's types.
+fn app(app: &config::App) -> App {
+    match app {
+        config::App::Secret => App::Secret,
+        config::App::Certificate { certificate, key } => {
+            App::Certificate { certificate: certificate.clone(), key: key.clone() }
+        }
+        config::App::ServiceAccount { key, subject } => {
+            App::ServiceAccount { key: key.clone(), subject: subject.clone() }
+        }
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! One file per command; this one knows the arguments that all share and turns every outcome into an exit code. What
 //! is said on stdout is the answer, everything else goes to stderr, so that answers can be piped. No command asks a
-//! question. A command is listed in [`Command`] only once it works.
+//! question; only `login` reads what it was asked to wait for. A command is listed in [`Command`] only once it works.
 
 pub mod completions;
 pub mod config;
@@ -63,7 +63,7 @@ pub enum Command {
     Sync(sync::Sync),
     /// What every account is doing, what waits, and what it needs from you
     Status(status::Status),
-    /// Take over a refresh token for an account
+    /// Log an account in: in a browser, or by a code, a pasted address or a refresh token
     Login(login::Login),
     /// Forget the token of an account; mail stays
     Logout(logout::Logout),

@@ -24,6 +24,11 @@ pub fn is_read_by_a_person() -> bool {
     io::stdout().is_terminal()
 }
 
+/// Whether a person sees what [`complain`] says.
+pub fn is_seen_by_a_person() -> bool {
+    io::stderr().is_terminal()
+}
+
 /// The columns of the terminal that stdout is, if it is one.
 pub fn width() -> Option<usize> {
     is_read_by_a_person().then(textwrap::termwidth)

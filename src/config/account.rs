@@ -76,6 +76,8 @@ pub struct OAuth2 {
     pub client_id: Option<String>,
     /// The client's secret, for clients that have one.
     pub client_secret: Option<ClientSecret>,
+    /// How the program logs in by itself; `None` where a person does.
+    pub app: Option<App>,
     /// Where tokens come from.
     pub token_url: Url,
     /// Where the browser goes.
@@ -102,6 +104,27 @@ pub struct OAuth2 {
     pub needs_secret: bool,
     /// The hosts that an access token may be sent to.
     pub token_hosts: Vec<String>,
+}
+
+/// How a program logs in without a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum App {
+    /// By the client's secret (RFC 6749 §4.4).
+    Secret,
+    /// By the key of a registered certificate (RFC 7523 §2.2).
+    Certificate {
+        /// The certificate.
+        certificate: PathBuf,
+        /// Its key.
+        key: PathBuf,
+    },
+    /// As a service account that acts for a person of its domain (RFC 7523 §2.1).
+    ServiceAccount {
+        /// Its key file.
+        key: PathBuf,
+        /// The person.
+        subject: String,
+    },
 }
 
 /// Where a client's secret comes from.

@@ -7,6 +7,7 @@
 
 mod account;
 mod anchors;
+mod app;
 mod duration;
 mod error;
 mod layers;
@@ -21,7 +22,9 @@ mod source;
 mod tokens;
 mod typed;
 
-pub use account::{Account, Auth, ClientSecret, DeletionLimit, Layout, LineEndings, OAuth2, OnDelete, Sent};
+pub use account::{
+    Account, App, Auth, ClientSecret, DeletionLimit, Layout, LineEndings, OAuth2, OnDelete, Sent,
+};
 pub use error::{Error, Place};
 pub use mailboxes::Mailboxes;
 pub use secret::Hidden;

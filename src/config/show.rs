@@ -3,10 +3,11 @@
 //! Reading it back gives the same account, so what is shown is what is done; a test keeps that. A client's secret is
 //! never written, and what a provider's row supplies stands in comments, because the file may not repeat it.
 
-use super::account::{Account, Auth, ClientSecret, Layout, LineEndings, OAuth2, OnDelete, Sent};
+use super::account::{Account, App, Auth, ClientSecret, Layout, LineEndings, OAuth2, OnDelete, Sent};
 use super::duration;
 use crate::net::{Endpoint, Tls};
 use std::fmt::{self, Display, Write};
+use std::path::Path;
 
 impl Account {
     /// The account as a TOML table with every key that has an effect.
@@ -121,10 +122,12 @@ fn write_oauth(out: &mut String, name: &str, oauth: &OAuth2, comment: &str) -> f
         Some(ClientSecret::Command(command)) => line(out, "client_secret_command", quoted(command))?,
         None => {}
     }
+    write_app(out, oauth.app.as_ref())?;
     let urls = [
         ("authorize_url", oauth.authorize_url.as_ref()),
         ("token_url", Some(&oauth.token_url)),
         ("device_url", oauth.device_url.as_ref()),
+        ("revoke_url", oauth.revoke_url.as_ref()),
     ];
     for (key, url) in urls {
         if let Some(url) = url {
@@ -133,6 +136,20 @@ fn write_oauth(out: &mut String, name: &str, oauth: &OAuth2, comment: &str) -> f
     }
     writeln!(out, "{comment}redirect = {}", quoted(&oauth.redirect))?;
     writeln!(out, "{comment}scopes = {}", list(oauth.scopes.iter().cloned()))
+}
+
+fn write_app(out: &mut String, app: Option<&App>) -> fmt::Result {
+    let Some(app) = app else { return Ok(()) };
+    line(out, "flow", quoted("client"))?;
+    let path = |path: &Path| quoted(&path.to_string_lossy());
+    match app {
+        App::Secret => Ok(()),
+        App::Certificate { certificate, key } => {
+            line(out, "certificate", path(certificate))?;
+            line(out, "key", path(key))
+        }
+        App::ServiceAccount { key, .. } => line(out, "service_account", path(key)),
+    }
 }
 
 /// An account name as a key: a dot would begin a new table.

@@ -203,6 +203,36 @@ fn login_needs_what_it_needs() {
 }
 
 #[test]
+fn a_program_logs_in_by_itself_with_exactly_one_proof() {
+    let of = |provider: &str, table: &str| {
+        format!("[accounts.a]\naddress = \"a@b.test\"\nprovider = \"{provider}\"\noauth = {{ {table} }}\n")
+    };
+    let meant = |provider: &str, table: &str| match &load(&of(provider, table)).accounts[0].auth {
+        Auth::OAuth2(oauth) => (oauth.app.clone(), oauth.scopes.clone()),
+        other => panic!("{other:?}"),
+    };
+    let refused = |provider: &str, table: &str| refusal(&of(provider, table));
+    let tenant = "flow = \"client\", tenant = \"b.test\"";
+    let (app, scopes) = meant("microsoft", &format!("{tenant}, client_secret = \"s\""));
+    assert_eq!((app, scopes[0].as_str()), (Some(App::Secret), "https://outlook.office365.com/.default"));
+    let (app, _) = meant("microsoft", &format!("{tenant}, certificate = \"~/c\", key = \"/k\""));
+    let certificate = App::Certificate { certificate: "/home/a/c".into(), key: "/k".into() };
+    assert_eq!(app, Some(certificate));
+    let (app, _) = meant("gmail", "flow = \"client\", service_account = \"/s.json\"");
+    assert_eq!(app, Some(App::ServiceAccount { key: "/s.json".into(), subject: "a@b.test".into() }));
+    assert_eq!(meant("microsoft", "flow = \"login\"").0, None);
+
+    assert!(refused("microsoft", tenant).contains("exactly one of"));
+    let both = format!("{tenant}, client_secret = \"s\", service_account = \"/s\"");
+    assert!(refused("microsoft", &both).contains("exactly one of"));
+    assert!(refused("microsoft", &format!("{tenant}, certificate = \"/c\"")).contains("exactly one of"));
+    assert!(refused("microsoft", "flow = \"client\", client_secret = \"s\"").contains("needs `tenant`"));
+    assert!(refused("microsoft", &format!("{tenant}, service_account = \"/s\"")).contains("not possible"));
+    assert!(refused("gmail", "flow = \"client\", client_secret = \"s\"").contains("not possible"));
+    assert!(refused("microsoft", "key = \"/k\"").contains("no meaning without flow = \"client\""));
+}
+
+#[test]
 fn loopback_may_be_in_the_clear() {
     let config = load(
         "[accounts.lab]\naddress = \"a@mail.test\"\nimap = { host = \"127.0.0.1\", port = 1143, tls = \"none\" }\n\

@@ -4,6 +4,7 @@
 //! refused: a scope list beside a provider, an `[oauth]` table beside a password.
 
 use super::account::{Auth, ClientSecret, OAuth2};
+use super::app;
 use super::meaning::{Refusal, Written};
 use super::servers::Servers;
 use super::typed::{self, AuthKind};
@@ -46,6 +47,10 @@ fn oauth2(written: &Written<'_>, servers: &Servers) -> Result<OAuth2, Refusal> {
     }
     meant.client_id = oauth.client_id.clone();
     meant.client_secret = client_secret(written, oauth)?;
+    meant.app = app::app(written, oauth, meant.client_secret.as_ref(), &meant.refused)?;
+    if meant.app.is_some() {
+        meant.scopes.clone_from(&meant.app_scopes);
+    }
     Ok(meant)
 }
 
@@ -66,6 +71,7 @@ fn of_provider(
         ("authorize_url", oauth.authorize_url.is_some()),
         ("token_url", oauth.token_url.is_some()),
         ("device_url", oauth.device_url.is_some()),
+        ("revoke_url", oauth.revoke_url.is_some()),
         ("redirect", oauth.redirect.is_some()),
         ("scopes", oauth.scopes.is_some()),
     ];
@@ -76,6 +82,7 @@ fn of_provider(
         ));
     }
     let tenant = tenant(written, oauth, known.tenant.as_deref(), name)?;
+    app::check_tenant(written, oauth, &tenant)?;
     if known.client_secret == SecretRule::Forbidden && has_secret(oauth) {
         let key = if oauth.client_secret.is_some() { "client_secret" } else { "client_secret_command" };
         let message = format!("clients of provider `{name}` are public and have no secret; leave it out");
@@ -89,6 +96,7 @@ fn of_provider(
     Ok(OAuth2 {
         client_id: None,
         client_secret: None,
+        app: None,
         token_url: at("token_url", &known.token_url)?,
         authorize_url: Some(at("authorize_url", &known.authorize_url)?),
         device_url: maybe("device_url", &known.device_url)?,
@@ -133,10 +141,11 @@ fn of_account(written: &Written<'_>, oauth: &typed::OAuth, servers: &Servers) ->
     Ok(OAuth2 {
         client_id: None,
         client_secret: None,
+        app: None,
         token_url: url(written, "token_url", token_url)?,
         authorize_url: at("authorize_url", &oauth.authorize_url)?,
         device_url: at("device_url", &oauth.device_url)?,
-        revoke_url: None,
+        revoke_url: at("revoke_url", &oauth.revoke_url)?,
         consent_url: None,
         register_url: None,
         redirect: redirect(written, oauth)?,

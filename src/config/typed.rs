@@ -99,6 +99,14 @@ pub(super) enum TlsKind {
     None,
 }
 
+/// `flow`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum FlowKind {
+    Login,
+    Client,
+}
+
 /// `[accounts.NAME.oauth]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -111,6 +119,11 @@ pub(super) struct OAuth {
     pub(super) authorize_url: Option<String>,
     pub(super) token_url: Option<String>,
     pub(super) device_url: Option<String>,
+    pub(super) revoke_url: Option<String>,
+    pub(super) flow: Option<FlowKind>,
+    pub(super) certificate: Option<String>,
+    pub(super) key: Option<String>,
+    pub(super) service_account: Option<String>,
     pub(super) redirect: Option<String>,
     pub(super) scopes: Option<Vec<String>>,
 }

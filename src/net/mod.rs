@@ -1,12 +1,14 @@
-//! Dialling: TCP, TLS, STARTTLS, deadlines. The only module that opens TCP connections.
+//! Dialling: TCP, TLS, STARTTLS, deadlines. The only module that opens TCP connections, or waits for one ([`Loopback`]).
 //!
 //! One TLS stack (OpenSSL), TLS 1.2 or newer, certificate and name always checked; there is no switch to turn that
 //! off, only a way to add a trust anchor. Plain text is possible only to a loopback address, checked again here on the
 //! connected socket. The protocol drivers speak the STARTTLS dialogue themselves and then call [`start_tls`]; they
 //! must refuse any byte that came after the server's OK (RFC 3207 §6, "NO STARTTLS" 2021).
 
+mod loopback;
 mod plain;
 
+pub use loopback::Loopback;
 pub use plain::plain;
 
 use crate::error::{Class, Classified};

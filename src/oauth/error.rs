@@ -102,6 +102,22 @@ pub enum Error {
         /// The cause.
         source: Arc<io::Error>,
     },
+    /// A file that should hold a key or certificate does not.
+    #[error("cannot use {path}: {complaint}")]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong; never a part of it.
+        complaint: String,
+    },
+    /// The server did not forget the login.
+    #[error("the login of account {account} is not revoked: {cause}")]
+    NotRevoked {
+        /// The account.
+        account: String,
+        /// What happened.
+        cause: String,
+    },
     /// A password or secret command that the shell cannot run.
     #[error("the password command {complaint}")]
     NoCommand {
@@ -118,7 +134,7 @@ pub enum Error {
 
 /// The command that mends a login that is missing or refused.
 pub fn login_hint(account: &str) -> String {
-    format!("run: posthaste login {account} --import < refresh-token.txt")
+    format!("run: posthaste login {account}")
 }
 
 impl Error {
@@ -139,8 +155,10 @@ impl Classified for Error {
             | Error::OtherClient { .. }
             | Error::Corrupt { .. } => Class::NeedsLogin,
             Error::Unavailable { after, .. } => Class::Retry { after: *after },
-            Error::Io { .. } | Error::Command { .. } => Class::RETRY,
-            Error::Client { .. } | Error::Insecure { .. } | Error::NoCommand { .. } => Class::Configuration,
+            Error::Io { .. } | Error::Command { .. } | Error::NotRevoked { .. } => Class::RETRY,
+            Error::Client { .. } | Error::Key { .. } | Error::Insecure { .. } | Error::NoCommand { .. } => {
+                Class::Configuration
+            }
             Error::Exposed { .. } | Error::NotOurs { .. } => Class::GiveUp,
         }
     }
@@ -164,6 +182,10 @@ impl Classified for Error {
                     .into(),
             ),
             Error::Command { .. } => Some("run the command by hand to see what it says".into()),
+            Error::Key { .. } => Some("name the right file in the account's `oauth` table".into()),
+            Error::NotRevoked { .. } => {
+                Some("withdraw the application's access in the settings of your provider account".into())
+            }
             Error::Unavailable { .. } | Error::Io { .. } => None,
         }
     }

@@ -10,6 +10,8 @@ mod refresh;
 
 use super::endpoint;
 use super::error::Error;
+use super::flow::Granted;
+use super::flow::app::App;
 use super::token::AccessToken;
 use crate::error::{Class, Classified};
 use jiff::Timestamp;
@@ -36,6 +38,8 @@ pub struct KeeperConfig {
     pub scopes: Vec<String>,
     /// The file `token.json` in the account's state directory.
     pub store: PathBuf,
+    /// How the program logs in as itself; `None` where a person does.
+    pub app: Option<App>,
 }
 
 /// Keeps one account's token. Clones share it.
@@ -88,6 +92,22 @@ impl Keeper {
     /// Takes over a refresh token after a login: proves it by a refresh, and only then saves it.
     pub async fn import(&self, refresh_token: SecretString) -> Result<AccessToken, Error> {
         self.in_turn(|inner| async move { inner.import(refresh_token).await }).await
+    }
+
+    /// Takes over what a login gave, and saves it.
+    pub async fn adopt(&self, granted: Granted) -> Result<AccessToken, Error> {
+        self.in_turn(|inner| async move { inner.adopt(granted).await }).await
+    }
+
+    /// Whose token, from where, kept where: what a login needs to know.
+    pub fn config(&self) -> &KeeperConfig {
+        &self.inner.config
+    }
+
+    /// Has the server forget the saved login (RFC 7009); `false` where none is saved.
+    pub async fn revoke(&self, revoke_url: &Url) -> Result<bool, Error> {
+        let url = revoke_url.clone();
+        self.in_turn(|inner| async move { inner.revoke(&url).await }).await
     }
 
     /// Forgets the login here and on disk; does not revoke it at the server.

@@ -10,6 +10,7 @@
 pub mod answer;
 mod endpoint;
 mod error;
+pub mod flow;
 mod keeper;
 pub mod password;
 mod store;
