@@ -103,7 +103,8 @@ fn a_login_needs_somebody_who_sees_it_and_a_way_that_the_provider_knows() {
     refused(&["login", "g"], "", 2, &["no terminal", "posthaste login g --browser"]);
     refused(&["login", "g", "--device"], "", 2, &["Google does not give its mail scope to devices"]);
     refused(&["login", "g", "--device", "--paste"], "", 2, &["cannot be used with"]);
-    let address = ["https://accounts.google.com/", "code_challenge_method=S256", "login_hint=alice%40gmail.com"];
+    let address =
+        ["https://accounts.google.com/", "code_challenge_method=S256", "login_hint=alice%40gmail.com"];
     refused(&["login", "g", "--paste"], "", 77, &address);
     refused(&["login", "g", "--paste"], "", 77, &["access_type=offline", "prompt=consent", "paste it here"]);
     refused(&["login", "g", "--paste"], "code=c1\n", 77, &["copy the whole address from the address bar"]);

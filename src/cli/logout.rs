@@ -3,7 +3,7 @@
 //! The login is forgotten even where it cannot be revoked: what the person asked for happens as far as it can, and the
 //! rest is said with what to do about it (RFC 7009).
 
-use super::error::CommandError;
+use super::error::{CommandError, Exit};
 use super::login::{keeper_of, tell_daemon};
 use super::{Context, output};
 use crate::config::{Account, Auth};
@@ -23,6 +23,18 @@ impl Logout {
     pub async fn run(self, context: &Context) -> Result<(), CommandError> {
         let (account, keeper) = keeper_of(context, &self.account).await?;
         let what = format!("account {}", account.name);
+        if keeper.config().app.is_some() {
+            return Err(CommandError {
+                hint: Some(
+                    "remove the account from the configuration, or the application's access at the provider"
+                        .into(),
+                ),
+                ..CommandError::new(
+                    Exit::Usage,
+                    format!("{what} logs in by itself: there is no login to forget"),
+                )
+            });
+        }
         let rest = revoke(&account, &keeper).await;
         keeper.forget().await.map_err(|error| CommandError::of_driver(&what, &error))?;
         tell_daemon(context, &account.name).await?;

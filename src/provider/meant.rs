@@ -4,7 +4,7 @@
 
 use super::place::{is_host, is_loopback, is_redirect};
 use super::written::{Cloud, OAuth as WrittenOAuth, Row, Server, Wire};
-use super::{Error, Limits, OAuth, Passwords, Provider, Rotation, SecretRule, Site};
+use super::{Error, OAuth, Passwords, Provider, Rotation, SecretRule, Site};
 use crate::net::{Endpoint, Tls};
 use std::ops::Range;
 use toml::Spanned;

@@ -5,6 +5,7 @@
 //! be sent to the servers of its row only. It knows nothing of accounts and reads no file. A match over providers in code
 //! was rejected: a new provider is a row.
 
+pub mod answers;
 mod meant;
 mod place;
 mod table;

@@ -4,6 +4,7 @@
 //! so that an account that needs a login goes on at once. Without a terminal nothing is begun that nobody would see:
 //! there the way has to be named. How a flow works is the library's business; what is said to the person is here.
 
+mod advice;
 mod browser;
 mod device;
 mod import;
@@ -128,14 +129,19 @@ impl<'a> Subject<'a> {
 
     /// Refuses a way that cannot work at this provider, before anybody is sent off.
     fn check(&self, flow: Flow) -> Result<(), CommandError> {
-        let Some(why) = self.oauth.refused.get(&flow) else { return Ok(()) };
-        let way = if flow == Flow::Device { "--device" } else { "a login in the browser" };
-        let message = format!("account {}: {way} is not possible: {why}", self.account.name);
-        let hint = format!("run: posthaste login {}", self.account.name);
-        Err(CommandError {
-            hint: Some(hint).filter(|_| flow == Flow::Device),
-            ..CommandError::new(Exit::Usage, message)
-        })
+        let name = &self.account.name;
+        if let Some(why) = self.oauth.refused.get(&flow) {
+            let way = if flow == Flow::Device { "--device" } else { "a login in the browser" };
+            let hint = Some(format!("run: posthaste login {name}")).filter(|_| flow == Flow::Device);
+            let message = format!("account {name}: {way} is not possible: {why}");
+            return Err(CommandError { hint, ..CommandError::new(Exit::Usage, message) });
+        }
+        if self.oauth.needs_secret && self.keeper.config().client_secret.is_none() {
+            let message = format!("account {name}: clients of its provider have a secret, and none is set");
+            let hint = format!("set `client_secret` or `client_secret_command` in [accounts.{name}.oauth]");
+            return Err(CommandError { hint: Some(hint), ..CommandError::new(Exit::Configuration, message) });
+        }
+        Ok(())
     }
 
     /// What the browser is sent off with.
@@ -151,7 +157,9 @@ impl<'a> Subject<'a> {
     /// How a login that failed is told.
     fn failed(&self, error: &flow::Error) -> CommandError {
         let failed = CommandError::of_driver(&format!("account {}", self.account.name), error);
-        CommandError { message: output::harmless(&failed.message), ..failed }
+        let message = output::harmless(&failed.message);
+        let hint = advice::hint(self.account, self.oauth, &message).or(failed.hint);
+        CommandError { hint, ..CommandError::new(failed.exit, message) }
     }
 
     fn adopted(
