@@ -8,14 +8,14 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::wait::{PATIENCE, until, until_some};
+use super::wait::{PATIENCE, some_within, until, until_some};
 
 /// A browser with one page.
 pub struct Browser {
@@ -48,6 +48,8 @@ impl Browser {
                 "--disable-dev-shm-usage",
                 "--no-first-run",
             ])
+            // Nothing but this machine can be reached, whatever a page wants to load.
+            .arg("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost")
             .args(["--no-proxy-server", "--disable-background-networking", "--remote-debugging-pipe", &data])
             .env("HOME", profile.path())
             .stdin(Stdio::piped())
@@ -102,14 +104,8 @@ impl Browser {
 
     /// Waits until the page's text holds `words`; the text.
     pub fn wait_text(&mut self, words: &str) -> String {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let text = self.text();
-            if text.contains(words) {
-                return text;
-            }
-            assert!(Instant::now() < deadline, "no {words:?} on the page: {text}");
-        }
+        let found = some_within(PATIENCE, || Some(self.text()).filter(|text| text.contains(words)));
+        found.unwrap_or_else(|| panic!("no {words:?} at {}: {}", self.address(), self.text()))
     }
 
     /// The page's text as a person reads it.
@@ -129,7 +125,7 @@ impl Browser {
         found["result"]["value"].clone()
     }
 
-    /// What the browser complained about so far: blocked styles, failed loads.
+    /// What the browser complained about so far, like a style that the page's own policy blocks.
     pub fn complaints(&self) -> &[String] {
         &self.complaints
     }
@@ -162,8 +158,10 @@ impl Browser {
         let (messages, complaints) = (&self.messages, &mut self.complaints);
         until_some(PATIENCE, method, || {
             let message = messages.recv_timeout(Duration::from_secs(1)).ok()?;
-            if message["method"] == "Log.entryAdded" {
-                complaints.push(message["params"]["entry"]["text"].to_string());
+            let entry = &message["params"]["entry"];
+            // A page under a 4xx or 5xx status is noted too; that is how a refusal is said.
+            if message["method"] == "Log.entryAdded" && entry["source"] != "network" {
+                complaints.push(entry["text"].to_string());
             }
             (message["id"] == id).then(|| message["result"].clone())
         })

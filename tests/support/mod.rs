@@ -19,6 +19,7 @@
 
 pub mod authority;
 pub mod browser;
+pub mod canary;
 pub mod dovecot;
 pub mod filler;
 pub mod guard;
