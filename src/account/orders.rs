@@ -97,7 +97,7 @@ impl Inbound {
 }
 
 fn refuse(to: &mpsc::UnboundedSender<Told>, complaint: &Complaint) {
-    let Complaint { class, text, hint } = complaint.clone();
+    let Complaint { class, text, hint, .. } = complaint.clone();
     // Whoever asked may be gone.
     let _ = to.send(Told::Refused { class, text, hint });
 }

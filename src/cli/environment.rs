@@ -28,7 +28,8 @@ pub struct Environment {
     pub log: Option<String>,
     /// The stream that goes to the journal, as `device:inode`: `JOURNAL_STREAM`.
     pub journal_stream: Option<String>,
-    /// All variables that begin with `POSTHASTE_`: they override the configuration.
+    /// What the configuration is read with: all variables that begin with `POSTHASTE_`, which override it, and
+    /// `CREDENTIALS_DIRECTORY`.
     pub variables: Vec<(String, String)>,
 }
 
@@ -79,9 +80,13 @@ impl Environment {
             log: named("POSTHASTE_LOG").cloned(),
             journal_stream: named("JOURNAL_STREAM").cloned(),
             home,
-            variables: variables.into_iter().filter(|(name, _)| name.starts_with("POSTHASTE_")).collect(),
+            variables: variables.into_iter().filter(|(name, _)| is_for_configuration(name)).collect(),
         })
     }
+}
+
+fn is_for_configuration(name: &str) -> bool {
+    name.starts_with("POSTHASTE_") || name == "CREDENTIALS_DIRECTORY"
 }
 
 #[cfg(test)]

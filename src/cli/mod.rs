@@ -4,9 +4,11 @@
 //! is said on stdout is the answer, everything else goes to stderr, so that answers can be piped. No command asks a
 //! question; only `login` reads what it was asked to wait for. A command is listed in [`Command`] only once it works.
 
+pub mod chart;
 pub mod completions;
 pub mod config;
 pub mod direct;
+pub mod doctor;
 pub mod environment;
 pub mod error;
 pub mod held;
@@ -69,6 +71,8 @@ pub enum Command {
     Logout(logout::Logout),
     /// A fresh access token on stdout, for other tools
     Token(token::Token),
+    /// Check every step from the server's name to the permission to send, and say what to do
+    Doctor(doctor::Doctor),
     /// Deletions that were held back, and copies in quarantine
     Held(held::Held),
     /// Check or show the configuration, or print an example
@@ -126,6 +130,7 @@ fn execute(arguments: Arguments) -> Result<(), CommandError> {
         Command::Token(token) => block_on(token.run(&context)),
         Command::Sync(sync) => block_on(sync.run(&context)),
         Command::Status(status) => block_on(status.run(&context)),
+        Command::Doctor(doctor) => block_on(doctor.run(&context)),
         Command::Held(held) => block_on(held.run(&context)),
         Command::Config(config) => config.run(&context),
         Command::Completions(completions) => completions.run(),

@@ -39,10 +39,15 @@ pub fn status(status: &Status, now: Timestamp, in_colour: bool, width: Option<us
 
 /// A line below an account, with what does not fit on lines below it.
 fn indented(line: &str, width: Option<usize>) -> String {
-    let Some(width) = width else { return format!("  {line}\n") };
+    wrapped(line, "  ", "    ", width)
+}
+
+/// A line that begins with `head`, and what does not fit on lines that begin with `indent`; broken between words only.
+pub(super) fn wrapped(line: &str, head: &str, indent: &str, width: Option<usize>) -> String {
+    let Some(width) = width else { return format!("{head}{line}\n") };
     let options = textwrap::Options::new(width)
-        .initial_indent("  ")
-        .subsequent_indent("    ")
+        .initial_indent(head)
+        .subsequent_indent(indent)
         .break_words(false)
         .word_separator(WordSeparator::AsciiSpace)
         .word_splitter(WordSplitter::NoHyphenation);

@@ -3,7 +3,7 @@
 //! Invariant: exactly one proof is named (a secret, a certificate with its key, or a service account), and one that the
 //! provider takes. Whether the files can be read is seen when they are used: a start asks the disk for nothing.
 
-use super::account::{App, ClientSecret};
+use super::account::{App, Secret};
 use super::meaning::{Refusal, Written};
 use super::paths;
 use super::typed::{self, FlowKind};
@@ -18,7 +18,7 @@ const NO_TENANT: &[&str] = &["common", "organizations", "consumers"];
 pub(super) fn app(
     written: &Written<'_>,
     oauth: &typed::OAuth,
-    secret: Option<&ClientSecret>,
+    secret: Option<&Secret>,
     refused: &BTreeMap<Flow, String>,
 ) -> Result<Option<App>, Refusal> {
     if oauth.flow != Some(FlowKind::Client) {
@@ -48,7 +48,7 @@ pub(super) fn check_tenant(written: &Written<'_>, oauth: &typed::OAuth, tenant: 
     Err(written.refuse(key, "flow = \"client\" needs `tenant`: the domain or id of your organisation"))
 }
 
-fn proof(written: &Written<'_>, oauth: &typed::OAuth, secret: Option<&ClientSecret>) -> Result<App, Refusal> {
+fn proof(written: &Written<'_>, oauth: &typed::OAuth, secret: Option<&Secret>) -> Result<App, Refusal> {
     let path = |key: &str, text: &str| -> Result<PathBuf, Refusal> {
         paths::absolute(text, written.home).map_err(|wrong| written.refuse(&["oauth", key], wrong))
     };

@@ -3,7 +3,7 @@
 //! Reading it back gives the same account, so what is shown is what is done; a test keeps that. A client's secret is
 //! never written, and what a provider's row supplies stands in comments, because the file may not repeat it.
 
-use super::account::{Account, App, Auth, ClientSecret, Layout, LineEndings, OAuth2, OnDelete, Sent};
+use super::account::{Account, App, Auth, Credential, Layout, LineEndings, OAuth2, OnDelete, Secret, Sent};
 use super::duration;
 use crate::net::{Endpoint, Tls};
 use std::fmt::{self, Display, Write};
@@ -23,14 +23,17 @@ impl Account {
         writeln!(out, "[accounts.{name}]")?;
         line(out, "address", quoted(&self.address))?;
         line(out, "user", quoted(&self.user))?;
+        if self.login != self.user {
+            line(out, "login_as", quoted(&self.login))?;
+        }
         if let Some(provider) = &self.provider {
             line(out, "provider", quoted(provider))?;
         }
         match &self.auth {
             Auth::OAuth2(_) => line(out, "auth", quoted("oauth2"))?,
-            Auth::Password { command } => {
+            Auth::Password { secret } => {
                 line(out, "auth", quoted("password"))?;
-                line(out, "password_command", quoted(command))?;
+                write_secret(out, "password", secret)?;
             }
         }
         self.write_keeping(out)?;
@@ -117,10 +120,8 @@ fn write_oauth(out: &mut String, name: &str, oauth: &OAuth2, comment: &str) -> f
     if let Some(client_id) = &oauth.client_id {
         line(out, "client_id", quoted(client_id))?;
     }
-    match &oauth.client_secret {
-        Some(ClientSecret::Value(_)) => writeln!(out, "# client_secret is set and not shown")?,
-        Some(ClientSecret::Command(command)) => line(out, "client_secret_command", quoted(command))?,
-        None => {}
+    if let Some(secret) = &oauth.client_secret {
+        write_secret(out, "client_secret", secret)?;
     }
     write_app(out, oauth.app.as_ref())?;
     let urls = [
@@ -136,6 +137,15 @@ fn write_oauth(out: &mut String, name: &str, oauth: &OAuth2, comment: &str) -> f
     }
     writeln!(out, "{comment}redirect = {}", quoted(&oauth.redirect))?;
     writeln!(out, "{comment}scopes = {}", list(oauth.scopes.iter().cloned()))
+}
+
+/// Where a secret comes from; never the secret.
+fn write_secret(out: &mut String, key: &str, secret: &Secret) -> fmt::Result {
+    match secret {
+        Secret::Value(_) => writeln!(out, "# {key} is set and not shown"),
+        Secret::Command(command) => line(out, &format!("{key}_command"), quoted(command)),
+        Secret::Credential(Credential { name, .. }) => line(out, &format!("{key}_credential"), quoted(name)),
+    }
 }
 
 fn write_app(out: &mut String, app: Option<&App>) -> fmt::Result {

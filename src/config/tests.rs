@@ -76,7 +76,7 @@ fn tenant_and_cloud_choose_the_endpoints() {
 fn the_example_is_understood_and_shows_every_key() {
     let config = load(EXAMPLE);
     let names: Vec<&str> = config.accounts.iter().map(|account| account.name.as_str()).collect();
-    assert_eq!(names, ["home", "lab", "work"]);
+    assert_eq!(names, ["home", "lab", "team", "work"]);
     for key in keys() {
         let mut words = EXAMPLE.split(|character: char| !character.is_alphanumeric() && character != '_');
         let shown = words.any(|word| word == key);
@@ -259,6 +259,76 @@ fn accounts_keep_out_of_each_others_directories() {
     assert!(two("maildir = \"~/Mail\"", "").unwrap_err().contains("overlap"));
     assert!(two("", "outbox = \"~/Mail/lab/x\"").unwrap_err().contains("overlap"));
     assert!(two("", "maildir = \"~/Mail/labs\"").is_ok());
+}
+
+fn oauth_of<'a>(config: &'a Config, name: &str) -> &'a OAuth2 {
+    let Auth::OAuth2(oauth) = &config.account(name).unwrap().auth else { panic!("{name} has a password") };
+    oauth
+}
+
+#[test]
+fn a_shared_mailbox_is_opened_by_its_name_with_the_token_of_its_user() {
+    let account = |name: &str, lines: &str| {
+        format!("[accounts.{name}]\nprovider = \"microsoft\"\n{lines}\noauth = {{ client_id = \"c\" }}\n")
+    };
+    let team = account("a-team", "address = \"team@x.test\"\nlogin_as = \"Me@x.test\"");
+    let sales = account("b-sales", "address = \"sales@x.test\"\nlogin_as = \"me@x.test\"");
+    let own = account("me", "address = \"me@x.test\"");
+    let stranger = account("other", "address = \"other@x.test\"");
+    let config = load(&[team.as_str(), &sales, &own, &stranger].concat());
+    let shared = config.account("a-team").unwrap();
+    assert_eq!((shared.user.as_str(), shared.login.as_str()), ("team@x.test", "Me@x.test"));
+    for name in ["a-team", "b-sales", "me"] {
+        assert_eq!(oauth_of(&config, name).token_of, "me", "{name}: the token is kept with the own mailbox");
+    }
+    assert_eq!(oauth_of(&config, "other").token_of, "other");
+    let without_own = load(&[team, sales].concat());
+    assert_eq!(oauth_of(&without_own, "b-sales").token_of, "a-team");
+    assert!(lab_refusal("login_as = \"x\"").contains("`login_as` has no meaning with auth = \"password\""));
+}
+
+#[test]
+fn app_passwords_work_where_the_provider_takes_them() {
+    let account = |provider: &str| {
+        format!(
+            "[accounts.a]\naddress = \"a@x.test\"\nprovider = \"{provider}\"\nauth = \"password\"\npassword_command = \"pass\"\n"
+        )
+    };
+    for provider in ["gmail", "yahoo", "aol", "fastmail", "icloud"] {
+        let config = load(&account(provider));
+        assert!(matches!(config.accounts[0].auth, Auth::Password { .. }), "{provider}");
+    }
+    for provider in ["microsoft", "outlook"] {
+        let message = refusal(&account(provider));
+        assert!(message.starts_with("c.toml:4:8: "), "{message}");
+        assert!(message.contains("cannot be used with a password"), "{message}");
+    }
+}
+
+#[test]
+fn a_secret_comes_from_one_place() {
+    let gmail = "[accounts.g]\naddress = \"a@gmail.com\"\n[accounts.g.oauth]\nclient_id = \"c\"\n";
+    let text = format!("{gmail}client_secret_credential = \"secret\"\n");
+    let given = load_with(&text, &[("CREDENTIALS_DIRECTORY", "/run/credentials")]).unwrap();
+    let secret = |directory: Option<&str>| {
+        let directory = directory.map(PathBuf::from);
+        Some(Secret::Credential(Credential { name: "secret".into(), directory }))
+    };
+    assert_eq!(oauth_of(&given, "g").client_secret, secret(Some("/run/credentials")));
+    assert_eq!(
+        oauth_of(&load(&text), "g").client_secret,
+        secret(None),
+        "a command outside the unit has none"
+    );
+    assert!(refusal(&format!("{text}client_secret = \"s\"")).contains("`client_secret` is set as well"));
+    for path in ["../x", "a/b", "", ".x"] {
+        let text = format!("{gmail}client_secret_credential = \"{path}\"");
+        assert!(refusal(&text).contains("and no path"), "{path}");
+    }
+    let both = lab_refusal("password_credential = \"lab\"");
+    assert!(both.contains("`password_command` is set as well"), "{both}");
+    let credential = LAB.replace("password_command = \"pass lab\"", "password_credential = \"lab\"");
+    assert!(matches!(load(&credential).accounts[0].auth, Auth::Password { secret: Secret::Credential(_) }));
 }
 
 #[test]

@@ -3,12 +3,13 @@
 //! Invariant: secrets and tokens travel by `https`, or by `http` to loopback. Keys that would have no effect are
 //! refused: a scope list beside a provider, an `[oauth]` table beside a password.
 
-use super::account::{Auth, ClientSecret, OAuth2};
+use super::account::{Auth, OAuth2, Secret};
 use super::app;
+use super::logins::Ways;
 use super::meaning::{Refusal, Written};
 use super::servers::Servers;
 use super::typed::{self, AuthKind};
-use crate::provider::{self, Flow, Protocol, SecretRule, is_loopback, is_redirect};
+use crate::provider::{self, Flow, Passwords, Protocol, SecretRule, is_loopback, is_redirect};
 use std::collections::BTreeMap;
 use url::Url;
 
@@ -18,21 +19,50 @@ const REDIRECT: &str = "http://127.0.0.1";
 /// The way to log in.
 pub(super) fn auth(written: &Written<'_>, servers: &Servers) -> Result<Auth, Refusal> {
     let account = written.account;
-    match (account.auth.unwrap_or(AuthKind::OAuth2), &account.password_command) {
-        (AuthKind::OAuth2, Some(_)) => Err(written
-            .refuse(&["password_command"], "`password_command` has no meaning without auth = \"password\"")),
-        (AuthKind::OAuth2, None) => oauth2(written, servers).map(|oauth| Auth::OAuth2(Box::new(oauth))),
-        (AuthKind::Password, _) if account.oauth.is_some() => {
-            Err(written.refuse(&["oauth"], "`oauth` has no meaning with auth = \"password\""))
-        }
-        (AuthKind::Password, Some(command)) if !command.trim().is_empty() => {
-            Ok(Auth::Password { command: command.clone() })
-        }
-        (AuthKind::Password, _) => Err(written.refuse(
+    let kind = account.auth.unwrap_or(AuthKind::OAuth2);
+    if kind == AuthKind::OAuth2 {
+        let keys = [
+            ("password_command", account.password_command.is_some()),
+            ("password_credential", account.password_credential.is_some()),
+        ];
+        return match keys.iter().find(|(_, is_written)| *is_written) {
+            Some((key, _)) => {
+                Err(written.refuse(&[key], format!("`{key}` has no meaning without auth = \"password\"")))
+            }
+            None => oauth2(written, servers).map(|oauth| Auth::OAuth2(Box::new(oauth))),
+        };
+    }
+    if account.oauth.is_some() {
+        return Err(written.refuse(&["oauth"], "`oauth` has no meaning with auth = \"password\""));
+    }
+    check_passwords(written, servers)?;
+    let ways = Ways {
+        tables: &[],
+        key: "password",
+        value: None,
+        command: account.password_command.as_ref(),
+        credential: account.password_credential.as_ref(),
+    };
+    match ways.secret(written)? {
+        Some(secret) => Ok(Auth::Password { secret }),
+        None => Err(written.refuse(
             &["auth"],
-            "auth = \"password\" needs `password_command`, a command that prints the password",
+            "auth = \"password\" needs `password_command`, a command that prints the password, or `password_credential`",
         )),
     }
+}
+
+/// A provider that takes no passwords says so here, not at each refused login.
+fn check_passwords(written: &Written<'_>, servers: &Servers) -> Result<(), Refusal> {
+    let provider = servers.provider.as_deref().and_then(|name| written.providers.by_name(name));
+    let Some((provider, Passwords::Refused { why })) = provider.map(|it| (it, &it.passwords)) else {
+        return Ok(());
+    };
+    let message = format!(
+        "{} cannot be used with a password: {why}; leave `auth` out to log in by OAuth2",
+        provider.title
+    );
+    Err(written.refuse(&["auth"], message))
 }
 
 fn oauth2(written: &Written<'_>, servers: &Servers) -> Result<OAuth2, Refusal> {
@@ -110,11 +140,13 @@ fn of_provider(
         refused: refused(known),
         needs_secret: known.client_secret == SecretRule::Required,
         token_hosts: servers.token_hosts.clone(),
+        token_of: written.name.to_owned(),
     })
 }
 
 fn has_secret(oauth: &typed::OAuth) -> bool {
-    oauth.client_secret.is_some() || oauth.client_secret_command.is_some()
+    let elsewhere = oauth.client_secret_command.is_some() || oauth.client_secret_credential.is_some();
+    oauth.client_secret.is_some() || elsewhere
 }
 
 fn refused(known: &provider::OAuth) -> BTreeMap<Flow, String> {
@@ -155,22 +187,19 @@ fn of_account(written: &Written<'_>, oauth: &typed::OAuth, servers: &Servers) ->
         refused: BTreeMap::new(),
         needs_secret: false,
         token_hosts: servers.token_hosts.clone(),
+        token_of: written.name.to_owned(),
     })
 }
 
-fn client_secret(written: &Written<'_>, oauth: &typed::OAuth) -> Result<Option<ClientSecret>, Refusal> {
-    match (&oauth.client_secret, &oauth.client_secret_command) {
-        (Some(_), Some(_)) => Err(written.refuse(
-            &["oauth", "client_secret_command"],
-            "`client_secret` is set as well; leave one of both out",
-        )),
-        (Some(value), None) => Ok(Some(ClientSecret::Value(value.clone()))),
-        (None, Some(command)) if command.trim().is_empty() => {
-            Err(written.refuse(&["oauth", "client_secret_command"], "expected a command"))
-        }
-        (None, Some(command)) => Ok(Some(ClientSecret::Command(command.clone()))),
-        (None, None) => Ok(None),
-    }
+fn client_secret(written: &Written<'_>, oauth: &typed::OAuth) -> Result<Option<Secret>, Refusal> {
+    let ways = Ways {
+        tables: &["oauth"],
+        key: "client_secret",
+        value: oauth.client_secret.as_ref(),
+        command: oauth.client_secret_command.as_ref(),
+        credential: oauth.client_secret_credential.as_ref(),
+    };
+    ways.secret(written)
 }
 
 /// The tenant becomes a part of a URL's path, so it is a name or an id and nothing else.

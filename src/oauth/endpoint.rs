@@ -40,7 +40,7 @@ pub(super) fn is_safe(url: &Url) -> bool {
     url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url))
 }
 
-fn is_loopback(url: &Url) -> bool {
+pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -182,7 +182,7 @@ async fn exchange(request: HttpRequest, is_local: bool) -> reqwest::Result<Resul
 
 /// Blocks while it reads the system's certificates, which plain text does without. Plain text never goes through a proxy:
 /// it is for this machine.
-fn http_client(is_local: bool, is_plain: bool) -> reqwest::Result<reqwest::Client> {
+pub(super) fn http_client(is_local: bool, is_plain: bool) -> reqwest::Result<reqwest::Client> {
     let mut builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .https_only(!is_local)

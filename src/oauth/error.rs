@@ -102,6 +102,14 @@ pub enum Error {
         /// The cause.
         source: Arc<io::Error>,
     },
+    /// A secret that the service manager should have handed over.
+    #[error("the credential {name} {complaint}")]
+    NoCredential {
+        /// Its name.
+        name: String,
+        /// What is wrong with it; never its content.
+        complaint: String,
+    },
     /// A file that should hold a key or certificate does not.
     #[error("cannot use {path}: {complaint}")]
     Key {
@@ -156,9 +164,11 @@ impl Classified for Error {
             | Error::Corrupt { .. } => Class::NeedsLogin,
             Error::Unavailable { after, .. } => Class::Retry { after: *after },
             Error::Io { .. } | Error::Command { .. } | Error::NotRevoked { .. } => Class::RETRY,
-            Error::Client { .. } | Error::Key { .. } | Error::Insecure { .. } | Error::NoCommand { .. } => {
-                Class::Configuration
-            }
+            Error::Client { .. }
+            | Error::Key { .. }
+            | Error::Insecure { .. }
+            | Error::NoCommand { .. }
+            | Error::NoCredential { .. } => Class::Configuration,
             Error::Exposed { .. } | Error::NotOurs { .. } => Class::GiveUp,
         }
     }
@@ -177,6 +187,9 @@ impl Classified for Error {
                 Some(format!("run posthaste as the owner of '{}', or move it away", path.display()))
             }
             Error::Insecure { .. } => Some("set an https:// `token_url`".into()),
+            Error::NoCredential { name, .. } => Some(format!(
+                "the unit needs `LoadCredential={name}:/path/to/the/secret` (systemctl --user edit posthaste); a command by hand: systemd-run --user --pipe --wait -p LoadCredential={name}:/path/to/the/secret posthaste …"
+            )),
             Error::NoCommand { .. } => Some(
                 "correct the command in the configuration, or install the program that it names where the daemon finds it"
                     .into(),

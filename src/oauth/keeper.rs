@@ -16,10 +16,10 @@ use super::token::AccessToken;
 use crate::error::{Class, Classified};
 use jiff::Timestamp;
 use refresh::Inner;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use std::future::Future;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use url::Url;
 
@@ -50,6 +50,35 @@ pub struct Keeper {
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
+/// A keeper for as long as somebody else holds it.
+#[derive(Clone, Debug)]
+pub struct WeakKeeper {
+    inner: Weak<Inner>,
+    turn: Weak<tokio::sync::Mutex<()>>,
+}
+
+impl WeakKeeper {
+    /// The keeper, if it is still held.
+    pub fn upgrade(&self) -> Option<Keeper> {
+        Some(Keeper { inner: self.inner.upgrade()?, turn: self.turn.upgrade()? })
+    }
+}
+
+impl KeeperConfig {
+    fn is_same(&self, other: &KeeperConfig) -> bool {
+        let secret = |config: &KeeperConfig| {
+            config.client_secret.as_ref().map(|secret| secret.expose_secret().to_owned())
+        };
+        let names = |config: &KeeperConfig| (config.account.clone(), config.client_id.clone());
+        names(self) == names(other)
+            && secret(self) == secret(other)
+            && self.token_url == other.token_url
+            && self.scopes == other.scopes
+            && self.store == other.store
+            && self.app == other.app
+    }
+}
+
 impl Keeper {
     /// A keeper; touches neither disk nor network.
     pub fn new(config: KeeperConfig) -> Keeper {
@@ -58,6 +87,16 @@ impl Keeper {
 
     fn with_deadline(config: KeeperConfig, deadline: Duration) -> Keeper {
         Keeper { inner: Arc::new(Inner::new(config, deadline)), turn: Arc::default() }
+    }
+
+    /// The same keeper, without keeping it alive.
+    pub fn downgrade(&self) -> WeakKeeper {
+        WeakKeeper { inner: Arc::downgrade(&self.inner), turn: Arc::downgrade(&self.turn) }
+    }
+
+    /// Whether it keeps the same token, for the same client with the same secret, in the same file.
+    pub fn serves(&self, config: &KeeperConfig) -> bool {
+        self.inner.config.is_same(config)
     }
 
     /// An access token that is good for a while: the one at hand, or a new one.
@@ -75,6 +114,16 @@ impl Keeper {
             Err(error) if matches!(error.class(), Class::Retry { .. }) => self.inner.unexpired().ok_or(error),
             outcome => outcome,
         }
+    }
+
+    /// The scopes that were asked for and not given with the last refresh (RFC 6749 §5.1).
+    pub fn missing_scopes(&self) -> Vec<String> {
+        self.inner.state().missing_scopes.clone()
+    }
+
+    /// Takes over an access token that another process was granted with the same login, where none is at hand.
+    pub fn lend(&self, token: AccessToken) {
+        self.inner.lend(token);
     }
 
     /// A token other than the one that a mail server just refused. Refreshes only if nobody did so since.

@@ -70,8 +70,15 @@ impl Host {
 
     /// A host with other settings.
     pub fn with(options: Options) -> Host {
-        let authority = Authority::new();
-        let tokens = TokenServer::start();
+        Host::of(options, TokenServer::start(), Authority::new())
+    }
+
+    /// Another host with a certificate of the same authority, which asks `tokens`.
+    pub fn beside(&self, tokens: TokenServer) -> Host {
+        Host::of(Options::default(), tokens, self.authority.clone())
+    }
+
+    fn of(options: Options, tokens: TokenServer, authority: Authority) -> Host {
         let sink = Sink::relay();
         let dovecot = Dovecot::start(&options, &authority, &tokens, sink.port());
         sink.deliver_to(dovecot.ports.lmtp);

@@ -30,6 +30,8 @@ use state::State;
 pub struct TokenServer {
     state: Arc<Mutex<State>>,
     listening: Arc<Listening>,
+    /// What Dovecot adds to its questions.
+    lens: String,
 }
 
 impl TokenServer {
@@ -47,7 +49,7 @@ impl TokenServer {
         // A client that hangs up half way is no failure of the server.
         let listening = Listening::start(move |stream| drop(serve(stream, &served)));
         state.lock().unwrap().base = format!("http://127.0.0.1:{}", listening.port());
-        TokenServer { state, listening: Arc::new(listening) }
+        TokenServer { state, listening: Arc::new(listening), lens: String::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -80,7 +82,12 @@ impl TokenServer {
 
     /// For Dovecot.
     pub fn introspection_url(&self) -> String {
-        self.at("/introspect")
+        self.at(&format!("/introspect{}", self.lens))
+    }
+
+    /// The same server as a host of shared mailboxes asks it: there a token of `delegate` opens `mailbox`, and only it.
+    pub fn delegating(&self, delegate: &str, mailbox: &str) -> TokenServer {
+        TokenServer { lens: format!("/{delegate}/{mailbox}"), ..self.clone() }
     }
 
     /// A refresh token for `user`, as a login would give.
@@ -228,7 +235,7 @@ impl State {
     fn route(&mut self, request: &Request) -> Answer {
         match (request.method.as_str(), request.path.as_str()) {
             ("POST", "/token") => self.token(request),
-            ("POST", "/introspect") => self.introspect(request),
+            ("POST", path) if path.starts_with("/introspect") => self.introspect(request),
             ("POST", "/revoke") => self.revoke(request),
             ("GET", "/authorize") => self.authorize(request),
             ("POST", "/consent") => self.consent(request),

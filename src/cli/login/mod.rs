@@ -12,7 +12,7 @@ mod paste;
 
 use super::error::{CommandError, Exit};
 use super::{Context, direct, output};
-use crate::account::Login as AccountLogin;
+use crate::account::{Keepers, Login as AccountLogin};
 use crate::config::{Account, Auth, OAuth2};
 use crate::control::Request;
 use crate::control::client::{self, Error};
@@ -149,9 +149,15 @@ impl<'a> Subject<'a> {
         let url = self.oauth.authorize_url.clone();
         Ok(Authorize {
             url: url.ok_or(flow::Error::NoEndpoint { key: "authorize_url" })?,
-            login_hint: self.account.address.clone(),
+            login_hint: self.login_hint(),
             extra: self.oauth.parameters.clone().into_iter().collect(),
         })
+    }
+
+    /// Who is to log in: for a shared mailbox its user, who has an account of his own.
+    fn login_hint(&self) -> String {
+        let Account { address, user, login, .. } = self.account;
+        if user == login { address.clone() } else { login.clone() }
     }
 
     /// How a login that failed is told.
@@ -185,7 +191,7 @@ fn nobody_there(account: &str) -> CommandError {
 /// The keeper of an account's token.
 pub(super) async fn keeper_of(context: &Context, name: &str) -> Result<(Account, Keeper), CommandError> {
     let account = direct::chosen(context, &[name.to_owned()])?.remove(0);
-    let login = AccountLogin::new(&account, &context.state_of(name)).await;
+    let login = AccountLogin::new(&account, &context.state_of(name), &Keepers::default()).await;
     let login = login.map_err(|error| CommandError::of_driver(&format!("account {name}"), &error))?;
     match login.keeper() {
         Some(keeper) => Ok((account, keeper.clone())),
@@ -197,8 +203,21 @@ fn password(account: &str) -> CommandError {
     CommandError::new(Exit::Usage, format!("account {account} logs in with a password, not a token"))
 }
 
-/// Tells a running daemon that the token on disk is another one.
+/// Tells a running daemon that the token on disk is another one: to every account that logs in by it.
 pub(super) async fn tell_daemon(context: &Context, account: &str) -> Result<(), CommandError> {
+    let configuration = context.configuration()?;
+    let token_of = |account: &Account| match &account.auth {
+        Auth::OAuth2(oauth) => Some(oauth.token_of.clone()),
+        Auth::Password { .. } => None,
+    };
+    let changed = configuration.account(account).and_then(token_of);
+    for account in configuration.accounts.iter().filter(|account| token_of(account) == changed) {
+        tell(context, &account.name).await?;
+    }
+    Ok(())
+}
+
+async fn tell(context: &Context, account: &str) -> Result<(), CommandError> {
     let request = Request::TokenChanged { account: account.to_owned() };
     match client::request(&context.socket(), &request).await {
         Err(Error::Absent) => Ok(()),

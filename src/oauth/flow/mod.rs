@@ -64,7 +64,7 @@ fn complete(answer: Answer, config: &KeeperConfig) -> Result<Granted, Error> {
 const NO_RESOURCE: &[&str] = &["offline_access", "openid", "profile", "email"];
 
 /// The scopes that were asked for and not granted. A server that names none granted them all (RFC 6749 §5.1).
-fn missing(asked: &[String], granted: Option<&str>) -> Vec<String> {
+pub(super) fn missing(asked: &[String], granted: Option<&str>) -> Vec<String> {
     let Some(granted) = granted else { return Vec::new() };
     // Google separates by blanks, some others by commas.
     let granted: Vec<&str> = granted.split([' ', ',']).filter(|scope| !scope.is_empty()).collect();

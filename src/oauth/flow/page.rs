@@ -120,7 +120,7 @@ svg{width:4rem;height:4rem;fill:none;stroke:currentColor;stroke-width:3;stroke-l
 circle{stroke-width:2;opacity:.35}\
 .good svg{color:var(--good)}.bad svg{color:var(--bad)}.plain svg{color:var(--plain)}\
 h1{margin:1.25rem 0 .75rem;font-size:1.6rem;line-height:1.25;font-weight:650;letter-spacing:-.01em}\
-p{color:var(--soft)}\
+h1,p{text-wrap:balance}p{color:var(--soft)}\
 footer{margin-top:2.25rem;padding-top:1.25rem;border-top:1px solid var(--edge);color:var(--soft);font-size:.875rem;\
 letter-spacing:.04em}";
 

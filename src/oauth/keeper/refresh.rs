@@ -11,8 +11,8 @@ use crate::error::{Class, Classified};
 use crate::oauth::answer::{Answer, words};
 use crate::oauth::endpoint;
 use crate::oauth::error::Error;
-use crate::oauth::flow::Granted;
 use crate::oauth::flow::app::{self, App};
+use crate::oauth::flow::{self, Granted};
 use crate::oauth::store::{Grant, Lock, Store};
 use crate::oauth::token::{AccessToken, Lease, Moment};
 use jiff::Timestamp;
@@ -44,6 +44,8 @@ pub(super) struct Inner {
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) lease: Option<Lease>,
+    /// What was asked for and not given with it.
+    pub(super) missing_scopes: Vec<String>,
     /// The refresh token that was refused, and how.
     refusal: Option<(SecretString, Error)>,
     /// The last failure, when it is over, and how many came in a row.
@@ -86,6 +88,14 @@ impl Inner {
     pub(super) fn fresh(&self) -> Option<AccessToken> {
         let now = now();
         self.state().lease.as_ref().filter(|lease| !lease.is_due(now)).map(|lease| lease.token.clone())
+    }
+
+    /// Makes a token of another process the one at hand, for the rest of its life.
+    pub(super) fn lend(&self, token: AccessToken) {
+        let left =
+            |end: Timestamp| Duration::try_from(end.duration_since(Timestamp::now())).unwrap_or_default();
+        let life = token.expires.map(left);
+        self.state().lease.get_or_insert_with(|| Lease::new(token.secret, life, now(), fastrand::f64()));
     }
 
     /// The token at hand while the server still takes it.
@@ -174,7 +184,8 @@ impl Inner {
         endpoint::check_safe(&self.config.token_url)?;
         let account = self.config.account.clone();
         let error = match endpoint::refresh(&self.config, &grant.refresh_token, self.deadline).await {
-            Answer::Granted { access, expires_in, refresh, .. } => {
+            Answer::Granted { access, expires_in, refresh, scope } => {
+                self.state().missing_scopes = flow::missing(&self.config.scopes, scope.as_deref());
                 let next = refresh.map_or_else(|| grant.clone(), |token| self.grant(token));
                 self.keep(lock, next, saved).await?;
                 return Ok(self.granted(access, expires_in));

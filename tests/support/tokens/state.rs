@@ -137,12 +137,19 @@ impl State {
         self.access.retain(|_, access| access.grant.user != user);
     }
 
-    /// RFC 7662, for Dovecot.
+    /// RFC 7662, for Dovecot. A path below it names a delegate and the shared mailbox that the delegate's token opens.
     pub(super) fn introspect(&mut self, request: &Request) -> Answer {
         self.introspections += 1;
         let body = match self.access.get(request.posted("token")) {
             Some(access) if access.expires > Instant::now() && !access.is_foreign => {
-                serde_json::json!({"active": true, "user": access.grant.user})
+                let user = access.grant.user.as_str();
+                let lens = request.path.trim_start_matches("/introspect").trim_start_matches('/');
+                let opened = match lens.split_once('/') {
+                    Some((delegate, mailbox)) if delegate == user => mailbox,
+                    Some(_) => "nobody",
+                    None => user,
+                };
+                serde_json::json!({"active": true, "user": opened})
             }
             _ => serde_json::json!({"active": false}),
         };
