@@ -24,7 +24,7 @@ demo:
 
 # Everything, against real Dovecot where it is not pure.
 test:
-	./tests/install-deps
+	./tests/install-deps test
 	$(CARGO) test --locked
 
 # Format, lints, docs, and the one TLS stack.

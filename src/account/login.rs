@@ -136,10 +136,12 @@ impl Login {
         }
     }
 
-    /// After a login or logout by another process: what was logged out here too is forgotten.
+    /// After a login or logout by another process: what was logged out here too is forgotten, and a token that was not to
+    /// be had is asked for again, since what stood against it may be mended.
     pub(super) async fn look_again(&self) {
-        if let Source::Keeper(keeper) = &self.source
-            && matches!(tokio::fs::try_exists(&self.store).await, Ok(false))
+        let Source::Keeper(keeper) = &self.source else { return };
+        keeper.reconsider();
+        if matches!(tokio::fs::try_exists(&self.store).await, Ok(false))
             && let Err(error) = keeper.forget().await
         {
             tracing::warn!(%error, "cannot forget the token");

@@ -28,7 +28,7 @@ pub(super) async fn rest(shared: &mut Shared, wait: Duration) {
     tokio::select! {
         () = sleep(wait) => {}
         () = shared.login_changed.changed() => shared.login.look_again().await,
-        () = shared.login.changed_on_disk() => {}
+        () = shared.login.changed_on_disk() => shared.login.look_again().await,
         () = shared.stop.cancelled() => {}
     }
 }

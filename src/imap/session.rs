@@ -140,17 +140,21 @@ impl Session {
         let mut offered = Vec::new();
         let mut batch = Batch::new(commands.map(str::to_owned));
         let mut completions = BTreeMap::new();
-        while let Some(event) = self.advance(&mut batch).await? {
-            match event {
-                Event::Data(Response::Capability(names)) => offered = names,
-                Event::Done(tag, completion) => drop(completions.insert(tag, completion)),
-                _ => {}
+        let ended = loop {
+            match self.advance(&mut batch).await {
+                Ok(Some(Event::Data(Response::Capability(names)))) => offered = names,
+                Ok(Some(Event::Done(tag, completion))) => drop(completions.insert(tag, completion)),
+                Ok(Some(_)) => {}
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
             }
-        }
-        // The two may be answered in either order (RFC 9051 §5.5); the first tag is that of CAPABILITY.
+        };
+        // The two may be answered in either order (RFC 9051 §5.5); the first tag is that of CAPABILITY. Exchange refuses
+        // it where the mailbox is closed to a good login, and hangs up: the refusal is the reason, not the end.
         if let Some((_, capability)) = completions.pop_first() {
             capability.ok("CAPABILITY")?;
         }
+        ended?;
         self.capabilities = Capabilities::new(offered, disable);
         if self.capabilities.has("ID") && !asks_id {
             self.run("ID", ID.to_owned(), |_| {}).await?;

@@ -159,6 +159,11 @@ impl Keeper {
         self.in_turn(|inner| async move { inner.revoke(&url).await }).await
     }
 
+    /// Asks again at the next need, whatever pause stands after a failure: somebody has just logged in elsewhere.
+    pub fn reconsider(&self) {
+        self.inner.state().failure = None;
+    }
+
     /// Forgets the login here and on disk; does not revoke it at the server.
     pub async fn forget(&self) -> Result<(), Error> {
         self.in_turn(|inner| async move { inner.forget().await }).await

@@ -6,7 +6,7 @@
 //! would make the suite depend on the machine.
 
 // Every test binary compiles this tree and uses its own part of it.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, unused_imports)]
 // Support code is test code: a failure here is a failed test, and a panic names the line. Clippy's exceptions for
 // tests cover only functions marked `#[test]`.
 #![allow(
@@ -18,19 +18,25 @@
 )]
 
 pub mod authority;
+pub mod browser;
+pub mod canary;
 pub mod dovecot;
 pub mod filler;
 pub mod guard;
+pub mod http;
 pub mod imap_client;
 pub mod listener;
 pub mod lmtp;
 pub mod maildir;
 pub mod meddler;
+pub mod person;
 pub mod pop_server;
 pub mod process;
 pub mod proxy;
 pub mod resolver;
+pub mod script;
 pub mod sides;
+pub mod signer;
 pub mod sink;
 pub mod strace;
 pub mod terminal;

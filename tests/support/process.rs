@@ -40,6 +40,10 @@ pub struct Account {
     pub token_url: Option<String>,
     /// More lines of the account's own table.
     pub extra: String,
+    /// The client that the program is registered as.
+    pub client_id: String,
+    /// More lines of its `oauth` table.
+    pub oauth: String,
 }
 
 impl Account {
@@ -54,11 +58,18 @@ impl Account {
             ca: host.ca(),
             token_url: Some(host.tokens.token_url()),
             extra: String::new(),
+            client_id: "test".to_owned(),
+            oauth: format!(
+                "authorize_url = {:?}\ndevice_url = {:?}\nrevoke_url = {:?}",
+                host.tokens.authorize_url(),
+                host.tokens.device_url(),
+                host.tokens.revoke_url()
+            ),
         }
     }
 
     fn render(&self, home: &Home) -> String {
-        let Account { name, user, imap, pop, smtp, ca, token_url, extra } = self;
+        let Account { name, user, imap, pop, smtp, ca, token_url, extra, client_id, oauth } = self;
         let auth = match token_url {
             Some(_) => "auth = \"oauth2\"".to_owned(),
             None => {
@@ -80,8 +91,9 @@ impl Account {
             writeln!(text, "{table}\nca = {ca:?}\n").unwrap();
         }
         if let Some(url) = token_url {
-            let table = format!("[accounts.{name}.oauth]\nclient_id = \"test\"\ntoken_url = \"{url}\"");
-            writeln!(text, "{table}\nscopes = [\"mail\"]\n").unwrap();
+            let table =
+                format!("[accounts.{name}.oauth]\nclient_id = \"{client_id}\"\ntoken_url = \"{url}\"");
+            writeln!(text, "{table}\nscopes = [\"mail\"]\n{oauth}\n").unwrap();
         }
         text
     }

@@ -243,7 +243,7 @@ impl Inner {
         let pause = Backoff::CONNECTION.delay(state.failures, fastrand::f64());
         let asked = match error.class() {
             Class::Retry { after } => after.unwrap_or_default(),
-            // Only a changed configuration helps, and that makes another keeper.
+            // A changed configuration helps, and makes another keeper; or a change at the provider, and then a login.
             _ => Backoff::CONNECTION.ceiling,
         };
         state.failures = state.failures.saturating_add(1);

@@ -1,0 +1,153 @@
+//! The same logins against an authorization server by other people: oidc-provider, certified for OpenID Connect.
+//!
+//! It runs in Node on a loopback port, from packages whose versions and hashes are pinned in `tests/independent`. Its
+//! own pages are driven by the browser. Without the packages (no registry could be reached) the tests say loudly that
+//! they skip.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use serde_json::Value;
+
+use super::scene::{Login, Scene};
+use super::support::Host;
+use super::support::browser::Browser;
+use super::support::http::post;
+use super::support::process::Account;
+
+/// A running oidc-provider; it ends when its standard input does.
+struct Independent {
+    process: Child,
+    /// Kept open: Node ends when it has something to say and nobody listens.
+    _output: BufReader<ChildStdout>,
+    issuer: String,
+}
+
+impl Independent {
+    fn start() -> Option<Independent> {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/independent");
+        if !directory.join("node_modules/oidc-provider").exists() {
+            let _ = std::io::stderr().write_all(
+                b"\nSKIPPED: oidc-provider is not installed (tests/install-deps test does it)\n\n",
+            );
+            return None;
+        }
+        let mut process = Command::new("node")
+            .arg("server.mjs")
+            .current_dir(directory)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("node can be run");
+        let mut issuer = String::new();
+        let mut output = BufReader::new(process.stdout.take().unwrap());
+        output.read_line(&mut issuer).unwrap();
+        Some(Independent { process, _output: output, issuer: issuer.trim().to_owned() })
+    }
+
+    /// Alice's account, which logs in here.
+    fn account(&self, host: &Host) -> Account {
+        let issuer = &self.issuer;
+        Account {
+            client_id: "posthaste".to_owned(),
+            token_url: Some(format!("{issuer}/token")),
+            oauth: format!(
+                "authorize_url = \"{issuer}/auth\"\ndevice_url = \"{issuer}/device/auth\"\n\
+                 revoke_url = \"{issuer}/token/revocation\""
+            ),
+            ..Account::of(host, "alice")
+        }
+    }
+
+    fn is_active(&self, token: &str) -> bool {
+        let form = [("client_id", "posthaste"), ("token", token)];
+        post(&format!("{}/token/introspection", self.issuer), &form).json()["active"] == true
+    }
+}
+
+impl Drop for Independent {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A scene whose alice logs in at the independent server, and a browser; none where one of them is missing.
+fn scene() -> Option<(Independent, Scene, Browser)> {
+    let (server, browser) = (Independent::start()?, Browser::start()?);
+    let host = Host::start();
+    let account = server.account(&host);
+    Some((server, Scene::with(host, &[account]), browser))
+}
+
+/// The server's own pages: any name and password, then consent.
+fn sign_in(browser: &mut Browser) {
+    browser.fill("[name=login]", "alice");
+    browser.fill("[name=password]", "anything");
+    browser.click("[type=submit]");
+    browser.wait_text("Authorize");
+    browser.click("[type=submit]");
+}
+
+fn saved_token(scene: &Scene) -> String {
+    let file = std::fs::read(scene.token_file("alice")).unwrap();
+    let saved: Value = serde_json::from_slice(&file).unwrap();
+    saved["refresh_token"].as_str().expect("a refresh token").to_owned()
+}
+
+/// A refresh gives a token that the server knows, and a new refresh token; logout ends both.
+fn assert_lives_and_ends(server: &Independent, scene: &Scene, login: Login) {
+    login.succeeds();
+    let first = saved_token(scene);
+    let access = scene.home.ok(&["token", "alice"]);
+    assert!(server.is_active(access.trim()), "the access token is good");
+    let second = saved_token(scene);
+    assert_ne!(first, second, "rotated");
+    assert!(server.is_active(&second) && !server.is_active(&first));
+    scene.home.ok(&["logout", "alice"]);
+    assert!(!server.is_active(&second), "revoked");
+}
+
+#[test]
+fn a_login_in_the_browser_refreshes_rotates_and_is_revoked() {
+    let Some((server, scene, mut browser)) = scene() else { return };
+    let login = scene.login(&["alice", "--browser"]);
+    browser.open(&scene.opened_address());
+    sign_in(&mut browser);
+    browser.wait_text("You are logged in");
+    assert_lives_and_ends(&server, &scene, login);
+}
+
+#[test]
+fn a_login_by_device_refreshes_rotates_and_is_revoked() {
+    let Some((server, scene, mut browser)) = scene() else { return };
+    let login = scene.login(&["alice", "--device"]);
+    browser.open(&login.address());
+    let code = login.user_code();
+    browser.fill("[name=user_code]", &code);
+    browser.click("[type=submit]");
+    browser.wait_text(&code);
+    browser.click("[type=submit]");
+    sign_in(&mut browser);
+    browser.wait_text("Success");
+    assert_lives_and_ends(&server, &scene, login);
+}
+
+#[test]
+fn a_reuse_of_a_rotated_token_ends_the_login_and_is_told() {
+    let Some((server, scene, mut browser)) = scene() else { return };
+    let login = scene.login(&["alice", "--browser"]);
+    browser.open(&scene.opened_address());
+    sign_in(&mut browser);
+    browser.wait_text("You are logged in");
+    login.succeeds();
+    let stolen = saved_token(&scene);
+    let form = [("grant_type", "refresh_token"), ("client_id", "posthaste"), ("refresh_token", &*stolen)];
+    assert_eq!(post(&format!("{}/token", server.issuer), &form).status, 200, "the thief has it");
+    let output = scene.home.run(&["token", "alice"]);
+    assert_eq!(output.status.code(), Some(77));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("posthaste login alice"), "{said}");
+}

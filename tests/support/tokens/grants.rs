@@ -1,0 +1,56 @@
+//! The token endpoint: which grant is asked for (RFC 6749 §4, §6), and the refresh with its rotation.
+
+use super::http::{Answer, Request};
+use super::state::State;
+
+/// RFC 8628 §3.4.
+const DEVICE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+/// RFC 7523 §2.1.
+const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+
+impl State {
+    /// `POST /token`.
+    pub(super) fn token(&mut self, request: &Request) -> Answer {
+        if let Some(answer) = self.failure("/token") {
+            return answer;
+        }
+        let answer = match request.posted("grant_type") {
+            "refresh_token" => self.renew(request),
+            JWT_BEARER => self.service_account(request),
+            "client_credentials" => {
+                let scope = request.posted("scope").to_owned();
+                self.client(request).and_then(|client| self.app_token(&client, &scope))
+            }
+            "authorization_code" => self.client(request).and_then(|client| self.redeem(request, &client)),
+            DEVICE => self.client(request).and_then(|client| self.poll(request, &client)),
+            _ => Err(Answer::error(400, "unsupported_grant_type", "AADSTS70003: no such grant here")),
+        };
+        answer.unwrap_or_else(|refused| refused)
+    }
+
+    /// `grant_type=refresh_token`. A token that was rotated away is refused and noticed, and with reuse detection on
+    /// it takes its whole family with it (RFC 9700 §4.14.2).
+    fn renew(&mut self, request: &Request) -> Result<Answer, Answer> {
+        let token = request.posted("refresh_token").to_owned();
+        let known = self.refresh.get(&token).or_else(|| self.retired.get(&token)).cloned();
+        let Some(grant) = known else { return Err(Answer::refused()) };
+        self.count(&grant.user)?;
+        if grant.client.is_some() && self.client(request)? != *grant.client.as_deref().unwrap_or_default() {
+            return Err(Answer::error(400, "invalid_grant", "the token belongs to another client"));
+        }
+        if !self.refresh.contains_key(&token) {
+            if self.retired.contains_key(&token) {
+                self.reuses.insert(grant.user.clone());
+                if self.detects_reuse {
+                    self.end_family(grant.family);
+                }
+            }
+            return Err(Answer::refused());
+        }
+        if self.rotates {
+            self.refresh.remove(&token);
+            self.retired.insert(token, grant.clone());
+        }
+        Ok(self.issued(grant, self.rotates))
+    }
+}
