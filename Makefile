@@ -8,6 +8,7 @@ TARGET      = $(or $(CARGO_TARGET_DIR),target)
 DESTDIR    ?=
 
 BIN        = $(DESTDIR)$(PREFIX)/bin/posthaste
+DROP       = $(DESTDIR)$(PREFIX)/bin/posthaste-drop
 UNIT       = $(DESTDIR)$(UNITDIR)/posthaste.service
 BASH_COMP  = $(DESTDIR)$(PREFIX)/share/bash-completion/completions/posthaste
 ZSH_COMP   = $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_posthaste
@@ -48,6 +49,7 @@ bench:
 install:
 	$(CARGO) build --release --locked --bin posthaste
 	install -D -m 755 $(TARGET)/release/posthaste $(BIN)
+	install -m 755 contrib/posthaste-drop $(DROP)
 	install -d $(dir $(UNIT))
 	sed 's|^ExecStart=[^ ]*|ExecStart=$(PREFIX)/bin/posthaste|' systemd/posthaste.service > $(UNIT)
 	install -d $(dir $(BASH_COMP)) $(dir $(ZSH_COMP)) $(dir $(FISH_COMP))
@@ -61,4 +63,4 @@ install:
 	esac
 
 uninstall:
-	rm -f $(BIN) $(UNIT) $(BASH_COMP) $(ZSH_COMP) $(FISH_COMP)
+	rm -f $(BIN) $(DROP) $(UNIT) $(BASH_COMP) $(ZSH_COMP) $(FISH_COMP)

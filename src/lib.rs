@@ -6,9 +6,9 @@
 //!
 //! | layer | modules | may import |
 //! |---|---|---|
-//! | 0 | [`mail`] [`error`] [`backoff`] [`status`] | nothing above |
+//! | 0 | [`mail`] [`error`] [`backoff`] [`status`] [`ownership`] | nothing above |
 //! | 1 | [`sync`] and the pure leaves inside drivers | `mail error` |
-//! | 2 | [`net`] | `error` |
+//! | 2 | [`net`] [`disk`] | `error` |
 //! | 3 | [`imap`] [`smtp`] [`maildir`] [`ledger`] [`queue`] [`oauth`] [`provider`] [`supervisor`] [`control`] [`config`] | below; never each other |
 //! | 4 | [`account`]: the only place where drivers meet | 0–3 but `supervisor` and `control` |
 //! | 5 | [`daemon`]: composition, signals, readiness | 0–4 |
@@ -23,6 +23,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod daemon;
+pub mod disk;
 pub mod error;
 pub mod imap;
 pub mod ledger;
@@ -30,6 +31,7 @@ pub mod mail;
 pub mod maildir;
 pub mod net;
 pub mod oauth;
+pub mod ownership;
 pub mod provider;
 pub mod queue;
 pub mod smtp;

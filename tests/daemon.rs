@@ -4,13 +4,14 @@
 //! its insides.
 
 // The helpers below are test code too; clippy's exceptions cover only functions marked `#[test]`.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout)]
 
 mod support;
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -330,6 +331,55 @@ fn an_account_that_cannot_run_at_all_leaves_the_other_running() {
         String::from_utf8_lossy(&whole.stdout).contains("bob: in step"),
         "the other is synced all the same"
     );
+    let list = home.run(&["held", "list"]);
+    assert_eq!(list.status.code(), Some(75), "half a list is no whole one: {}", stderr(&list));
+    assert!(stderr(&list).contains("account alice "), "{}", stderr(&list));
     assert_eq!(home.run(&["sync", "nobody"]).status.code(), Some(2));
     assert_stops(daemon);
+}
+
+#[test]
+fn an_order_to_an_account_that_is_down_for_want_of_a_login_says_so() {
+    let host = Host::start();
+    let home = home_of(&host, &[Account::of(&host, "alice")]);
+    let whole = fs::read_to_string(home.config()).unwrap();
+    fs::write(home.config(), whole.replace("client_id = \"test\"\n", "")).unwrap();
+    let _daemon = home.start();
+    home.wait_state("alice", "needs-login");
+    for command in [&["sync"][..], &["held", "list"]] {
+        let refused = home.run(command);
+        assert_eq!(refused.status.code(), Some(77), "{}", stderr(&refused));
+        assert!(stderr(&refused).contains("no client_id is set"), "{}", stderr(&refused));
+    }
+}
+
+/// Set for the runner that is killed.
+const DOOMED: &str = "POSTHASTE_TEST_DOOMED";
+
+#[test]
+fn a_test_runner_that_is_killed_leaves_nothing_running() {
+    if std::env::var_os(DOOMED).is_some() {
+        let host = Host::start();
+        let home = home_of(&host, &[Account::of(&host, "alice")]);
+        let daemon = home.start();
+        println!("\nrunning {} in {}", daemon.pid(), home.dir().display());
+        loop {
+            std::thread::park();
+        }
+    }
+    let mut runner = Command::new(std::env::current_exe().unwrap());
+    runner.args(["--exact", "a_test_runner_that_is_killed_leaves_nothing_running", "--nocapture"]);
+    let mut runner = runner.env(DOOMED, "yes").stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(runner.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let said = lines.find_map(|line| line.strip_prefix("running ")?.split_once(" in ").map(owned)).unwrap();
+    let (process, directory) = (Path::new("/proc").join(said.0), said.1);
+    assert!(process.exists(), "the daemon runs");
+    runner.kill().unwrap();
+    runner.wait().unwrap();
+    until(PATIENCE, "the daemon to end", || !process.exists());
+    until(PATIENCE, "its home to be removed", || !Path::new(&directory).exists());
+}
+
+fn owned((one, other): (&str, &str)) -> (String, String) {
+    (one.to_owned(), other.to_owned())
 }

@@ -1,6 +1,6 @@
 //! A full disk, and a Maildir that is missing, foreign, open to others or a symlink: clear words, and nothing lost.
 //!
-//! The full disk is a tmpfs of 2 MiB that only root can mount; without it those tests say so and show nothing.
+//! The full disk is a tmpfs of 2 MiB, mounted by root or in a namespace; where neither may, those tests say so.
 
 // The helpers below are test code too; clippy's exceptions cover only functions marked `#[test]`.
 #![allow(
@@ -24,24 +24,59 @@ use support::sides::{self, Dates};
 use support::{Host, message, wait};
 
 /// Larger than what the tests bring, smaller than what they bring to make it full.
-const SIZE: &str = "size=2m";
+const OPTIONS: &str = "size=2m,mode=0700";
 
-/// A small disk; unmounted with this value.
+/// Set for a test that runs in a namespace of its own: where its disk is mounted.
+const MOUNTED: &str = "POSTHASTE_TEST_DISK";
+/// `sh -c … sh DISK UID GID PROGRAM…`: mounts as the root of a namespace, then is the user again, with the mount kept.
+const IN_A_NAMESPACE: &str = "mount -t tmpfs -o \"$OPTIONS\" tmpfs \"$1\"; user=$2 group=$3; shift 3; \
+                              exec unshare --user --map-user=\"$user\" --map-group=\"$group\" \"$@\"";
+
+/// A small disk, mounted on a directory of its own; unmounted with this value.
 struct Disk(PathBuf);
 
+/// Runs `test` with a small disk. Root mounts it; for anybody else the test called `name` is run again in a namespace in
+/// which it is mounted. Where that is refused too nothing is shown, and that is told.
+fn on_a_small_disk(name: &str, test: impl FnOnce(&Disk)) {
+    if let Some(at) = std::env::var_os(MOUNTED) {
+        return test(&Disk(at.into()));
+    }
+    let directory = tempfile::Builder::new().prefix("posthaste-disk-").tempdir().unwrap();
+    let at = directory.path();
+    let mounted =
+        Command::new("mount").args(["-t", "tmpfs", "-o", OPTIONS, "tmpfs"]).arg(at).output().unwrap();
+    if mounted.status.success() {
+        return test(&Disk(at.to_owned()));
+    }
+    let tried = namespace(at, &["true"]);
+    if !tried.status.success() {
+        let why = [mounted.stderr, tried.stderr].concat();
+        let why = String::from_utf8_lossy(&why).into_owned();
+        eprintln!("SKIPPED: {name} shows nothing here, no disk can be mounted: {why}");
+        return;
+    }
+    let program = std::env::current_exe().unwrap();
+    let output = namespace(at, &[program.to_str().unwrap(), "--exact", name, "--nocapture"]);
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    assert!(output.status.success() && text.contains("1 passed"), "in a namespace: {text}");
+}
+
+/// Runs a program where a small disk is mounted on `at`.
+fn namespace(at: &Path, program: &[&str]) -> Output {
+    let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
+    let mut command = Command::new("unshare");
+    command.args(["--map-root-user", "--mount", "sh", "-ec", IN_A_NAMESPACE, "sh"]).arg(at);
+    command.args([user.to_string(), group.to_string()]).args(program);
+    command.env("OPTIONS", OPTIONS).env(MOUNTED, at).output().expect("unshare can be run")
+}
+
 impl Disk {
-    /// None where this user cannot mount, and the reason is printed.
-    fn mount(at: &Path) -> Option<Disk> {
+    /// What is written below `at` goes to this disk from now on.
+    fn stand_at(&self, at: &Path) {
         fs::create_dir_all(at).unwrap();
-        let output = Command::new("mount").args(["-t", "tmpfs", "-o", SIZE, "tmpfs"]).arg(at).output();
-        let done = output.as_ref().is_ok_and(|output| output.status.success());
-        if !done {
-            let why = output.map(|output| String::from_utf8_lossy(&output.stderr).into_owned());
-            eprintln!("SKIPPED: no disk can be filled here, mount says {why:?}");
-            return None;
-        }
-        let _ = fs::set_permissions(at, fs::Permissions::from_mode(0o700));
-        Some(Disk(at.to_owned()))
+        fs::remove_dir_all(at).unwrap();
+        symlink(&self.0, at).unwrap();
     }
 
     /// Fills it to the last byte but `spare`.
@@ -62,7 +97,10 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+        // The end of a namespace is the end of its mounts.
+        if std::env::var_os(MOUNTED).is_none() {
+            let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+        }
     }
 }
 
@@ -90,10 +128,17 @@ fn assert_refused(output: &Output, words: &[&str]) {
 
 #[test]
 fn a_full_maildir_disk_is_told_and_loses_nothing_and_fetching_goes_on_when_there_is_room() {
+    on_a_small_disk(
+        "a_full_maildir_disk_is_told_and_loses_nothing_and_fetching_goes_on_when_there_is_room",
+        full_maildir,
+    );
+}
+
+fn full_maildir(disk: &Disk) {
     let host = Host::start();
     fill_server(&host, 20);
     let home = home(&host);
-    let Some(disk) = Disk::mount(&home.maildir_path("alice")) else { return };
+    disk.stand_at(&home.maildir_path("alice"));
     home.ok(&["sync"]);
     fill_server(&host, 100);
     let server = sides::remote(&host, "alice", Dates::Compare);
@@ -126,11 +171,18 @@ fn leftovers(home: &Home) -> usize {
 
 #[test]
 fn a_full_state_disk_is_told_and_deletes_nothing_and_the_outbox_keeps_its_file() {
+    on_a_small_disk(
+        "a_full_state_disk_is_told_and_deletes_nothing_and_the_outbox_keeps_its_file",
+        full_state,
+    );
+}
+
+fn full_state(disk: &Disk) {
     let host = Host::start();
     fill_server(&host, 20);
     let home = home(&host);
     let token = fs::read(home.state("alice").join("token.json")).unwrap();
-    let Some(disk) = Disk::mount(&home.dir().join("state")) else { return };
+    disk.stand_at(&home.dir().join("state"));
     fs::create_dir_all(home.state("alice")).unwrap();
     fs::write(home.state("alice").join("token.json"), token).unwrap();
     fs::set_permissions(home.state("alice").join("token.json"), fs::Permissions::from_mode(0o600)).unwrap();

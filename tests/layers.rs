@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// What everybody may import.
-const VOCABULARY: &[&str] = &["mail", "error", "backoff", "status"];
+const VOCABULARY: &[&str] = &["mail", "error", "backoff", "status", "ownership"];
 
 /// Top-level modules, and what each may import beside itself and, unless it is strict, the vocabulary.
 const LAYERS: &[(&str, Imports)] = &[
@@ -20,14 +20,16 @@ const LAYERS: &[(&str, Imports)] = &[
     ("error", Strictly(&[])),
     ("backoff", Strictly(&[])),
     ("status", Strictly(&[])),
+    ("ownership", Strictly(&[])),
     ("sync", Also(&[])),
     ("net", Also(&[])),
+    ("disk", Strictly(&[])),
     ("imap", Also(&["net", "sync"])),
     ("smtp", Also(&["net"])),
-    ("oauth", Also(&["net"])),
-    ("maildir", Also(&["sync"])),
+    ("oauth", Also(&["net", "disk"])),
+    ("maildir", Also(&["sync", "disk"])),
     ("ledger", Also(&["sync"])),
-    ("queue", Also(&[])),
+    ("queue", Also(&["disk"])),
     ("provider", Also(&["net"])),
     ("supervisor", Strictly(&["error", "backoff"])),
     ("control", Also(&[])),
@@ -59,6 +61,7 @@ const POWERS: &[(&str, &[&str])] = &[
 const PURE: &[&str] = &[
     "mail",
     "backoff.rs",
+    "ownership.rs",
     "sync/delta.rs",
     "sync/plan.rs",
     "sync/guard.rs",

@@ -149,3 +149,29 @@ fn an_old_ledger_that_is_put_back_moves_no_message() {
     world.damage(&old);
     world.assert_pairs_anew("an old ledger");
 }
+
+/// Another login under the same name, on a server where chance gave both the same UIDVALIDITY.
+#[test]
+fn the_ledger_of_another_login_deletes_nothing_on_either_side() {
+    let world = World::new();
+    let mail = world.host.dovecot.dir().join("mail");
+    let copied =
+        std::process::Command::new("cp").arg("-a").arg(mail.join("alice")).arg(mail.join("bob")).status();
+    assert!(copied.unwrap().success());
+    let mut theirs = world.host.imap("bob");
+    theirs.select("INBOX");
+    let uids: Vec<u32> = theirs.flags().into_keys().collect();
+    theirs.expunge(&format!("{}:{}", uids[0], uids[99]));
+    let reader = world.home.maildir("alice");
+    reader.messages("INBOX").iter().rev().take(10).for_each(|mail| reader.delete(mail));
+    let (before, kept) = (sides::remote(&world.host, "bob", Dates::Compare), reader.count("INBOX"));
+    let bob = Account { user: "bob".to_owned(), ..Account::of(&world.host, "alice") };
+    world.home.configure(&[bob]);
+    world.home.login("alice", &world.host.tokens.refresh_token("bob"));
+    let told = world.home.ok(&["sync"]);
+    for word in ["uploaded", "quarantine", "removed", "held"] {
+        assert!(!told.contains(word), "{told}");
+    }
+    assert!(reader.count("INBOX") >= kept);
+    assert!(sides::remote(&world.host, "bob", Dates::Compare) == before);
+}

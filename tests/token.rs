@@ -143,17 +143,25 @@ fn a_revoked_access_token_costs_one_refresh_and_no_word() {
 }
 
 #[test]
-fn a_logout_parks_the_account_and_leaves_its_mail() {
+fn a_logout_parks_the_account_ends_its_connections_and_leaves_its_mail() {
     let host = Host::start();
     host.deliver("alice", &message("stays"));
-    let home = home_of(&host, &["alice"]);
+    let proxy = Proxy::to(host.dovecot.ports.imaps);
+    let home = home();
+    home.configure(&[Account { imap: (proxy.port(), "implicit"), ..Account::of(&host, "alice") }]);
+    host.furnish("alice");
+    home.login("alice", &host.tokens.refresh_token("alice"));
     let _daemon = started(&home, &["alice"]);
+    let is_pushed = || account(&home.status(), "alice")["push"] == "idle";
+    until(PATIENCE, "mail to be pushed", is_pushed);
     home.ok(&["logout", "alice"]);
-    home.wait_state("alice", "needs-login");
+    assert_eq!(home.wait_state("alice", "needs-login")["push"], Value::Null);
+    until(PATIENCE, "every connection to end", || proxy.open() == 0);
     assert!(!home.state("alice").join("token.json").exists());
     assert!(home.maildir("alice").find("INBOX", "stays").is_some());
     home.login("alice", &host.tokens.refresh_token("alice"));
     home.wait_state("alice", "watching");
+    until(PATIENCE, "mail to be pushed again", is_pushed);
     assert_eq!(home.maildir("alice").count("INBOX"), 1);
 }
 

@@ -1,13 +1,14 @@
 //! What an account tells about itself: the one place that writes its [`status::Account`].
 
+use super::standing::Standing;
 use crate::error::{Class, Classified, chain};
 use crate::mail::MailboxName;
 use crate::status::{self, State};
-use crate::sync::report::Report;
+use crate::sync::report::{INCOMPLETE, Report};
 use crate::sync::{MailboxRecord, Trouble};
 use jiff::Timestamp;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -16,10 +17,7 @@ use tokio::sync::watch;
 pub(super) struct Board {
     account: String,
     sender: watch::Sender<status::Account>,
-    /// What stands in the way of submission, shown where nothing stands in the way of mail.
-    outbox_complaint: Arc<Mutex<Option<Complaint>>>,
-    /// Why new mail is not pushed, shown where nothing else is wrong.
-    unwatched: Arc<Mutex<Option<String>>>,
+    standing: Arc<Mutex<Standing>>,
 }
 
 /// An error as the user sees it.
@@ -46,16 +44,25 @@ impl Complaint {
 
 impl Board {
     pub(super) fn new(account: &str, sender: watch::Sender<status::Account>) -> Board {
-        Board {
-            account: account.to_owned(),
-            sender,
-            outbox_complaint: Arc::default(),
-            unwatched: Arc::default(),
-        }
+        Board { account: account.to_owned(), sender, standing: Arc::default() }
+    }
+
+    /// Changes what stands, and shows it.
+    fn change(&self, act: impl FnOnce(&mut Standing, &mut status::Account)) {
+        let standing = &mut *self.standing();
+        self.sender.send_modify(|status| {
+            act(standing, status);
+            (status.error, status.hint) = standing.shown();
+            status.push = standing.push(status.state);
+        });
+    }
+
+    fn standing(&self) -> MutexGuard<'_, Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn state(&self, state: State, detail: &str) {
-        self.sender.send_modify(|status| {
+        self.change(|_, status| {
             status.state = state;
             detail.clone_into(&mut status.detail);
             if state != State::Waiting {
@@ -77,26 +84,23 @@ impl Board {
         });
     }
 
-    pub(super) fn push(&self, push: &str) {
-        self.sender.send_modify(|status| status.push = Some(push.to_owned()));
+    /// How new mail is learnt of while the account is served; `None`: not yet, or no longer.
+    pub(super) fn push(&self, push: Option<&'static str>) {
+        self.change(|standing, _| standing.push = push);
     }
 
     /// A mailbox cannot be watched, or can be again; meanwhile it is swept.
     pub(super) fn unwatched(&self, mailbox: &MailboxName, trouble: Option<&str>) {
-        let words = format!("watching {mailbox}: ");
-        if let Some(trouble) = trouble {
-            tracing::warn!(account = %self.account, %mailbox, error = trouble, "cannot watch");
+        if let Some(error) = trouble {
+            tracing::warn!(account = %self.account, %mailbox, error, "cannot watch");
         }
-        let trouble = trouble.map(|trouble| format!("{words}{trouble}"));
-        self.sender.send_if_modified(|status| {
-            let is_ours = status.error.as_ref().is_none_or(|error| error.starts_with(&words));
-            let is_news = is_ours && status.error != trouble;
-            if is_news {
-                status.error = trouble.clone();
-            }
-            is_news
+        if self.standing().unwatched.get(mailbox).map(String::as_str) == trouble {
+            return;
+        }
+        self.change(|standing, _| match trouble {
+            Some(trouble) => drop(standing.unwatched.insert(mailbox.clone(), trouble.to_owned())),
+            None => drop(standing.unwatched.remove(mailbox)),
         });
-        *self.unwatched.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
     pub(super) fn outbox(&self, counts: status::Outbox) {
@@ -119,26 +123,15 @@ impl Board {
 
     /// Trouble with submission stands until it is taken back; mail goes on.
     pub(super) fn outbox_trouble(&self, complaint: Option<Complaint>) {
-        let shown = |complaint: &Complaint| format!("submission: {}", complaint.text);
-        let before = std::mem::replace(&mut *self.outbox_complaint(), complaint.clone());
-        let (old, new) = (before.as_ref().map(shown), complaint.as_ref().map(shown));
-        if old == new {
+        let text = |complaint: &Option<Complaint>| complaint.as_ref().map(|complaint| complaint.text.clone());
+        if text(&self.standing().outbox) == text(&complaint) {
             return;
         }
         if let Some(complaint) = &complaint {
-            let hint = complaint.hint.as_deref().unwrap_or_default();
+            let hint = complaint.hint.as_deref();
             tracing::warn!(account = %self.account, error = %complaint.text, hint, "cannot submit");
         }
-        self.sender.send_modify(|status| {
-            if status.error.is_none() || status.error == old {
-                status.error = new;
-                status.hint = complaint.and_then(|complaint| complaint.hint);
-            }
-        });
-    }
-
-    fn outbox_complaint(&self) -> std::sync::MutexGuard<'_, Option<Complaint>> {
-        self.outbox_complaint.lock().unwrap_or_else(PoisonError::into_inner)
+        self.change(|standing, _| standing.outbox = complaint);
     }
 
     /// Trouble stands until [`Board::well`]. One log line for each new trouble, not for each attempt.
@@ -149,39 +142,30 @@ impl Board {
             Class::Configuration | Class::GiveUp => State::Stopped,
             Class::Retry { .. } => State::Waiting,
         };
-        let is_news = self.sender.borrow().error.as_deref() != Some(complaint.text.as_str());
+        let is_news = self.standing().account.as_ref().is_none_or(|known| known.text != complaint.text);
         if is_news {
-            let hint = complaint.hint.as_deref().unwrap_or_default();
+            let hint = complaint.hint.as_deref();
             tracing::warn!(account = %self.account, error = %complaint.text, hint, "trouble");
         }
-        self.sender.send_modify(|status| {
+        self.change(|standing, status| {
+            standing.account = Some(complaint.clone());
             status.state = state;
             status.detail = String::new();
-            status.error = Some(complaint.text.clone());
-            status.hint = complaint.hint.clone();
             status.next_try = wait.and_then(|wait| Timestamp::now().checked_add(wait).ok());
         });
     }
 
-    /// All is well again, or waits for a word of the user about deletions held back.
-    pub(super) fn well(&self, records: &[MailboxRecord], report: &Report) {
+    /// The account as a whole is well again, or waits for a word of the user about deletions held back.
+    pub(super) fn well(&self, records: &[MailboxRecord]) {
         let held: u32 = records.iter().flat_map(|record| &record.held).map(|held| held.count).sum();
-        let trouble = report.mailboxes.values().find_map(|mailbox| mailbox.trouble.as_ref());
-        let (error, hint) = match (trouble, self.outbox_complaint().as_ref()) {
-            (Some(trouble), _) => (Some(chain(trouble)), trouble.hint.clone()),
-            (None, Some(complaint)) => {
-                (Some(format!("submission: {}", complaint.text)), complaint.hint.clone())
-            }
-            (None, None) => (self.unwatched.lock().unwrap_or_else(PoisonError::into_inner).clone(), None),
-        };
-        self.sender.send_modify(|status| {
+        self.change(|standing, status| {
+            standing.account = None;
+            standing.held = self.held_hint(records);
             status.state = if held > 0 { State::Held } else { State::Watching };
             status.detail = String::new();
             status.deletions_held = held;
             status.last_contact = Some(Timestamp::now());
-            status.error = error;
             status.next_try = None;
-            status.hint = hint.or_else(|| self.held_hint(records));
         });
     }
 
@@ -196,7 +180,8 @@ impl Board {
     /// Brings the mailboxes up to date with the ledger and what a pass did.
     pub(super) fn mailboxes(&self, records: &[MailboxRecord], report: &Report) {
         let now = Timestamp::now();
-        self.sender.send_modify(|status| {
+        self.change(|standing, status| {
+            standing.passed(records, report);
             let before = std::mem::take(&mut status.mailboxes);
             status.mailboxes = records
                 .iter()
@@ -223,8 +208,7 @@ fn mailbox(
         Some(done) => {
             known.arrived += done.arrived;
             known.quarantined += done.quarantined;
-            let missing =
-                done.incomplete.then(|| "the server did not deliver every message asked for".to_owned());
+            let missing = done.incomplete.then(|| INCOMPLETE.to_owned());
             known.error = done.trouble.as_ref().map(|trouble| chain(trouble)).or(missing);
             if is_whole && done.trouble.is_none() && !done.incomplete {
                 known.synced = Some(now);

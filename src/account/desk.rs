@@ -49,8 +49,8 @@ impl Desk {
         let later = now.checked_add(TRY_TO_ACCEPT).ok();
         let scan = match self.outbox.scan(now, closed) {
             Ok(scan) => scan,
-            Err(source) => {
-                return match self.without_outbox(source) {
+            Err(error) => {
+                return match self.without_outbox(error) {
                     Ok(()) => Look { again_at: Some(now), ..Look::default() },
                     Err(error) => {
                         Look { again_at: later, refused: Some(Complaint::new(&error)), ..Look::default() }
@@ -74,10 +74,12 @@ impl Desk {
     }
 
     /// Makes an outbox that the user removed; the next round, at once, watches it again.
-    fn without_outbox(&self, source: io::Error) -> Result<(), queue::Error> {
-        match source.kind() {
-            io::ErrorKind::NotFound => self.spool.make_outbox(),
-            _ => Err(queue::Error::Io { what: "read the outbox", path: self.root.clone(), source }),
+    fn without_outbox(&self, error: queue::Error) -> Result<(), queue::Error> {
+        match error {
+            queue::Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                self.spool.make_outbox()
+            }
+            error => Err(error),
         }
     }
 

@@ -286,7 +286,7 @@ impl Inbound {
             self.last_scan = None;
             return Err(Complaint::of_trouble(trouble));
         }
-        self.shared.board.well(&records, report);
+        self.shared.board.well(&records);
         self.sent_mailbox.send_replace(Some(sent_mailbox(&records)));
         self.housekeep().await;
         Ok(())

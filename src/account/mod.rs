@@ -16,6 +16,7 @@ mod outbound;
 mod rest;
 mod sent;
 mod session;
+mod standing;
 mod stores;
 mod wake;
 mod watch;
@@ -193,7 +194,7 @@ pub async fn run(
     let mut loops = JoinSet::new();
     loops.spawn(Inbound::new(shared.clone(), stores, sent_mailbox).run(inbox.orders));
     if shared.account.poll_only {
-        shared.board.push("poll");
+        shared.board.push(Some("poll"));
     } else {
         for mailbox in shared.account.idle.clone() {
             loops.spawn(watch::run(shared.clone(), mailbox));

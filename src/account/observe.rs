@@ -5,7 +5,7 @@ use super::board::Board;
 use crate::error::chain;
 use crate::status::{Progress, State, Summary};
 use crate::sync::plan::{Merge, Plan, Steps};
-use crate::sync::report::{Event, Observer, Report};
+use crate::sync::report::{Event, INCOMPLETE, Observer, Report};
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::mpsc;
 
@@ -69,7 +69,7 @@ pub(super) fn add(summary: &mut Summary, report: &Report) {
                 summary.errors.push(format!("{name}: {}{hint}", chain(trouble)));
             }
             None if mailbox.incomplete => {
-                summary.errors.push(format!("{name}: the server did not deliver every message asked for"));
+                summary.errors.push(format!("{name}: {INCOMPLETE}"));
             }
             None => {}
         }

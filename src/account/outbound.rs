@@ -11,7 +11,7 @@ use super::sent;
 use super::session::refused;
 use crate::backoff::Backoff;
 use crate::config::Sent;
-use crate::error::{Class, Classified};
+use crate::error::{Class, Classified, chain};
 use crate::mail::MailboxName;
 use crate::net::Endpoint;
 use crate::queue::watch::{Hints, OutboxWatch};
@@ -222,10 +222,27 @@ impl Outbound {
         };
         match session.send(&envelope, tokio::fs::File::from_std(message), before_dot).await {
             Ok(verdict) => self.conclude(entry, verdict).await,
+            Err(error) if error.is_amid_message() => self.broken_off(entry, &error).await,
             Err(error) => {
                 self.step(&id, State::Queued, None).await?;
                 Err(Complaint::new(&error))
             }
+        }
+    }
+
+    /// The connection ended amid a message: its own trouble only when that goes on for days.
+    async fn broken_off(&self, entry: &Entry, error: &smtp::Error) -> Result<(), Complaint> {
+        let (id, words) = (entry.id.clone(), chain(error));
+        let told = words.clone();
+        let done = self.on_disk(move |desk| desk.spool.break_off(&id, &told, Timestamp::now())).await;
+        match done.unwrap_or(Err(queue::Error::Interrupted)) {
+            Ok(true) => {
+                let account = &self.shared.account.name;
+                tracing::warn!(account, message_id = %entry.message_id, %words, "given up");
+                Ok(())
+            }
+            Ok(false) => Err(Complaint::new(error)),
+            Err(error) => Err(Complaint::new(&error)),
         }
     }
 

@@ -52,7 +52,8 @@ impl Stores {
     pub(super) async fn open(account: &Account, state_dir: &Path) -> Result<Stores, Error> {
         let (account, path) = (account.clone(), state_dir.join("ledger.db"));
         let open = move || -> Result<Stores, Error> {
-            Ok(Stores { maildir: maildir(&account)?, ledger: Ledger::open(&path)? })
+            let owner = format!("{} at {}", account.user, account.imap.host);
+            Ok(Stores { maildir: maildir(&account)?, ledger: Ledger::open(&path, &owner)? })
         };
         tokio::task::spawn_blocking(open).await.unwrap_or(Err(Error::Interrupted))
     }

@@ -8,9 +8,10 @@ use super::Shared;
 use super::session::{Connected, connect};
 use crate::backoff::Backoff;
 use crate::error::chain;
-use crate::imap::IdleEnd;
+use crate::imap::{self, IdleEnd, Session};
 use crate::mail::MailboxName;
-use tokio::time::{sleep, timeout};
+use std::time::Duration;
+use tokio::time::sleep;
 
 /// Watches `mailbox` until the account stops or the server turns out to have no IDLE.
 pub(super) async fn run(mut shared: Shared, mailbox: MailboxName) {
@@ -18,17 +19,18 @@ pub(super) async fn run(mut shared: Shared, mailbox: MailboxName) {
     let mut connected: Option<Connected> = None;
     while !shared.stop.is_cancelled() {
         let outcome = match connected.take() {
-            Some(connected) => hold(&shared, &mailbox, connected, &mut failures).await,
+            Some(connected) => hold(&mut shared, &mailbox, connected, &mut failures).await,
             None => open(&shared).await.map(|fresh| Next::Replace(Box::new(fresh))),
         };
         match outcome {
             Ok(Next::Replace(fresh)) => connected = Some(*fresh),
-            Ok(Next::Poll) => return shared.board.push("poll"),
+            Ok(Next::Reopen) => {}
+            Ok(Next::Poll) => return shared.board.push(Some("poll")),
             Ok(Next::End) => return,
             Err(refusal) => {
                 // Connections end as a matter of course; what happens again is worth a word.
                 if let Some(refusal) = refusal.filter(|_| failures > 0) {
-                    shared.board.push("poll");
+                    shared.board.push(Some("poll"));
                     shared.board.unwatched(&mailbox, Some(&refusal));
                 }
                 shared.wake.poke(|looks| looks.sweep = true);
@@ -46,6 +48,8 @@ pub(super) async fn run(mut shared: Shared, mailbox: MailboxName) {
 
 enum Next {
     Replace(Box<Connected>),
+    /// The login is another one now, or none.
+    Reopen,
     Poll,
     End,
 }
@@ -63,38 +67,18 @@ async fn open(shared: &Shared) -> Result<Connected, Refusal> {
     }
 }
 
-/// Idles for the life of one connection, then opens the next before this one is given up. Once watching has begun all
-/// failures before are forgotten: a login that works is not enough, the server may refuse IDLE each time.
+/// Idles for the life of one connection, then opens the next before this one is given up. A connection of a login that
+/// is over is given up first: nobody stays logged in who logged out.
 async fn hold(
-    shared: &Shared,
+    shared: &mut Shared,
     mailbox: &MailboxName,
     connected: Connected,
     failures: &mut u32,
 ) -> Result<Next, Refusal> {
     let life = connected.life();
     let mut session = connected.session;
-    let ends = shared.stop.child_token();
-    let end = {
-        let idle = session.idle(mailbox, &ends, || {
-            *failures = 0;
-            shared.board.push("idle");
-            shared.board.unwatched(mailbox, None);
-            shared.board.heard();
-            shared.wake.poke(|looks| {
-                looks.remote.insert(mailbox.clone());
-            });
-        });
-        tokio::pin!(idle);
-        match timeout(life, &mut idle).await {
-            Ok(end) => end,
-            Err(_) => {
-                ends.cancel();
-                idle.await
-            }
-        }
-    };
-    match end {
-        Ok(IdleEnd::NotOffered) => {
+    match idle(shared, mailbox, &mut session, life, failures).await {
+        Ok(End::NotOffered) => {
             session.logout().await;
             Ok(Next::Poll)
         }
@@ -102,7 +86,13 @@ async fn hold(
             session.logout().await;
             Ok(Next::End)
         }
-        Ok(_) => {
+        Ok(End::Login) => {
+            shared.board.push(None);
+            session.logout().await;
+            shared.login.look_again().await;
+            Ok(Next::Reopen)
+        }
+        Ok(End::Life) => {
             let fresh = open(shared).await;
             session.logout().await;
             fresh.map(|fresh| Next::Replace(Box::new(fresh)))
@@ -112,4 +102,47 @@ async fn hold(
             Err(Some(chain(&error)))
         }
     }
+}
+
+/// Why idling ended without an error.
+enum End {
+    /// The server has no IDLE.
+    NotOffered,
+    /// The account stops, or the time of the connection is over.
+    Life,
+    /// Somebody logged in or out.
+    Login,
+}
+
+/// Idles for so long. Once watching has begun all failures before are forgotten: a login that works is not enough, the
+/// server may refuse IDLE each time.
+async fn idle(
+    shared: &mut Shared,
+    mailbox: &MailboxName,
+    session: &mut Session,
+    life: Duration,
+    failures: &mut u32,
+) -> Result<End, imap::Error> {
+    let Shared { board, wake, stop, login_changed, .. } = shared;
+    let ends = stop.child_token();
+    let idle = session.idle(mailbox, &ends, || {
+        *failures = 0;
+        board.push(Some("idle"));
+        board.unwatched(mailbox, None);
+        board.heard();
+        wake.poke(|looks| {
+            looks.remote.insert(mailbox.clone());
+        });
+    });
+    tokio::pin!(idle);
+    let end = tokio::select! {
+        end = &mut idle => return end.map(|end| match end {
+            IdleEnd::NotOffered => End::NotOffered,
+            IdleEnd::Stopped => End::Life,
+        }),
+        () = sleep(life) => End::Life,
+        () = login_changed.changed() => End::Login,
+    };
+    ends.cancel();
+    idle.await.map(|_| end)
 }

@@ -96,7 +96,7 @@ async fn here(context: &Context, request: HeldRequest) -> Result<(), CommandErro
     };
     let (mut all_deletions, mut all_copies) = (Vec::new(), Vec::new());
     let is_list = matches!(wish, Wish::ListHeld);
-    let mut view = View::new(context.is_quiet);
+    let (mut view, mut failure) = (View::new(context.is_quiet), None);
     for account in direct::chosen(context, &names)? {
         let show = |response| match response {
             Response::Held { deletions, quarantined } => {
@@ -106,12 +106,14 @@ async fn here(context: &Context, request: HeldRequest) -> Result<(), CommandErro
             }
             response => view.show(response),
         };
-        direct::carry_out(context, account, wish.clone(), show).await?;
+        let done = direct::carry_out(context, account, wish.clone(), show).await;
+        // One account in trouble must not hide the others.
+        failure = failure.or(done.err());
     }
     if is_list {
         let _ = output::print(&render::held(&all_deletions, &all_copies))?;
     }
-    view.end()
+    failure.map_or_else(|| view.end(), Err)
 }
 
 #[cfg(test)]

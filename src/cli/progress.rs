@@ -10,33 +10,41 @@ use std::io::{self, IsTerminal};
 /// Octets, rate and time left; fits 80 columns with a short title.
 const TEMPLATE: &str = "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
 
-/// One line on stderr that is redrawn.
+/// One line on stderr that is redrawn. It stands only between an update and the next line that is printed: a bar kept
+/// for later would draw itself once more, empty, in front of that line.
 #[derive(Debug)]
-pub struct Bar(Option<ProgressBar>);
+pub struct Bar {
+    is_wanted: bool,
+    line: Option<ProgressBar>,
+}
 
 impl Bar {
     /// A bar; without effect where stderr is no terminal or the user wants it quiet.
     pub fn new(is_quiet: bool) -> Bar {
-        let is_wanted = !is_quiet && io::stderr().is_terminal();
-        let style = ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar());
-        Bar(is_wanted.then(|| ProgressBar::no_length().with_style(style)))
+        Bar { is_wanted: !is_quiet && io::stderr().is_terminal(), line: None }
     }
 
     /// Redraws.
-    pub fn update(&self, account: &str, progress: &Progress) {
-        let Some(bar) = &self.0 else { return };
+    pub fn update(&mut self, account: &str, progress: &Progress) {
+        if !self.is_wanted {
+            return;
+        }
+        let bar = self.line.get_or_insert_with(|| ProgressBar::no_length().with_style(style()));
         bar.set_message(title(account, progress));
         bar.set_length(progress.bytes_total);
         bar.set_position(progress.bytes_done);
     }
 
     /// Takes the bar away, so that a line can be printed.
-    pub fn clear(&self) {
-        if let Some(bar) = &self.0 {
+    pub fn clear(&mut self) {
+        if let Some(bar) = self.line.take() {
             bar.finish_and_clear();
-            bar.reset();
         }
     }
+}
+
+fn style() -> ProgressStyle {
+    ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 fn title(account: &str, progress: &Progress) -> String {

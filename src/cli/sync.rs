@@ -88,7 +88,7 @@ impl View {
     }
 
     /// Whether all of it went well.
-    pub fn end(self) -> Result<(), CommandError> {
+    pub fn end(mut self) -> Result<(), CommandError> {
         self.bar.clear();
         match self.errors {
             0 => Ok(()),

@@ -10,6 +10,9 @@ use secrecy::ExposeSecret;
 pub struct Token {
     /// The account
     pub account: String,
+    /// For submission: the same token, because both protocols are asked for together
+    #[arg(long)]
+    pub smtp: bool,
 }
 
 impl Token {

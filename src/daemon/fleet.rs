@@ -22,6 +22,8 @@ pub struct Accounts {
     /// As last read without a mistake: what is in force.
     configured: Mutex<BTreeSet<String>>,
     running: Arc<Mutex<BTreeMap<String, Handle>>>,
+    /// Why those that are down ended.
+    failed: Arc<Mutex<BTreeMap<String, Failure>>>,
 }
 
 /// Takes an account off the list of running ones, however its run ends.
@@ -39,7 +41,7 @@ impl Drop for Registered {
 impl Accounts {
     /// The accounts of the configuration that `load` reads, at the start and at every reload.
     pub fn new(load: Box<Load>) -> Accounts {
-        Accounts { load, configured: Mutex::default(), running: Arc::default() }
+        Accounts { load, configured: Mutex::default(), running: Arc::default(), failed: Arc::default() }
     }
 
     fn register(&self, name: &str, handle: Handle) -> Registered {
@@ -72,7 +74,7 @@ impl Accounts {
         let one = |(name, handle): (String, Option<Handle>)| {
             let wish = wish.clone();
             async move {
-                let handle = handle.ok_or_else(|| down(&name))?;
+                let handle = handle.ok_or_else(|| self.down(&name))?;
                 let (to, mut told) = mpsc::unbounded_channel();
                 if !handle.order(Order { wish, to }).await {
                     return Err(stopped(&name));
@@ -89,6 +91,36 @@ impl Accounts {
         join_all(self.chosen(names)?.into_iter().map(one)).await.into_iter().collect()
     }
 
+    /// The refusal of an order to an account whose unit is down, of the kind that ended it.
+    fn down(&self, name: &str) -> Refusal {
+        match self.failed.lock().unwrap_or_else(PoisonError::into_inner).get(name) {
+            Some(Failure { class, text, hint }) => Refusal {
+                code: (*class).into(),
+                message: format!("account {name} is not running: {text}"),
+                hint: hint.clone(),
+            },
+            None => Refusal::new(Code::Retry, format!("account {name} is not running"))
+                .with_hint("posthaste status shows why, and what it needs from you"),
+        }
+    }
+
+    /// What one account holds back.
+    async fn held_of(
+        &self,
+        name: &str,
+        handle: Option<Handle>,
+    ) -> Result<(Vec<Deletions>, Vec<Quarantined>), Refusal> {
+        let handle = handle.ok_or_else(|| self.down(name))?;
+        let (to, mut told) = mpsc::unbounded_channel();
+        handle.order(Order { wish: Wish::ListHeld, to }).await;
+        while let Some(told) = told.recv().await {
+            if let Response::Held { deletions, quarantined } = response(name, told)? {
+                return Ok((deletions, quarantined));
+            }
+        }
+        Err(stopped(name))
+    }
+
     async fn held(&self, request: HeldRequest, replies: &Replies) -> Result<(), Refusal> {
         match request {
             HeldRequest::Approve { account, mailbox } => {
@@ -99,21 +131,19 @@ impl Accounts {
             }
             HeldRequest::List => {
                 let (mut deletions, mut quarantined) = (Vec::new(), Vec::new());
+                let mut refusal = None;
                 for (name, handle) in self.chosen(&[])? {
-                    let Some(handle) = handle else { continue };
-                    let (to, mut told) = mpsc::unbounded_channel();
-                    handle.order(Order { wish: Wish::ListHeld, to }).await;
-                    while let Some(told) = told.recv().await {
-                        if let Response::Held { deletions: more, quarantined: copies } =
-                            response(&name, told)?
-                        {
+                    match self.held_of(&name, handle).await {
+                        Ok((more, copies)) => {
                             deletions.extend(more);
                             quarantined.extend(copies);
                         }
+                        // The others are listed all the same.
+                        Err(why) => drop(refusal.get_or_insert(why)),
                     }
                 }
                 replies.send(Response::Held { deletions, quarantined }).await;
-                Ok(())
+                refusal.map_or(Ok(()), Err)
             }
         }
     }
@@ -131,10 +161,18 @@ impl Fleet for Accounts {
     fn run(&self, unit: Unit<Account>) -> BoxFuture<'static, Result<(), Failure>> {
         let (handle, inbox) = account::handle();
         let registered = self.register(&unit.name, handle);
-        let Unit { spec, state_dir, status, stop, .. } = unit;
+        let failed = Arc::clone(&self.failed);
+        let Unit { name, spec, state_dir, status, stop } = unit;
         Box::pin(async move {
             let _registered = registered;
-            account::run(spec, state_dir, status, inbox, stop).await.map_err(|error| Failure::new(&error))
+            let end = account::run(spec, state_dir, status, inbox, stop).await;
+            let end = end.map_err(|error| Failure::new(&error));
+            let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
+            match &end {
+                Ok(()) => failed.remove(&name),
+                Err(failure) => failed.insert(name, failure.clone()),
+            };
+            end
         })
     }
 
@@ -158,12 +196,6 @@ impl Fleet for Accounts {
             }
         })
     }
-}
-
-/// An order to an account whose unit is down: its status tells the cause.
-fn down(name: &str) -> Refusal {
-    Refusal::new(Code::Retry, format!("account {name} is not running"))
-        .with_hint("posthaste status shows why, and what it needs from you")
 }
 
 /// An order that got no answer: the account ended before.

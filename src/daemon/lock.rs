@@ -5,11 +5,12 @@
 //! because pids come back after a reboot. The pid in the file is only for the message. The file is never removed:
 //! another process may have just opened it. Blocking: call it off the reactor.
 
+use crate::disk::make_directory;
 use crate::error::{Class, Classified};
 use rustix::fs::{FlockOperation, flock};
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// The holder has the directory for itself until this is dropped.
@@ -67,12 +68,7 @@ impl Lock {
     /// Locks a directory, made where it is missing; `what` names it in the error.
     pub fn directory(directory: &Path, what: impl Into<String>) -> Result<Lock, Error> {
         let path = directory.join("lock");
-        let outcome = DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(directory)
-            .and_then(|()| open(&path))
-            .and_then(take);
+        let outcome = make_directory(directory).and_then(|()| open(&path)).and_then(take);
         match outcome {
             Ok(file) => Ok(Lock { _file: file }),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

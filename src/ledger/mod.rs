@@ -103,8 +103,8 @@ impl Ledger {
     ///
     /// # Errors
     /// When the file cannot be opened or is of a newer version.
-    pub fn open(path: &Path) -> Result<Ledger, Error> {
-        let mut connection = file::open(path)?;
+    pub fn open(path: &Path, owner: &str) -> Result<Ledger, Error> {
+        let mut connection = file::open(path, owner)?;
         // Unbounded by type, bounded by use: every caller waits for its answer before it asks again.
         let (jobs, mut queue) = mpsc::unbounded_channel::<Job>();
         let thread = std::thread::Builder::new().name("ledger".into()).spawn(move || {

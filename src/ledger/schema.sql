@@ -1,3 +1,9 @@
+-- Whose mailboxes these are: one row.
+CREATE TABLE owner (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    name TEXT NOT NULL
+) STRICT;
+
 CREATE TABLE mailbox (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,

@@ -6,7 +6,9 @@
 
 use super::error::Error;
 use super::layout::{self, Layout};
+use crate::disk::make_directory;
 use crate::mail::MailboxName;
+use crate::ownership;
 use crate::sync::DirectoryId;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
@@ -58,9 +60,7 @@ pub(super) struct MailboxDir {
 impl Root {
     /// Makes the root (0700, with its parents) where it is missing.
     pub(super) fn make(&self) -> Result<(), Error> {
-        use std::os::unix::fs::DirBuilderExt;
-        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.path);
-        made.map_err(|source| Error::Root { path: self.path.clone(), source })?;
+        make_directory(&self.path).map_err(|source| Error::Root { path: self.path.clone(), source })?;
         self.open().map(drop)
     }
 
@@ -70,14 +70,10 @@ impl Root {
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
         let root = rustix::fs::open(&self.path, flags, Mode::empty()).map_err(fail)?;
         let stat = rustix::fs::fstat(&root).map_err(fail)?;
-        let problem = if stat.st_uid != rustix::process::geteuid().as_raw() {
-            "belongs to another user"
-        } else if stat.st_mode & 0o022 != 0 {
-            "is writable for others"
-        } else {
-            return Ok(root);
-        };
-        Err(Error::UnsafeRoot { path: self.path.clone(), problem })
+        match ownership::problem(stat.st_uid, stat.st_mode, rustix::process::geteuid().as_raw()) {
+            None => Ok(root),
+            Some(problem) => Err(Error::UnsafeRoot { path: self.path.clone(), problem }),
+        }
     }
 
     /// The components of a mailbox's directory below the root.

@@ -5,6 +5,7 @@
 
 use crate::error::{Class, Classified};
 use crate::mail::MailboxName;
+use crate::ownership;
 use crate::sync::{Scope, Trouble};
 use rustix::io::Errno;
 use std::io;
@@ -97,10 +98,7 @@ impl Classified for Error {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Error::UnsafeRoot { path, .. } => {
-                let path = path.display();
-                Some(format!("make it yours and closed to others: chown \"$USER\" {path}; chmod go-w {path}"))
-            }
+            Error::UnsafeRoot { path, .. } => Some(ownership::remedy(path)),
             Error::Root { path, .. } => Some(format!("is the disk that holds {} mounted?", path.display())),
             Error::Watch { source, .. } if matches!(source.kind, notify::ErrorKind::MaxFilesWatch) => {
                 Some("raise fs.inotify.max_user_watches; until then only periodic scans find changes".into())

@@ -13,7 +13,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// Nobody has logged in yet, or somebody logged out.
-    #[error("account {account} is not logged in")]
+    #[error("not logged in")]
     NotLoggedIn {
         /// The account.
         account: String,

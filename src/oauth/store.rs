@@ -8,13 +8,14 @@
 //! All calls block. Rejected: the Secret Service, which has no unlocked keyring on a machine without a session.
 
 use super::error::Error;
+use crate::disk::make_directory;
 use jiff::Timestamp;
 use rustix::fs::{FlockOperation, OFlags, flock};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use std::fs::{DirBuilder, File, Metadata, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use url::Url;
@@ -66,11 +67,7 @@ impl Store {
     /// Takes the lock if no other process has it; makes the directory if there is none.
     pub(super) fn try_lock(&self) -> Result<Option<Lock>, Error> {
         let directory = self.directory();
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(directory)
-            .map_err(|error| Error::io("create", directory, error))?;
+        make_directory(directory).map_err(|error| Error::io("create", directory, error))?;
         check(directory, &metadata(directory)?, 0o700, 0o022)?;
         let path = self.path.with_extension("lock");
         let file = private().create(true).truncate(false).open(&path);

@@ -148,6 +148,7 @@ fn entry(id: Id, file: &OutboxFile, prepared: Prepared, now: Timestamp) -> Entry
         crlf,
         accepted: now,
         attempts: 0,
+        breaks: 0,
         next_try: None,
         words: None,
     }

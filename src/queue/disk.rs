@@ -5,18 +5,10 @@
 
 use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
 use rustix::io::Errno;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-
-/// Makes a directory that is its owner's alone, with its parents.
-pub(super) fn make_directory(path: &Path) -> io::Result<()> {
-    let missing: Vec<&Path> = path.ancestors().take_while(|ancestor| !ancestor.exists()).collect();
-    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-    // What is accepted here is gone from the outbox: the way to it must be durable too.
-    missing.into_iter().filter_map(Path::parent).try_for_each(|parent| File::open(parent)?.sync_all())
-}
 
 /// A new file (0600) that must not exist.
 pub(super) fn create(path: &Path) -> io::Result<File> {

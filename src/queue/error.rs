@@ -3,6 +3,7 @@
 
 use super::record::{Id, State};
 use crate::error::{Class, Classified};
+use crate::ownership;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +19,14 @@ pub enum Error {
         path: PathBuf,
         /// The cause.
         source: io::Error,
+    },
+    /// Others could have us send what they put there, or it is not ours.
+    #[error("refusing the outbox {path}: it {problem}")]
+    UnsafeOutbox {
+        /// The outbox, or a part of the Maildir that it is.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: &'static str,
     },
     /// The program is ending: the step was not taken, and nothing may be built on it.
     #[error("the program is ending")]
@@ -40,13 +49,14 @@ pub enum Error {
 impl Classified for Error {
     fn class(&self) -> Class {
         match self {
-            Error::Io { .. } | Error::Interrupted => Class::RETRY,
+            Error::Io { .. } | Error::UnsafeOutbox { .. } | Error::Interrupted => Class::RETRY,
             Error::Unknown(_) | Error::Illegal { .. } => Class::GiveUp,
         }
     }
 
     fn hint(&self) -> Option<String> {
         match self {
+            Error::UnsafeOutbox { path, .. } => Some(ownership::remedy(path)),
             Error::Io { source, .. }
                 if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
             {

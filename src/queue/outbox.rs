@@ -6,11 +6,12 @@
 //! modification time did not change for two seconds. Hints come from outside; the clock is an argument. What has the name
 //! of a message and will not be taken is named, because somebody waits for it to be sent.
 
+use super::error::{Error, at};
+use crate::ownership;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Metadata};
-use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -94,8 +95,8 @@ impl Outbox {
         Outbox { root: root.into(), sightings: BTreeMap::new() }
     }
 
-    /// Looks at every file. `closed`: paths that a watcher saw closed or renamed into place since the last scan.
-    pub fn scan(&mut self, now: Timestamp, closed: &BTreeSet<PathBuf>) -> io::Result<Scan> {
+    /// Looks at every file, unless others can put files there. `closed`: paths that a watcher saw closed or renamed into place since the last scan.
+    pub fn scan(&mut self, now: Timestamp, closed: &BTreeSet<PathBuf>) -> Result<Scan, Error> {
         let Listing { found, passed_over } = self.list()?;
         let mut scan = Scan { passed_over, ..Scan::default() };
         let mut sightings = BTreeMap::new();
@@ -116,7 +117,7 @@ impl Outbox {
         Ok(scan)
     }
 
-    fn list(&self) -> io::Result<Listing> {
+    fn list(&self) -> Result<Listing, Error> {
         let mut listing = Listing::default();
         list_into(&self.root, false, &mut listing)?;
         for name in ["new", "cur"] {
@@ -137,12 +138,13 @@ struct Listing {
     passed_over: BTreeMap<PathBuf, &'static str>,
 }
 
-fn list_into(directory: &Path, is_maildir: bool, listing: &mut Listing) -> io::Result<()> {
-    for entry in fs::read_dir(directory)? {
+fn list_into(directory: &Path, is_maildir: bool, listing: &mut Listing) -> Result<(), Error> {
+    check(directory)?;
+    for entry in fs::read_dir(directory).map_err(at("read the outbox", directory))? {
         if listing.found.len() >= MAX_FILES {
             break;
         }
-        let entry = entry?;
+        let entry = entry.map_err(at("read the outbox", directory))?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
         // A file may be gone since it was listed: that is its owner's right.
@@ -157,6 +159,15 @@ fn list_into(directory: &Path, is_maildir: bool, listing: &mut Listing) -> io::R
         }
     }
     Ok(())
+}
+
+/// What others can put into a directory is not taken from it: it would be sent in our name.
+fn check(directory: &Path) -> Result<(), Error> {
+    let found = fs::metadata(directory).map_err(at("look at the outbox", directory))?;
+    match ownership::problem(found.uid(), found.mode(), rustix::process::geteuid().as_raw()) {
+        None => Ok(()),
+        Some(problem) => Err(Error::UnsafeOutbox { path: directory.to_owned(), problem }),
+    }
 }
 
 fn pass_over(passed_over: &mut BTreeMap<PathBuf, &'static str>, path: PathBuf, why: &'static str) {
@@ -205,7 +216,8 @@ fn complete_at(sighting: &Sighting, now: Timestamp) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::symlink;
+    use crate::error::Classified;
+    use std::os::unix::fs::{PermissionsExt, symlink};
     use std::os::unix::net::UnixListener;
 
     fn later(time: Timestamp, milliseconds: i64) -> Timestamp {
@@ -257,6 +269,26 @@ mod tests {
                 (at("socket"), "is no regular file")
             ]
         );
+    }
+
+    #[test]
+    fn nothing_is_taken_from_where_others_can_put_files() {
+        let root = tempfile::tempdir().unwrap();
+        let new = root.path().join("new");
+        fs::create_dir(&new).unwrap();
+        fs::write(new.join("1"), "To: a@x\n").unwrap();
+        let (mut outbox, none) = (Outbox::new(root.path()), BTreeSet::new());
+        let now = later(Timestamp::now(), 10_000);
+        let open = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        for directory in [root.path(), new.as_path()] {
+            open(directory, 0o777);
+            let error = outbox.scan(now, &none).unwrap_err();
+            let told = format!("refusing the outbox {}: it is writable for others", directory.display());
+            assert_eq!(error.to_string(), told);
+            assert!(error.hint().unwrap().contains(&format!("chmod go-w {}", directory.display())));
+            open(directory, 0o755);
+        }
+        assert_eq!(names(&outbox.scan(now, &none).unwrap()), ["1"]);
     }
 
     #[test]

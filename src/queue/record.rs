@@ -75,6 +75,9 @@ pub struct Entry {
     pub accepted: Timestamp,
     /// How often the server refused it for now.
     pub attempts: u32,
+    /// How often the connection ended amid it.
+    #[serde(default)]
+    pub breaks: u32,
     /// Not to be tried before.
     pub next_try: Option<Timestamp>,
     /// The last words on it, mostly the server's.

@@ -1,7 +1,8 @@
 //! When to try a deferred message again, and when to stop. Pure.
 //!
 //! One minute doubling to four hours, with jitter, for five days. Only what the server says about the message counts as
-//! an attempt; trouble with the network or the login is not the message's fault and never ends its life.
+//! an attempt; trouble with the network or the login is not the message's fault and never ends its life. A connection that
+//! ends amid a message may be either: only many of them, and all that time, are its end.
 
 use crate::backoff::Backoff;
 use jiff::{SignedDuration, Timestamp};
@@ -11,6 +12,9 @@ const LAW: Backoff = Backoff { floor: Duration::from_secs(60), ceiling: Duration
 
 /// RFC 5321 §4.5.4.1 has 4 to 5 days.
 const LIFETIME: SignedDuration = SignedDuration::from_hours(5 * 24);
+
+/// Connections that ended amid one message before it is the message's fault: a bad line for an hour is none.
+const MANY: u32 = 10;
 
 /// What comes after a temporary refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +32,11 @@ pub fn next_attempt(attempts: u32, accepted: Timestamp, now: Timestamp, random: 
     }
     let delay = LAW.delay(attempts.saturating_sub(1), random);
     now.checked_add(delay).map_or(Next::GiveUp, Next::At)
+}
+
+/// Whether to give a message up at which `breaks` connections ended.
+pub(super) fn is_hopeless(breaks: u32, accepted: Timestamp, now: Timestamp) -> bool {
+    breaks >= MANY && now.duration_since(accepted) >= LIFETIME
 }
 
 #[cfg(test)]
@@ -48,5 +57,13 @@ mod tests {
         assert_eq!(next_attempt(1, accepted, day(5), 0.5), Next::GiveUp);
         assert!(matches!(next_attempt(1, day(5), accepted, 0.5), Next::At(_)), "a clock that went back");
         assert_eq!(next_attempt(1, Timestamp::MAX, Timestamp::MAX, 1.0), Next::GiveUp);
+    }
+    #[test]
+    fn only_many_broken_connections_over_five_days_end_a_message() {
+        let accepted = Timestamp::UNIX_EPOCH;
+        let after = |hours| accepted + SignedDuration::from_hours(hours);
+        assert!(!is_hopeless(u32::MAX, accepted, after(119)), "not in time");
+        assert!(!is_hopeless(9, accepted, after(1000)), "a machine that was off for a month");
+        assert!(is_hopeless(10, accepted, after(120)));
     }
 }

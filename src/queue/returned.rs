@@ -6,6 +6,7 @@
 
 use super::disk;
 use super::outbox::OutboxFile;
+use crate::disk::make_directory;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
@@ -29,14 +30,14 @@ pub(super) struct Message<'a> {
 pub fn refuse(root: &Path, file: &OutboxFile, words: &str) -> io::Result<PathBuf> {
     let name = file.path.file_name().unwrap_or_default().to_string_lossy();
     let directory = root.join(DIRECTORY);
-    disk::make_directory(&directory)?;
+    make_directory(&directory)?;
     move_in(&directory, &file.path, &name, words)
 }
 
 /// Writes an accepted message as the user had it, with its Bcc and its line ends; gives its place.
 pub(super) fn give_back(root: &Path, message: &Message<'_>, prepared: File) -> io::Result<PathBuf> {
     let directory = root.join(DIRECTORY);
-    disk::make_directory(&directory)?;
+    make_directory(&directory)?;
     let temporary = directory.join(format!(".{}.tmp", shortened(message.name)));
     disk::remove(&temporary)?;
     restore(message, prepared, disk::create(&temporary)?)?;

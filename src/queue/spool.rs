@@ -8,8 +8,9 @@
 use super::disk;
 use super::error::{Error, at};
 use super::record::{Entry, Id, State};
-use super::retry::{Next, next_attempt};
+use super::retry::{Next, is_hopeless, next_attempt};
 use super::returned;
+use crate::disk::make_directory;
 use crate::status;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -29,7 +30,7 @@ impl Spool {
     /// Opens the queue in `directory` of the outbox `outbox`, makes both where they are missing, and finishes what a crash interrupted.
     pub fn open(directory: impl Into<PathBuf>, outbox: impl Into<PathBuf>) -> Result<Spool, Error> {
         let (directory, outbox) = (directory.into(), outbox.into());
-        disk::make_directory(&directory).map_err(at("make", &directory))?;
+        make_directory(&directory).map_err(at("make", &directory))?;
         let mut spool = Spool { directory, outbox, entries: BTreeMap::new() };
         spool.make_outbox()?;
         spool.load()?;
@@ -42,7 +43,7 @@ impl Spool {
 
     /// Makes the outbox where it is missing, also after the user removed it.
     pub fn make_outbox(&self) -> Result<(), Error> {
-        disk::make_directory(&self.outbox).map_err(at("make", &self.outbox))
+        make_directory(&self.outbox).map_err(at("make", &self.outbox))
     }
 
     /// Finishes what the disk of the outbox did not allow before: removing accepted files, giving failed messages
@@ -116,6 +117,22 @@ impl Spool {
             }
         }
         Ok(next)
+    }
+
+    /// After a connection that ended amid the message: it may be tried again at once, or fails when that has happened
+    /// too often and for too long. `true`: it failed.
+    pub fn break_off(&mut self, id: &Id, words: &str, now: Timestamp) -> Result<bool, Error> {
+        let mut entry = self.step(id, State::Queued)?;
+        entry.breaks = entry.breaks.saturating_add(1);
+        if is_hopeless(entry.breaks, entry.accepted, now) {
+            let count = entry.breaks;
+            let words =
+                format!("given up after {count} connections that ended amid it; the last time: {words}");
+            return self.fail(id, &words).map(|_| true);
+        }
+        entry.words = Some(words.to_owned());
+        entry.next_try = None;
+        self.store(entry).map(|()| false)
     }
 
     /// After a permanent refusal: the message goes to `failed/` with these words and leaves the queue. Gives its place.

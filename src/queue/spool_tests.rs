@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 pub(super) const MESSAGE: &str = "From: me@x\nDate: d\nMessage-ID: <1@x>\nTo: a@x\nBcc: b@x\n\n.hello\n";
@@ -20,7 +20,7 @@ pub(super) struct Place {
 impl Place {
     pub(super) fn new() -> Place {
         let place = Place { root: tempfile::tempdir().unwrap() };
-        fs::create_dir(place.outbox()).unwrap();
+        fs::DirBuilder::new().mode(0o700).create(place.outbox()).unwrap();
         place
     }
 

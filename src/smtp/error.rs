@@ -112,6 +112,19 @@ impl Error {
         }
     }
 
+    /// Whether the session ended amid a message. It may be the message's doing: then it happens each time.
+    pub fn is_amid_message(&self) -> bool {
+        use Stage::{Body, Data, Mail, Rcpt};
+        let (Error::Lost { stage, .. }
+        | Error::Malformed { stage, .. }
+        | Error::Unexpected { stage, .. }
+        | Error::Refused { stage, .. }) = self
+        else {
+            return false;
+        };
+        matches!(stage, Mail | Rcpt | Data | Body) && matches!(self.class(), Class::Retry { .. })
+    }
+
     /// The reply in it, if the server gave one.
     pub fn reply(&self) -> Option<&Reply> {
         match self {

@@ -73,7 +73,7 @@ impl Classified for Refusal {
     fn hint(&self) -> Option<String> {
         let Refusal::DirectoryLost { account, mailbox } = self else { return None };
         Some(format!(
-            "mount or put back the directory; to fetch everything again: posthaste held restore {account}/{mailbox}"
+            "mount or put back the directory; to fetch everything again: posthaste held restore {account}/{mailbox}; to leave the mailbox out: mailboxes = [\"*\", \"!{mailbox}\"] in the configuration"
         ))
     }
 }

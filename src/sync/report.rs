@@ -65,6 +65,9 @@ pub struct Report {
     pub trouble: Option<Trouble>,
 }
 
+/// What is wrong with a mailbox in which [`MailboxReport::incomplete`] is all that is known.
+pub const INCOMPLETE: &str = "the server did not deliver every message asked for";
+
 /// What a pass did in one mailbox.
 #[derive(Debug, Default)]
 pub struct MailboxReport {

@@ -18,6 +18,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
 
 use super::authority::Authority;
+use super::guard::Guard;
 use super::tokens::TokenServer;
 use super::wait;
 use conf::Conf;
@@ -78,24 +79,20 @@ pub struct Dovecot {
     master: Option<Master>,
 }
 
-/// The master process, leader of its process group, and the shell that ends the group when this program is killed:
-/// Ctrl-C in the demo or a test runner's SIGKILL must leave nothing running.
+/// The master process, leader of its process group.
 struct Master {
     process: Child,
-    guard: Child,
+    guard: Guard,
 }
 
 impl Master {
     fn guarded(process: Child, dir: &Path) -> Master {
-        // The shell's input ends when the last holder of its other end, this program, is gone.
-        let script = format!("read -r _; kill -s KILL -- -{}; rm -rf '{}'", process.id(), dir.display());
-        let guard = Command::new("sh").arg("-c").arg(script).stdin(Stdio::piped()).process_group(0).spawn();
-        Master { process, guard: guard.expect("sh runs") }
+        let guard = Guard::of(-i64::from(process.id()), dir);
+        Master { process, guard }
     }
 
     fn kill(mut self) {
-        let _ = self.guard.kill();
-        let _ = self.guard.wait();
+        drop(self.guard);
         if let Some(group) = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw) {
             let _ = kill_process_group(group, Signal::KILL);
         }

@@ -20,6 +20,7 @@
 pub mod authority;
 pub mod dovecot;
 pub mod filler;
+pub mod guard;
 pub mod imap_client;
 pub mod listener;
 pub mod lmtp;
@@ -29,6 +30,7 @@ pub mod process;
 pub mod proxy;
 pub mod sides;
 pub mod sink;
+pub mod strace;
 pub mod tokens;
 pub mod utf7;
 pub mod wait;

@@ -17,6 +17,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::guard::Guard;
 use super::maildir::Reader;
 use super::{Host, wait};
 
@@ -233,7 +234,8 @@ impl Home {
         let pipe = child.stderr.take().unwrap();
         let heard = said.clone();
         std::thread::spawn(move || listen(pipe, &heard));
-        Daemon { child, notify, said }
+        let guard = Guard::of(child.id().into(), self.dir());
+        Daemon { child, _guard: guard, notify, said }
     }
 
     /// Starts the daemon and waits until it is ready.
@@ -252,6 +254,7 @@ impl Home {
 /// A running daemon; killed with its value.
 pub struct Daemon {
     child: Child,
+    _guard: Guard,
     notify: UnixDatagram,
     said: Arc<Mutex<String>>,
 }

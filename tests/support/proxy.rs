@@ -106,6 +106,11 @@ impl Proxy {
         self.shared.0.lock().unwrap().connections
     }
 
+    /// Connections that are open now.
+    pub fn open(&self) -> usize {
+        self.shared.0.lock().unwrap().opened.iter().filter(|(_, ended)| ended.is_none()).count()
+    }
+
     /// Bytes handed on in a direction.
     pub fn bytes(&self, direction: Direction) -> usize {
         let state = self.shared.0.lock().unwrap();

@@ -1,0 +1,98 @@
+//! The outbox against its enemies: other users of the machine, and a server that breaks off at a message each time.
+
+// The helpers below are test code too; clippy's exceptions cover only functions marked `#[test]`.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod support;
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use serde_json::Value;
+use support::Host;
+use support::process::{Account, Daemon, Home};
+use support::sink::{Sink, Stage, Step};
+use support::wait::{PATIENCE, until};
+
+fn watching(host: &Host, account: Account) -> (Home, Daemon) {
+    let home = Home::new(env!("CARGO_BIN_EXE_posthaste"));
+    host.furnish("alice");
+    home.configure(&[account]);
+    home.login("alice", &host.tokens.refresh_token("alice"));
+    let daemon = home.start();
+    home.wait_state("alice", "watching");
+    (home, daemon)
+}
+
+fn draft(subject: &str) -> Vec<u8> {
+    format!("From: alice@mail.test\nTo: bob@mail.test\nSubject: {subject}\n\nHello.\n").into_bytes()
+}
+
+fn account(home: &Home) -> Value {
+    home.status()["accounts"][0].clone()
+}
+
+fn wait_error(home: &Home, words: &str) -> Value {
+    until(PATIENCE, words, || account(home)["error"].as_str().is_some_and(|error| error.contains(words)));
+    account(home)
+}
+
+fn open(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn an_outbox_that_others_can_write_to_sends_nothing_until_it_is_closed() {
+    let host = Host::start();
+    let (home, _daemon) = watching(&host, Account::of(&host, "alice"));
+    let outbox = home.outbox("alice");
+    open(&outbox, 0o777);
+    home.send("alice", "planted", &draft("in the name of alice"));
+    let told = wait_error(&home, "submission: refusing the outbox");
+    assert!(told["error"].as_str().unwrap().ends_with("it is writable for others"), "{told}");
+    assert!(told["hint"].as_str().unwrap().contains("chmod go-w"), "{told}");
+    assert!(outbox.join("planted").exists() && host.sink.received().is_empty());
+    fs::remove_file(outbox.join("planted")).unwrap();
+    open(&outbox, 0o755);
+    home.send("alice", "mine", &draft("mine"));
+    let sent = host.sink.wait_for(1);
+    assert!(String::from_utf8_lossy(&sent[0].message).contains("Subject: mine"));
+    until(PATIENCE, "all to be well", || account(&home)["error"].is_null());
+}
+
+/// Makes a queued message six days old, with many broken connections behind it.
+fn let_days_pass(queue: &Path) {
+    let records = fs::read_dir(queue).unwrap().flatten().map(|entry| entry.path());
+    let path = records.into_iter().find(|path| path.extension().is_some_and(|kind| kind == "json")).unwrap();
+    let mut record: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    assert!(record["breaks"].as_u64().unwrap() > 0, "{record}");
+    record["breaks"] = 1000.into();
+    record["accepted"] =
+        (jiff::Timestamp::now() - jiff::SignedDuration::from_hours(6 * 24)).to_string().into();
+    fs::write(&path, record.to_string()).unwrap();
+}
+
+#[test]
+fn a_message_at_which_the_server_hangs_up_each_time_fails_after_five_days() {
+    let host = Host::start();
+    let sink = Sink::submission(&host.authority, |_, _| true);
+    sink.script(Stage::Recipient, Step::Close, usize::MAX);
+    let (home, daemon) =
+        watching(&host, Account { smtp: (sink.port(), "implicit"), ..Account::of(&host, "alice") });
+    home.send("alice", "draft", &draft("hopeless"));
+    wait_error(&home, "lost at RCPT TO");
+    assert_eq!(account(&home)["outbox"]["queued"], 1);
+    assert!(daemon.stop().0.success());
+    let_days_pass(&home.state("alice").join("queue"));
+    let _daemon = home.start();
+    until(PATIENCE, "the message to fail", || account(&home)["outbox"]["failed"] == 1);
+    let words = fs::read_to_string(home.outbox("alice").join("failed/draft.txt")).unwrap();
+    assert!(
+        words.contains("given up after 1001 connections") && words.contains("lost at RCPT TO"),
+        "{words}"
+    );
+    home.wait_state("alice", "watching");
+    until(PATIENCE, "all to be well", || account(&home)["error"].is_null());
+    assert!(sink.received().is_empty());
+}
