@@ -1,7 +1,7 @@
 //! Which servers an account talks to: a provider's, or those that are written down, never a mixture.
 //!
 //! Invariant: plain text goes to loopback only. `net` checks the connected address again; here the mistake is shown
-//! before anything is dialled. A mixture of a provider's row with own hosts is refused, because it would send the
+//! before anything is dialled. A mixture of a provider's row with own hosts is refused (but for a trust anchor), because it would send the
 //! provider's token to a host that the provider does not list.
 
 use super::meaning::{Refusal, Written};
@@ -10,6 +10,7 @@ use super::typed::{self, TlsKind};
 use crate::net::{Endpoint, Tls};
 use crate::provider::{Filing, OAuth, Provider, Site, is_host, is_loopback};
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 /// The servers of an account, and what its provider adds.
 pub(super) struct Servers {
@@ -29,20 +30,25 @@ pub(super) fn choose(written: &Written<'_>, address: &str) -> Result<Servers, Re
         return own(written);
     };
     for (key, table) in [("imap", &account.imap), ("smtp", &account.smtp)] {
-        if table.is_some() {
+        if table.as_ref().is_some_and(names_server) {
             let message =
                 format!("the {key} server is known from provider `{}`; leave one of both out", provider.name);
             return Err(written.refuse(&[key], message));
         }
     }
     let site = site(written, provider)?;
-    let Some(imap) = site.imap.clone() else {
+    let Some(mut imap) = site.imap.clone() else {
         let message = format!("provider `{}` has no IMAP server", provider.name);
         return Err(written.refuse(&["provider"], message));
     };
+    imap.ca = anchor(written, "imap", account.imap.as_ref())?;
+    let mut smtp = site.smtp.clone();
+    if let Some(smtp) = &mut smtp {
+        smtp.ca = anchor(written, "smtp", account.smtp.as_ref())?;
+    }
     Ok(Servers {
         imap,
-        smtp: site.smtp.clone(),
+        smtp,
         filing: Some(provider.sent),
         disable: provider.disable.clone(),
         provider: Some(provider.name.clone()),
@@ -64,7 +70,7 @@ fn provider<'a>(written: &Written<'a>, address: &str) -> Result<Option<&'a Provi
             }
         };
     }
-    if account.imap.is_some() {
+    if account.imap.as_ref().is_some_and(names_server) {
         return Ok(None);
     }
     let domain = address.rsplit_once('@').map_or(address, |(_, domain)| domain);
@@ -140,9 +146,23 @@ fn endpoint(written: &Written<'_>, table: &str, server: &typed::Server) -> Resul
         Some(port) => port,
         None => default_port(table, tls),
     };
-    let ca = server.ca.as_deref().map(|path| paths::absolute(path, written.home)).transpose();
-    let ca = ca.map_err(|wrong| written.refuse(&[table, "ca"], wrong))?;
-    Ok(Endpoint { host, port, tls, ca })
+    Ok(Endpoint { host, port, tls, ca: anchor(written, table, Some(server))? })
+}
+
+/// Whether more is written down than a trust anchor, which may stand beside a provider: its certificate may be a private
+/// one (Proton Mail Bridge), or a proxy of the organisation may stand in between.
+fn names_server(server: &typed::Server) -> bool {
+    server.host.is_some() || server.port.is_some() || server.tls.is_some()
+}
+
+fn anchor(
+    written: &Written<'_>,
+    table: &str,
+    server: Option<&typed::Server>,
+) -> Result<Option<PathBuf>, Refusal> {
+    let ca = server.and_then(|server| server.ca.as_deref());
+    let ca = ca.map(|path| paths::absolute(path, written.home)).transpose();
+    ca.map_err(|wrong| written.refuse(&[table, "ca"], wrong))
 }
 
 /// RFC 8314 §7 for implicit TLS, RFC 9051 §11.1 and RFC 6409 §3.1 else.

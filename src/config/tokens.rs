@@ -128,12 +128,14 @@ fn of_account(written: &Written<'_>, oauth: &typed::OAuth, servers: &Servers) ->
         );
         return Err(written.refuse(&["oauth"], message));
     };
+    let token_url = url(written, "token_url", token_url)?;
+    refuse_strangers(written, servers, &token_url)?;
     let at =
         |key: &str, text: &Option<String>| text.as_deref().map(|text| url(written, key, text)).transpose();
     Ok(OAuth2 {
         client_id: None,
         client_secret: None,
-        token_url: url(written, "token_url", token_url)?,
+        token_url,
         authorize_url: at("authorize_url", &oauth.authorize_url)?,
         device_url: at("device_url", &oauth.device_url)?,
         revoke_url: None,
@@ -147,6 +149,19 @@ fn of_account(written: &Written<'_>, oauth: &typed::OAuth, servers: &Servers) ->
         needs_secret: false,
         token_hosts: servers.token_hosts.clone(),
     })
+}
+
+/// A slip in a host name must not carry a token of a known issuer to a stranger.
+fn refuse_strangers(written: &Written<'_>, servers: &Servers, token_url: &Url) -> Result<(), Refusal> {
+    let may_receive = |host: &str| written.providers.may_receive(token_url, host);
+    for (key, server) in [("imap", Some(&servers.imap)), ("smtp", servers.smtp.as_ref())] {
+        let Some(server) = server.filter(|server| !may_receive(&server.host)) else { continue };
+        let issuer = token_url.host_str().unwrap_or_default();
+        let message =
+            format!("tokens of {issuer} are not for {}: it is no host of that provider", server.host);
+        return Err(written.refuse(&[key, "host"], message));
+    }
+    Ok(())
 }
 
 fn client_secret(written: &Written<'_>, oauth: &typed::OAuth) -> Result<Option<ClientSecret>, Refusal> {
