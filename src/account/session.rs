@@ -41,7 +41,11 @@ fn life(left: Duration) -> Duration {
 /// Connects and logs in.
 pub(super) async fn connect(shared: &Shared) -> Result<Connected, Complaint> {
     let account = &shared.account;
-    let options = imap::Options { endpoint: account.imap.clone(), disable: account.disable.clone() };
+    let options = imap::Options {
+        endpoint: account.imap.clone(),
+        disable: account.disable.clone(),
+        special_use: account.special_use.clone(),
+    };
     let proof =
         shared.login.proof(&account.imap, &account.name).await.map_err(|error| Complaint::new(&error))?;
     let (session, proof) = match imap::connect(&options, &shared.login.credentials(&proof)).await {

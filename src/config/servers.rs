@@ -7,9 +7,10 @@
 use super::meaning::{Refusal, Written};
 use super::paths;
 use super::typed::{self, TlsKind};
+use crate::mail::SpecialUse;
 use crate::net::{Endpoint, Tls};
 use crate::provider::{Filing, OAuth, Provider, Site, is_host, is_loopback};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// The servers of an account, and what its provider adds.
@@ -19,6 +20,7 @@ pub(super) struct Servers {
     pub(super) token_hosts: Vec<String>,
     pub(super) filing: Option<Filing>,
     pub(super) disable: BTreeSet<String>,
+    pub(super) special_use: BTreeMap<String, SpecialUse>,
     pub(super) imap: Endpoint,
     pub(super) smtp: Option<Endpoint>,
 }
@@ -51,6 +53,7 @@ pub(super) fn choose(written: &Written<'_>, address: &str) -> Result<Servers, Re
         smtp,
         filing: Some(provider.sent),
         disable: provider.disable.clone(),
+        special_use: provider.special_use.clone(),
         provider: Some(provider.name.clone()),
         token_hosts: site.token_hosts(),
         oauth: site.oauth.clone(),
@@ -115,6 +118,7 @@ fn own(written: &Written<'_>) -> Result<Servers, Refusal> {
         token_hosts,
         filing: None,
         disable: BTreeSet::new(),
+        special_use: BTreeMap::new(),
         imap,
         smtp,
     })
