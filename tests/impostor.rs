@@ -75,6 +75,7 @@ fn assert_refused(home: &Home, code: i32, words: &str, when: &str) {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(code), "{when}: {said}");
     assert!(said.contains(words), "{when}: not {words:?}: {said}");
+    assert!(!said.contains("go away"), "words from before TLS may be anybody's: {said}");
 }
 
 /// With mail to send, the status names the trouble of submission; the message stays.
@@ -94,7 +95,7 @@ fn no_credential_is_said_to_an_imap_server_that_starts_wrong() {
     const CAPABLE: &str = "* CAPABILITY IMAP4rev1 AUTH=XOAUTH2 SASL-IR\r\nB1 OK done\r\n";
     let starts: [(&str, &[&str], &str); 7] = [
         ("* PREAUTH welcome home\r\n", &[CAPABLE], "PREAUTH"),
-        ("* BYE go away\r\n", &[], "go away"),
+        ("* BYE go away\r\n", &[], "ended the session before TLS"),
         ("* OK ready\r\n", &["B1 NO not here\r\n", CAPABLE], "STARTTLS"),
         ("* OK ready\r\n", &["B1 BAD unknown\r\n", CAPABLE], "STARTTLS"),
         ("* OK ready\r\n", &["B1 OK go\r\n* BAD injected\r\n"], "bytes behind the answer to STARTTLS"),
@@ -116,10 +117,10 @@ fn no_credential_is_said_to_a_submission_server_that_starts_wrong() {
     const OFFERS: &str = "250-x\r\n250-STARTTLS\r\n250 AUTH XOAUTH2\r\n";
     let starts: [(&str, &[&str], &str); 5] = [
         ("220 x\r\n", &["250-x\r\n250 AUTH XOAUTH2\r\n"], "STARTTLS"),
-        ("220 x\r\n", &[OFFERS, "454 not now\r\n", OFFERS], "454"),
+        ("220 x\r\n", &[OFFERS, "454 not now\r\n", OFFERS], "refused at STARTTLS, before TLS"),
         ("220 x\r\n", &[OFFERS, "220 go\r\n250 injected\r\n"], "injected before TLS"),
         ("220 x\r\n", &[OFFERS, "220 go\r\n", "250 no TLS at all\r\n"], "no TLS"),
-        ("554 not for you\r\n", &[], "not for you"),
+        ("554 not for you\r\n", &[], "before TLS"),
     ];
     let host = Host::start();
     for (greeting, answers, words) in starts {
