@@ -11,6 +11,7 @@
 //! | 2 | [`net`] [`disk`] | `error` |
 //! | 3 | [`imap`] [`smtp`] [`maildir`] [`ledger`] [`queue`] [`oauth`] [`provider`] [`supervisor`] [`control`] [`config`] | below; never each other |
 //! | 4 | [`account`]: the only place where drivers meet | 0–3 but `supervisor` and `control` |
+//! | 4 | [`doctor`]: what works and what does not, from DNS to MAIL FROM | 0–3 but `supervisor` and `control`, and `account` |
 //! | 5 | [`daemon`]: composition, signals, readiness | 0–4 |
 //! | 6 | [`cli`]: the only place that prints or reads the environment | all |
 //!
@@ -24,6 +25,7 @@ pub mod config;
 pub mod control;
 pub mod daemon;
 pub mod disk;
+pub mod doctor;
 pub mod error;
 pub mod imap;
 pub mod ledger;

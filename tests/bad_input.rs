@@ -7,6 +7,7 @@
 mod support;
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -84,6 +85,46 @@ fn a_configuration_or_an_account_that_is_not_there_is_named() {
         assert_eq!(output.status.code(), Some(2), "{command:?}: {}", said(&output));
         assert!(said(&output).contains("no account is called elsewhere"), "{}", said(&output));
     }
+}
+
+#[test]
+fn a_login_needs_somebody_who_sees_it_and_a_way_that_the_provider_knows() {
+    let home = Home::new(BINARY);
+    let oauth = "[accounts.g.oauth]\nclient_id = \"app\"\nclient_secret = \"CANARY\"\n";
+    fs::write(home.config(), format!("[accounts.g]\naddress = \"alice@gmail.com\"\n{oauth}")).unwrap();
+    let refused = |arguments: &[&str], input: &str, code: i32, words: &[&str]| {
+        let output = home.run_with(arguments, input);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", said(&output));
+        for word in words {
+            assert!(said(&output).contains(word), "{arguments:?}: not {word:?}: {}", said(&output));
+        }
+        assert!(!said(&output).contains("CANARY"), "{}", said(&output));
+    };
+    refused(&["login", "g"], "", 2, &["no terminal", "posthaste login g --browser"]);
+    refused(&["login", "g", "--device"], "", 2, &["Google does not give its mail scope to devices"]);
+    refused(&["login", "g", "--device", "--paste"], "", 2, &["cannot be used with"]);
+    let address =
+        ["https://accounts.google.com/", "code_challenge_method=S256", "login_hint=alice%40gmail.com"];
+    refused(&["login", "g", "--paste"], "", 77, &address);
+    refused(&["login", "g", "--paste"], "", 77, &["access_type=offline", "prompt=consent", "paste it here"]);
+    refused(&["login", "g", "--paste"], "code=c1\n", 77, &["copy the whole address from the address bar"]);
+}
+
+#[test]
+fn over_ssh_a_login_shows_how_to_connect_the_browser() {
+    let home = Home::new(BINARY);
+    let account = "[accounts.m]\naddress = \"a@contoso.com\"\nprovider = \"microsoft\"\noauth = { client_id = \"app\" }\n";
+    fs::write(home.config(), account).unwrap();
+    let mut command = home.command(&["login", "m", "--browser"]);
+    let mut login = command.env("SSH_CONNECTION", "192.0.2.1 5 192.0.2.2 22").spawn().unwrap();
+    let lines = BufReader::new(login.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let shown: Vec<String> = lines.take_while(|line| !line.contains("--paste")).collect();
+    login.kill().unwrap();
+    login.wait().unwrap();
+    let shown = shown.join("\n");
+    let (_, port) = shown.split_once("redirect_uri=http%3A%2F%2Flocalhost%3A").unwrap();
+    let port: String = port.chars().take_while(char::is_ascii_digit).collect();
+    assert!(shown.contains(&format!("ssh -N -L {port}:127.0.0.1:{port} 192.0.2.2")), "{shown}");
 }
 
 #[test]

@@ -155,5 +155,6 @@ fn a_certificate_for_another_name_or_of_nobody_gets_no_token() {
         assert_not_submitted(&home(account, &good), "certificate verify failed", smtp.1);
     }
     assert_eq!(elsewhere.tokens.introspections(), 0);
-    assert!(!elsewhere.dovecot.log().contains("method=XOAUTH2"), "{}", elsewhere.dovecot.log());
+    let log = elsewhere.dovecot.log();
+    assert!(!log.contains("method=XOAUTH2") && !log.contains("method=OAUTHBEARER"), "{log}");
 }

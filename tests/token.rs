@@ -309,9 +309,10 @@ fn secrets(host: &Host) -> Vec<String> {
     let mut secrets = host.tokens.secrets();
     assert!(secrets.len() >= 4, "{}", secrets.len());
     let encoded = secrets.iter().map(|secret| BASE64_STANDARD.encode(secret)).collect::<Vec<_>>();
-    let sasl = secrets
-        .iter()
-        .map(|secret| BASE64_STANDARD.encode(format!("user=alice\x01auth=Bearer {secret}\x01\x01")));
+    let sasl = secrets.iter().flat_map(|secret| {
+        ["user=alice", "n,a=alice,"]
+            .map(|user| BASE64_STANDARD.encode(format!("{user}\x01auth=Bearer {secret}\x01\x01")))
+    });
     secrets.extend(sasl.collect::<Vec<_>>().into_iter().chain(encoded));
     secrets.push(BASE64_STANDARD.encode(format!("\0bob\0{}", dovecot::PASSWORD)));
     secrets

@@ -23,7 +23,7 @@ impl Adviser {
         let page = oauth.and_then(|oauth| oauth.consent_url.as_ref());
         Adviser(Situation {
             account: account.name.clone(),
-            login: login_hint(&account.name),
+            login: login_hint(oauth.map_or(&account.name, |oauth| &oauth.token_of)),
             has_password: oauth.is_none(),
             consent: page.zip(client_id.as_deref()).map(|(page, client)| consent_url(page, client)),
             client_id,

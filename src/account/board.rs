@@ -30,19 +30,31 @@ pub(super) struct Complaint {
     pub(super) class: Class,
     pub(super) text: String,
     pub(super) hint: Option<String>,
+    /// Another account tells of it in the log; here it stands in the status only.
+    pub(super) is_told: bool,
 }
 
 impl Complaint {
     pub(super) fn new(error: &impl Classified) -> Complaint {
-        Complaint { class: error.class(), text: chain(error), hint: error.hint() }
+        Complaint { class: error.class(), text: chain(error), hint: error.hint(), is_told: false }
+    }
+
+    /// Trouble with a token that another account tells of.
+    pub(super) fn told_elsewhere(self) -> Complaint {
+        Complaint { is_told: true, ..self }
     }
 
     pub(super) fn interrupted() -> Complaint {
-        Complaint { class: Class::RETRY, text: "the program is ending".to_owned(), hint: None }
+        Complaint {
+            class: Class::RETRY,
+            text: "the program is ending".to_owned(),
+            hint: None,
+            is_told: false,
+        }
     }
 
     pub(super) fn of_trouble(trouble: &Trouble) -> Complaint {
-        Complaint { class: trouble.class, text: chain(trouble), hint: trouble.hint.clone() }
+        Complaint { class: trouble.class, text: chain(trouble), hint: trouble.hint.clone(), is_told: false }
     }
 }
 
@@ -138,7 +150,7 @@ impl Board {
         if text(&self.standing().outbox) == text(&complaint) {
             return;
         }
-        if let Some(complaint) = &complaint {
+        if let Some(complaint) = complaint.as_ref().filter(|complaint| !complaint.is_told) {
             let hint = complaint.hint.as_deref();
             tracing::warn!(account = %self.account, error = %complaint.text, hint, "cannot submit");
         }
@@ -155,7 +167,7 @@ impl Board {
             Class::Retry { .. } => State::Waiting,
         };
         let is_news = self.standing().account.as_ref().is_none_or(|known| known.text != complaint.text);
-        if is_news {
+        if is_news && !complaint.is_told {
             let hint = complaint.hint.as_deref();
             tracing::warn!(account = %self.account, error = %complaint.text, hint, "trouble");
         }

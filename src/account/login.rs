@@ -3,10 +3,12 @@
 //! A refused token causes exactly one forced refresh and one more attempt; then the account needs a login. A token is
 //! given only for the hosts that its provider lists.
 
-use crate::config::{Account, Auth, ClientSecret, OAuth2};
+use super::keepers::Keepers;
+use crate::config::{self, Account, Auth, Credential, OAuth2, Secret};
 use crate::error::{Class, Classified};
 use crate::mail::sasl::Credentials;
 use crate::net::Endpoint;
+use crate::oauth::flow::app::App;
 use crate::oauth::{self, AccessToken, Keeper, KeeperConfig};
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -15,16 +17,21 @@ use std::path::{Path, PathBuf};
 /// How often the token file is looked at while an account waits for a login; costs one stat.
 const LOOK: std::time::Duration = std::time::Duration::from_secs(5);
 
+/// In the state directory of the account whose token it is.
+const TOKEN_FILE: &str = "token.json";
+
 /// What a server may ask for.
 #[derive(Clone)]
-pub(super) enum Proof {
+pub enum Proof {
+    /// An access token.
     Token(AccessToken),
+    /// A password.
     Password(SecretString),
 }
 
 impl Proof {
     /// When it ends.
-    pub(super) fn expires(&self) -> Option<Timestamp> {
+    pub fn expires(&self) -> Option<Timestamp> {
         match self {
             Proof::Token(token) => token.expires,
             Proof::Password(_) => None,
@@ -35,7 +42,12 @@ impl Proof {
 /// The login of one account; clones share the token.
 #[derive(Clone, Debug)]
 pub struct Login {
+    /// Whose mailbox.
     user: String,
+    /// Whose token or password.
+    login: String,
+    /// Whether the token is another account's, which tells of its troubles.
+    is_guest: bool,
     source: Source,
     token_hosts: Vec<String>,
     store: PathBuf,
@@ -44,7 +56,7 @@ pub struct Login {
 #[derive(Clone, Debug)]
 enum Source {
     Keeper(Keeper),
-    Command(String),
+    Secret(Secret),
 }
 
 /// Why there is no proof.
@@ -90,22 +102,37 @@ impl Classified for Error {
 }
 
 impl Login {
-    /// The login of `account`, whose token is kept in `state_dir`.
-    pub async fn new(account: &Account, state_dir: &Path) -> Result<Login, Error> {
-        let (source, token_hosts) = match &account.auth {
-            Auth::Password { command } => (Source::Command(command.clone()), Vec::new()),
+    /// The login of `account`, whose state is in `state_dir`; accounts that log in by the same token share a keeper.
+    pub async fn new(account: &Account, state_dir: &Path, keepers: &Keepers) -> Result<Login, Error> {
+        let (user, login) = (account.user.clone(), account.login.clone());
+        match &account.auth {
+            Auth::Password { secret } => Ok(Login {
+                user,
+                login,
+                is_guest: false,
+                source: Source::Secret(secret.clone()),
+                token_hosts: Vec::new(),
+                store: state_dir.join(TOKEN_FILE),
+            }),
             Auth::OAuth2(oauth) => {
-                (Source::Keeper(keeper(account, oauth, state_dir).await?), oauth.token_hosts.clone())
+                let store = token_file(&oauth.token_of, state_dir);
+                Ok(Login {
+                    user,
+                    login,
+                    is_guest: oauth.token_of != account.name,
+                    source: Source::Keeper(keeper(account, oauth, store.clone(), keepers).await?),
+                    token_hosts: oauth.token_hosts.clone(),
+                    store,
+                })
             }
-        };
-        Ok(Login { user: account.user.clone(), source, token_hosts, store: token_file(state_dir) })
+        }
     }
 
     /// The keeper of the token; `None` for a password.
     pub fn keeper(&self) -> Option<&Keeper> {
         match &self.source {
             Source::Keeper(keeper) => Some(keeper),
-            Source::Command(_) => None,
+            Source::Secret(_) => None,
         }
     }
 
@@ -119,13 +146,19 @@ impl Login {
         }
     }
 
-    /// A proof as the protocols want it.
-    pub(super) fn credentials(&self, proof: &Proof) -> Credentials {
-        let user = self.user.clone();
-        match proof {
-            Proof::Token(token) => Credentials::Bearer { user, token: token.secret.clone() },
-            Proof::Password(password) => Credentials::Password { user, password: password.clone() },
-        }
+    /// Whether the token is another account's, which tells of its troubles.
+    pub(super) fn is_guest(&self) -> bool {
+        self.is_guest
+    }
+
+    /// A proof as the server of the mailbox wants it: a shared mailbox is opened by its own name.
+    pub fn to_mailbox(&self, proof: &Proof) -> Credentials {
+        credentials(self.user.clone(), proof)
+    }
+
+    /// A proof as the submission server wants it: whoever sends for a shared mailbox logs in as himself.
+    pub fn to_submission(&self, proof: &Proof) -> Credentials {
+        credentials(self.login.clone(), proof)
     }
 
     /// Waits until another process replaces the token file without telling.
@@ -138,18 +171,18 @@ impl Login {
     }
 
     /// A proof for this server.
-    pub(super) async fn proof(&self, endpoint: &Endpoint, account: &str) -> Result<Proof, Error> {
+    pub async fn proof(&self, endpoint: &Endpoint, account: &str) -> Result<Proof, Error> {
         match &self.source {
             Source::Keeper(keeper) => {
                 self.check_host(endpoint, account)?;
                 Ok(Proof::Token(keeper.token().await?))
             }
-            Source::Command(command) => Ok(Proof::Password(oauth::password::run(command).await?)),
+            Source::Secret(secret) => Ok(Proof::Password(reveal(secret).await?)),
         }
     }
 
     /// Another proof after a refusal; `None` where there is no other.
-    pub(super) async fn another(&self, refused: &Proof) -> Result<Option<Proof>, Error> {
+    pub async fn another(&self, refused: &Proof) -> Result<Option<Proof>, Error> {
         match (&self.source, refused) {
             (Source::Keeper(keeper), Proof::Token(token)) => {
                 Ok(Some(Proof::Token(keeper.renew(token).await?)))
@@ -166,24 +199,65 @@ impl Login {
     }
 }
 
-fn token_file(state_dir: &Path) -> PathBuf {
-    state_dir.join("token.json")
+fn credentials(user: String, proof: &Proof) -> Credentials {
+    match proof {
+        Proof::Token(token) => Credentials::Bearer { user, token: token.secret.clone() },
+        Proof::Password(password) => Credentials::Password { user, password: password.clone() },
+    }
 }
 
-async fn keeper(account: &Account, oauth: &OAuth2, state_dir: &Path) -> Result<Keeper, Error> {
-    let client_id =
-        oauth.client_id.clone().ok_or_else(|| Error::NoClient { account: account.name.clone() })?;
+/// The token file of the account `owner`: its state directory stands beside the one of every other account.
+fn token_file(owner: &str, state_dir: &Path) -> PathBuf {
+    state_dir.with_file_name(owner).join(TOKEN_FILE)
+}
+
+async fn keeper(
+    account: &Account,
+    oauth: &OAuth2,
+    store: PathBuf,
+    keepers: &Keepers,
+) -> Result<Keeper, Error> {
+    let no_client = || Error::NoClient { account: account.name.clone() };
+    let client_id = match &oauth.app {
+        // Its key file says who it is.
+        Some(config::App::ServiceAccount { .. }) => oauth.client_id.clone().unwrap_or_default(),
+        _ => oauth.client_id.clone().ok_or_else(no_client)?,
+    };
     let client_secret = match &oauth.client_secret {
         None => None,
-        Some(ClientSecret::Value(secret)) => Some(secret.secret().clone()),
-        Some(ClientSecret::Command(command)) => Some(oauth::password::run(command).await?),
+        Some(secret) => Some(reveal(secret).await?),
     };
-    Ok(Keeper::new(KeeperConfig {
-        account: account.name.clone(),
+    Ok(keepers.keeper(KeeperConfig {
+        account: oauth.token_of.clone(),
         client_id,
         client_secret,
         token_url: oauth.token_url.clone(),
         scopes: oauth.scopes.clone(),
-        store: token_file(state_dir),
+        store,
+        app: oauth.app.as_ref().map(app),
     }))
+}
+
+/// The secret itself. A command has ten seconds and a process of its own.
+async fn reveal(secret: &Secret) -> Result<SecretString, oauth::Error> {
+    match secret {
+        Secret::Value(secret) => Ok(secret.secret().clone()),
+        Secret::Command(command) => oauth::password::run(command).await,
+        Secret::Credential(Credential { name, directory }) => {
+            oauth::credential::read(name, directory.as_deref()).await
+        }
+    }
+}
+
+/// As the keeper wants it; drivers do not know each other's types.
+fn app(app: &config::App) -> App {
+    match app {
+        config::App::Secret => App::Secret,
+        config::App::Certificate { certificate, key } => {
+            App::Certificate { certificate: certificate.clone(), key: key.clone() }
+        }
+        config::App::ServiceAccount { key, subject } => {
+            App::ServiceAccount { key: key.clone(), subject: subject.clone() }
+        }
+    }
 }

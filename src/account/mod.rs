@@ -10,6 +10,7 @@ mod board;
 mod desk;
 mod held;
 mod inbound;
+mod keepers;
 mod login;
 mod observe;
 mod orders;
@@ -22,17 +23,19 @@ mod stores;
 mod wake;
 mod watch;
 
-pub use login::{Error as LoginError, Login};
+pub use keepers::Keepers;
+pub use login::{Error as LoginError, Login, Proof};
 pub use stores::Error as StoreError;
 
 use crate::config::{Account, Mailboxes};
 use crate::error::Class;
 use crate::mail::MailboxName;
+use crate::oauth::AccessToken;
 use crate::status::{self, Progress, Summary};
 use board::{Board, Complaint};
 use inbound::Inbound;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use stores::Stores;
 use tokio::sync::{mpsc, watch as status_watch};
 use tokio::task::JoinSet;
@@ -110,6 +113,7 @@ pub struct HeldList {
 pub struct Handle {
     orders: mpsc::Sender<Order>,
     login_changed: Arc<status_watch::Sender<()>>,
+    login: Arc<OnceLock<Login>>,
 }
 
 /// The account's end of a [`Handle`].
@@ -117,13 +121,16 @@ pub struct Handle {
 pub struct Inbox {
     orders: mpsc::Receiver<Order>,
     login_changed: LoginNews,
+    login: Arc<OnceLock<Login>>,
 }
 
 /// A new way to an account.
 pub fn handle() -> (Handle, Inbox) {
     let (sender, orders) = mpsc::channel(ORDERS);
     let (news, login_changed) = LoginNews::channel();
-    (Handle { orders: sender, login_changed: Arc::new(news) }, Inbox { orders, login_changed })
+    let login = Arc::<OnceLock<Login>>::default();
+    let handle = Handle { orders: sender, login_changed: Arc::new(news), login: Arc::clone(&login) };
+    (handle, Inbox { orders, login_changed, login })
 }
 
 impl Handle {
@@ -135,6 +142,12 @@ impl Handle {
     /// The token on disk changed: an account that needs a login tries again at once.
     pub fn login_changed(&self) {
         self.login_changed.send_replace(());
+    }
+
+    /// The access token at hand, or a new one; `None` where the account has no token, or none yet.
+    pub async fn token(&self) -> Option<Result<AccessToken, LoginError>> {
+        let keeper = self.login.get()?.keeper()?.clone();
+        Some(keeper.token().await.map_err(LoginError::from))
     }
 }
 
@@ -177,7 +190,7 @@ struct Shared {
     state_dir: PathBuf,
 }
 
-/// Runs an account until `stop`.
+/// Runs an account until `stop`; the accounts of one process share `keepers`.
 ///
 /// # Errors
 /// Only what makes running impossible; trouble on the way is in the status, and a panic of any loop is passed on.
@@ -186,11 +199,14 @@ pub async fn run(
     state_dir: PathBuf,
     status: status_watch::Sender<status::Account>,
     inbox: Inbox,
+    keepers: Keepers,
     stop: CancellationToken,
 ) -> Result<(), Error> {
     let board = Board::new(&account, status);
-    let started = start(account, state_dir, board.clone(), inbox.login_changed, stop).await;
+    let started = start(account, state_dir, board.clone(), inbox.login_changed, &keepers, stop).await;
     let (shared, stores) = started.inspect_err(|error| board.trouble(&Complaint::new(error), None))?;
+    // An inbox serves one run.
+    let _first = inbox.login.set(shared.login.clone());
     let (sent_mailbox, sent) = status_watch::channel(None);
     let mut loops = JoinSet::new();
     loops.spawn(Inbound::new(shared.clone(), stores, sent_mailbox).run(inbox.orders));
@@ -223,10 +239,11 @@ async fn start(
     state_dir: PathBuf,
     board: Board,
     login_changed: LoginNews,
+    keepers: &Keepers,
     stop: CancellationToken,
 ) -> Result<(Shared, Stores), Error> {
     let stores = Stores::open(&account, &state_dir).await?;
-    let login = Login::new(&account, &state_dir).await?;
+    let login = Login::new(&account, &state_dir, keepers).await?;
     let account = Arc::new(account);
     let wake = Arc::new(Wake::default());
     Ok((Shared { account, login, board, wake, login_changed, stop, state_dir }, stores))
@@ -240,7 +257,8 @@ pub async fn carry_out(account: Account, state_dir: PathBuf, order: Order) -> Re
     let (status, _) = status_watch::channel(status::Account::default());
     let board = Board::new(&account, status);
     let stop = CancellationToken::new();
-    let (shared, stores) = start(account, state_dir, board, LoginNews::channel().1, stop).await?;
+    let (shared, stores) =
+        start(account, state_dir, board, LoginNews::channel().1, &Keepers::default(), stop).await?;
     let (sent_mailbox, _) = status_watch::channel(None);
     let login = shared.login.clone();
     Inbound::new(shared, stores, sent_mailbox).once(order).await;

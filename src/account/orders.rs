@@ -97,7 +97,7 @@ impl Inbound {
     }
 
     fn refuse(&self, to: &mpsc::UnboundedSender<Told>, complaint: &Complaint) {
-        let Complaint { class, text, hint } = self.shared.board.advised(complaint);
+        let Complaint { class, text, hint, .. } = self.shared.board.advised(complaint);
         // Whoever asked may be gone.
         let _ = to.send(Told::Refused { class, text, hint });
     }

@@ -8,7 +8,7 @@ use super::board::Complaint;
 use super::desk::{Desk, NextLook};
 use super::login::Proof;
 use super::sent;
-use super::session::refused;
+use super::session::{refused, tokenless};
 use crate::backoff::Backoff;
 use crate::config::Sent;
 use crate::error::{Class, Classified, chain};
@@ -186,7 +186,7 @@ impl Outbound {
 
     async fn connect(&self, endpoint: &Endpoint) -> Result<Session, Complaint> {
         let login = &self.shared.login;
-        let complain = |error: &super::LoginError| Complaint::new(error);
+        let complain = |error: &super::LoginError| tokenless(&self.shared, error);
         let proof =
             login.proof(endpoint, &self.shared.account.name).await.map_err(|error| complain(&error))?;
         match self.log_in(endpoint, &proof).await {
@@ -201,7 +201,7 @@ impl Outbound {
 
     async fn log_in(&self, endpoint: &Endpoint, proof: &Proof) -> Result<Session, smtp::Error> {
         let mut session = Session::connect(endpoint).await?;
-        session.log_in(&self.shared.login.credentials(proof)).await?;
+        session.log_in(&self.shared.login.to_submission(proof)).await?;
         Ok(session)
     }
 

@@ -1,7 +1,8 @@
 //! A session with the IMAP server: a proof, a connection, and one more attempt with a fresh token after a refusal.
 
-use super::Shared;
 use super::board::Complaint;
+use super::{LoginError, Shared};
+use crate::config::{Account, Auth};
 use crate::error::{Class, Classified};
 use crate::imap;
 use crate::oauth::login_hint;
@@ -46,13 +47,13 @@ pub(super) async fn connect(shared: &Shared) -> Result<Connected, Complaint> {
         disable: account.disable.clone(),
         special_use: account.special_use.clone(),
     };
-    let proof =
-        shared.login.proof(&account.imap, &account.name).await.map_err(|error| Complaint::new(&error))?;
-    let (session, proof) = match imap::connect(&options, &shared.login.credentials(&proof)).await {
+    let proof = shared.login.proof(&account.imap, &account.name).await;
+    let proof = proof.map_err(|error| tokenless(shared, &error))?;
+    let (session, proof) = match imap::connect(&options, &shared.login.to_mailbox(&proof)).await {
         Err(error) if error.class() == Class::NeedsLogin => {
-            let another = shared.login.another(&proof).await.map_err(|error| Complaint::new(&error))?;
+            let another = shared.login.another(&proof).await.map_err(|error| tokenless(shared, &error))?;
             let Some(proof) = another else { return Err(refused(shared, &error)) };
-            let session = imap::connect(&options, &shared.login.credentials(&proof)).await;
+            let session = imap::connect(&options, &shared.login.to_mailbox(&proof)).await;
             (session.map_err(|error| refused(shared, &error))?, proof)
         }
         outcome => (outcome.map_err(|error| Complaint::new(&error))?, proof),
@@ -60,17 +61,30 @@ pub(super) async fn connect(shared: &Shared) -> Result<Connected, Complaint> {
     Ok(Connected { session, expires: proof.expires() })
 }
 
-/// A refused login names what helps, where the server's words do not.
-pub(super) fn refused(shared: &Shared, error: &impl Classified) -> Complaint {
-    let has_token = shared.login.keeper().is_some();
-    with_remedy(Complaint::new(error), &shared.account.name, has_token)
+/// There is no token. Where it is another account's, that one has told: one lost login is one line in the log.
+pub(super) fn tokenless(shared: &Shared, error: &LoginError) -> Complaint {
+    let complaint = Complaint::new(error);
+    match complaint.class == Class::NeedsLogin && shared.login.is_guest() {
+        true => complaint.told_elsewhere(),
+        false => complaint,
+    }
 }
 
-fn with_remedy(mut complaint: Complaint, account: &str, has_token: bool) -> Complaint {
+/// A refused login names what helps, where the server's words do not.
+pub(super) fn refused(shared: &Shared, error: &impl Classified) -> Complaint {
+    with_remedy(Complaint::new(error), &shared.account)
+}
+
+fn with_remedy(mut complaint: Complaint, account: &Account) -> Complaint {
     if complaint.class == Class::NeedsLogin && complaint.hint.is_none() {
-        complaint.hint = Some(match has_token {
-            true => login_hint(account),
-            false => format!("check `user` and `password_command` of account {account}"),
+        let Account { name, user, login, .. } = account;
+        complaint.hint = Some(match &account.auth {
+            Auth::OAuth2(oauth) if user != login => format!(
+                "check that {login} has full access to {user}; if so, {}",
+                login_hint(&oauth.token_of)
+            ),
+            Auth::OAuth2(oauth) => login_hint(&oauth.token_of),
+            Auth::Password { .. } => format!("check `user` and the password of account {name}"),
         });
     }
     complaint
@@ -90,15 +104,32 @@ mod tests {
         assert_eq!(life(0), 2.0);
     }
 
+    fn account(text: &str) -> Account {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        let home = std::path::Path::new("/home/a");
+        crate::config::Config::load(file.path(), std::iter::empty(), home).unwrap().accounts.remove(0)
+    }
+
     #[test]
     fn a_refused_login_says_what_helps() {
-        let hint = |class, hint: Option<&str>, has_token| {
-            let complaint = Complaint { class, text: "535".into(), hint: hint.map(str::to_owned) };
-            with_remedy(complaint, "lab", has_token).hint
+        let own = account("[accounts.lab]\naddress = \"a@gmail.com\"\noauth.client_id = \"c\"");
+        let shared = account(
+            "[accounts.lab]\naddress = \"team@x.test\"\nprovider = \"microsoft\"\nlogin_as = \"a@x.test\"",
+        );
+        let password = account(
+            "[accounts.lab]\naddress = \"a@me.com\"\nauth = \"password\"\npassword_command = \"pass\"",
+        );
+        let hint = |class, hint: Option<&str>, account: &Account| {
+            let complaint =
+                Complaint { class, text: "535".into(), hint: hint.map(str::to_owned), is_told: false };
+            with_remedy(complaint, account).hint
         };
-        assert_eq!(hint(Class::NeedsLogin, None, true), Some(login_hint("lab")));
-        assert!(hint(Class::NeedsLogin, None, false).unwrap().contains("`password_command` of account lab"));
-        assert_eq!(hint(Class::NeedsLogin, Some("SMTP AUTH is off"), true).unwrap(), "SMTP AUTH is off");
-        assert_eq!(hint(Class::RETRY, None, true), None);
+        assert_eq!(hint(Class::NeedsLogin, None, &own), Some(login_hint("lab")));
+        let words = hint(Class::NeedsLogin, None, &shared).unwrap();
+        assert!(words.starts_with("check that a@x.test has full access to team@x.test"), "{words}");
+        assert!(hint(Class::NeedsLogin, None, &password).unwrap().contains("password of account lab"));
+        assert_eq!(hint(Class::NeedsLogin, Some("SMTP AUTH is off"), &own).unwrap(), "SMTP AUTH is off");
+        assert_eq!(hint(Class::RETRY, None, &own), None);
     }
 }

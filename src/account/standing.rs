@@ -80,7 +80,7 @@ fn complaint(mailbox: &MailboxName, done: &MailboxReport) -> Option<Complaint> {
         Some(trouble) => Some(Complaint::of_trouble(trouble)),
         None if done.incomplete => {
             let text = format!("mailbox {mailbox}: {INCOMPLETE}");
-            Some(Complaint { class: Class::RETRY, text, hint: None })
+            Some(Complaint { class: Class::RETRY, text, hint: None, is_told: false })
         }
         None => None,
     }
@@ -154,7 +154,9 @@ mod tests {
 
     #[test]
     fn the_worst_is_shown_and_what_is_behind_it_when_that_is_over() {
-        let complaint = |text: &str| Some(Complaint { class: Class::RETRY, text: text.into(), hint: None });
+        let complaint = |text: &str| {
+            Some(Complaint { class: Class::RETRY, text: text.into(), hint: None, is_told: false })
+        };
         let mut standing = Standing { held: Some("approve".into()), ..Standing::default() };
         standing.unwatched.insert(MailboxName::inbox(), "no".into());
         assert_eq!(shown(&standing), ("watching INBOX: no".into(), "approve".into()));

@@ -20,11 +20,16 @@ pub struct Environment {
     pub runtime_dir: PathBuf,
     /// Whether colour is welcome where there is a terminal: no `NO_COLOR` (no-color.org), and not a dumb terminal.
     pub allows_colour: bool,
+    /// Whether a browser can be opened here: a display, or a program named in `BROWSER`.
+    pub has_browser: bool,
+    /// The ends of the connection, where this is an ssh session: `SSH_CONNECTION`, ssh(1).
+    pub ssh: Option<String>,
     /// What to log, in place of `-v` and `-q`: `POSTHASTE_LOG`.
     pub log: Option<String>,
     /// The stream that goes to the journal, as `device:inode`: `JOURNAL_STREAM`.
     pub journal_stream: Option<String>,
-    /// All variables that begin with `POSTHASTE_`: they override the configuration.
+    /// What the configuration is read with: all variables that begin with `POSTHASTE_`, which override it, and
+    /// `CREDENTIALS_DIRECTORY`.
     pub variables: Vec<(String, String)>,
 }
 
@@ -70,12 +75,18 @@ impl Environment {
             runtime_dir: runtime.unwrap_or_else(|| state_home.clone()).join("posthaste"),
             state_dir: state_home.join("posthaste"),
             allows_colour: named("NO_COLOR").is_none() && named("TERM").is_some_and(|term| term != "dumb"),
+            has_browser: ["DISPLAY", "WAYLAND_DISPLAY", "BROWSER"].iter().any(|name| named(name).is_some()),
+            ssh: named("SSH_CONNECTION").cloned(),
             log: named("POSTHASTE_LOG").cloned(),
             journal_stream: named("JOURNAL_STREAM").cloned(),
             home,
-            variables: variables.into_iter().filter(|(name, _)| name.starts_with("POSTHASTE_")).collect(),
+            variables: variables.into_iter().filter(|(name, _)| is_for_configuration(name)).collect(),
         })
     }
+}
+
+fn is_for_configuration(name: &str) -> bool {
+    name.starts_with("POSTHASTE_") || name == "CREDENTIALS_DIRECTORY"
 }
 
 #[cfg(test)]
@@ -123,6 +134,16 @@ mod tests {
         assert!(!environment(&[("TERM", "xterm"), ("NO_COLOR", "1")]).allows_colour);
         assert!(!environment(&[("TERM", "dumb")]).allows_colour);
         assert!(!environment(&[]).allows_colour);
+    }
+
+    #[test]
+    fn a_browser_needs_a_display_or_a_program_that_does_without() {
+        for name in ["DISPLAY", "WAYLAND_DISPLAY", "BROWSER"] {
+            assert!(environment(&[(name, ":0")]).has_browser, "{name}");
+            assert!(!environment(&[(name, "")]).has_browser, "{name}");
+        }
+        let remote = environment(&[("SSH_CONNECTION", "192.0.2.1 1 192.0.2.2 22")]);
+        assert!(!remote.has_browser && remote.ssh.is_some());
     }
 
     #[test]

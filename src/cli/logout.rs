@@ -1,8 +1,15 @@
-//! `posthaste logout`: forgets the token of an account; mail stays.
+//! `posthaste logout`: revokes the login where the provider can, and forgets it here; mail stays.
+//!
+//! The login is forgotten even where it cannot be revoked: what the person asked for happens as far as it can, and the
+//! rest is said with what to do about it (RFC 7009).
 
-use super::error::CommandError;
+use super::error::{CommandError, Exit};
 use super::login::{keeper_of, tell_daemon};
 use super::{Context, output};
+use crate::config::{Account, Auth};
+use crate::error::{Classified, chain};
+use crate::oauth::Keeper;
+use url::Url;
 
 /// Arguments of `logout`.
 #[derive(Debug, clap::Args)]
@@ -12,15 +19,57 @@ pub struct Logout {
 }
 
 impl Logout {
-    /// Forgets the token here, on disk and in a running daemon.
+    /// Revokes the login, and forgets it here, on disk and in a running daemon.
     pub async fn run(self, context: &Context) -> Result<(), CommandError> {
         let (account, keeper) = keeper_of(context, &self.account).await?;
         let what = format!("account {}", account.name);
+        if keeper.config().app.is_some() {
+            return Err(CommandError {
+                hint: Some(
+                    "remove the account from the configuration, or the application's access at the provider"
+                        .into(),
+                ),
+                ..CommandError::new(
+                    Exit::Usage,
+                    format!("{what} logs in by itself: there is no login to forget"),
+                )
+            });
+        }
+        let rest = revoke(&account, &keeper).await;
         keeper.forget().await.map_err(|error| CommandError::of_driver(&what, &error))?;
         tell_daemon(context, &account.name).await?;
+        let rest = rest.unwrap_or_else(|warning| {
+            output::complain(&warning);
+            ""
+        });
         if !context.is_quiet {
-            output::complain(&format!("{what} is logged out; its mail stays"));
+            output::complain(&format!("{what} is logged out{rest}; its mail stays"));
         }
         Ok(())
+    }
+}
+
+/// Has the server forget the login; what to add to the farewell, or a warning.
+async fn revoke(account: &Account, keeper: &Keeper) -> Result<&'static str, String> {
+    let Some(url) = revoke_url(account) else {
+        return Ok(
+            " here (its provider has no way to revoke a login from here; the application's access can be \
+                   withdrawn in the settings of the provider account)",
+        );
+    };
+    match keeper.revoke(url).await {
+        Ok(true) => Ok(" and the login is revoked"),
+        Ok(false) => Ok(""),
+        Err(error) => {
+            let hint = error.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+            Err(format!("posthaste: warning: {}{hint}", output::harmless(&chain(&error))))
+        }
+    }
+}
+
+fn revoke_url(account: &Account) -> Option<&Url> {
+    match &account.auth {
+        Auth::OAuth2(oauth) => oauth.revoke_url.as_ref(),
+        Auth::Password { .. } => None,
     }
 }

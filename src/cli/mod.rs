@@ -1,12 +1,15 @@
 //! The commands: the only place that prints or reads the environment.
 //!
 //! One file per command; this one knows the arguments that all share and turns every outcome into an exit code. What
-//! is said on stdout is the answer, everything else goes to stderr, so that answers can be piped. No command asks a
-//! question. A command is listed in [`Command`] only once it works.
+//! is said on stdout is the answer, everything else goes to stderr, so that answers can be piped. Only `add` asks
+//! questions, and only at a terminal; `login` reads what it was asked to wait for. A command is listed in [`Command`] only once it works.
 
+pub mod add;
+pub mod chart;
 pub mod completions;
 pub mod config;
 pub mod direct;
+pub mod doctor;
 pub mod environment;
 pub mod error;
 pub mod held;
@@ -57,18 +60,22 @@ pub struct Shared {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// From a mail address to an account that works
+    Add(add::Add),
     /// The daemon, in the foreground
     Run(run::Run),
     /// One complete two-way pass, now
     Sync(sync::Sync),
     /// What every account is doing, what waits, and what it needs from you
     Status(status::Status),
-    /// Take over a refresh token for an account
+    /// Log an account in: in a browser, or by a code, a pasted address or a refresh token
     Login(login::Login),
     /// Forget the token of an account; mail stays
     Logout(logout::Logout),
     /// A fresh access token on stdout, for other tools
     Token(token::Token),
+    /// Check every step from the server's name to the permission to send, and say what to do
+    Doctor(doctor::Doctor),
     /// Deletions that were held back, and copies in quarantine
     Held(held::Held),
     /// Check or show the configuration, or print an example
@@ -121,11 +128,13 @@ fn execute(arguments: Arguments) -> Result<(), CommandError> {
     };
     match command {
         Command::Run(run) => block_on(run.run(&context)),
+        Command::Add(add) => block_on(add.run(&context)),
         Command::Login(login) => block_on(login.run(&context)),
         Command::Logout(logout) => block_on(logout.run(&context)),
         Command::Token(token) => block_on(token.run(&context)),
         Command::Sync(sync) => block_on(sync.run(&context)),
         Command::Status(status) => block_on(status.run(&context)),
+        Command::Doctor(doctor) => block_on(doctor.run(&context)),
         Command::Held(held) => block_on(held.run(&context)),
         Command::Config(config) => config.run(&context),
         Command::Completions(completions) => completions.run(),

@@ -39,10 +39,15 @@ pub fn status(status: &Status, now: Timestamp, in_colour: bool, width: Option<us
 
 /// A line below an account, with what does not fit on lines below it.
 fn indented(line: &str, width: Option<usize>) -> String {
-    let Some(width) = width else { return format!("  {line}\n") };
+    wrapped(line, "  ", "    ", width)
+}
+
+/// A line that begins with `head`, and what does not fit on lines that begin with `indent`; broken between words only.
+pub(super) fn wrapped(line: &str, head: &str, indent: &str, width: Option<usize>) -> String {
+    let Some(width) = width else { return format!("{head}{line}\n") };
     let options = textwrap::Options::new(width)
-        .initial_indent("  ")
-        .subsequent_indent("    ")
+        .initial_indent(head)
+        .subsequent_indent(indent)
         .break_words(false)
         .word_separator(WordSeparator::AsciiSpace)
         .word_splitter(WordSplitter::NoHyphenation);
@@ -298,7 +303,7 @@ work         needs login  2h ago   2 to send, 1 refused
   error: invalid_grant: the token\u{fffd}[2J was revoked
   refused: see /home/a/Outbox/work/failed, with the reason beside each message
   outbox: letter.eml is empty and is not taken
-  hint: run: posthaste login work --import < refresh-token.txt
+  hint: run: posthaste login work
 home-office  waiting      never    30 deletions held back  Müll
   Müll: refused
   next try in 25s
@@ -308,7 +313,10 @@ home-office  waiting      never    30 deletions held back  Müll
 
     #[test]
     fn lines_fit_the_terminal_and_words_stay_whole() {
-        let narrow = status(&three_accounts(), at("08:10:00"), false, Some(61));
+        let mut accounts = three_accounts();
+        let token = "run: posthaste login work --import < refresh-token.txt";
+        accounts.accounts.get_mut(1).unwrap().hint = Some(token.into());
+        let narrow = status(&accounts, at("08:10:00"), false, Some(61));
         assert!(narrow.contains("12s ago  -                       n…\n"), "{narrow}");
         assert!(
             narrow.contains("  hint: run: posthaste login work --import <\n    refresh-token.txt\n"),

@@ -62,7 +62,8 @@ impl Status {
     }
 }
 
-async fn ask(socket: &Path) -> Result<status::Status, client::Error> {
+/// The status of the running daemon.
+pub(super) async fn ask(socket: &Path) -> Result<status::Status, client::Error> {
     let mut responses = client::request(socket, &Request::Status).await?;
     while let Some(response) = responses.next().await? {
         if let Response::Status(status) = response {

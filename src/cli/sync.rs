@@ -82,7 +82,11 @@ impl View {
                     let _ = output::print(&render::report(&account, &summary))?;
                 }
             }
-            Response::Status(_) | Response::Held { .. } | Response::Done | Response::Error(_) => {}
+            Response::Status(_)
+            | Response::Held { .. }
+            | Response::Token(_)
+            | Response::Done
+            | Response::Error(_) => {}
         }
         Ok(())
     }

@@ -90,6 +90,8 @@ fn context(directory: &Path) -> Context {
         state_dir: directory.join("state"),
         runtime_dir: directory.join("run"),
         allows_colour: false,
+        has_browser: false,
+        ssh: None,
         log: None,
         journal_stream: None,
         variables: Vec::new(),

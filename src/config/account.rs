@@ -21,8 +21,10 @@ pub struct Account {
     pub name: String,
     /// The mail address.
     pub address: String,
-    /// The login name.
+    /// The login name that opens the mailbox.
     pub user: String,
+    /// Whose token or password it is: `user`, unless the mailbox is shared. Submission logs in by this name.
+    pub login: String,
     /// The provider whose row in the table was used.
     pub provider: Option<String>,
     /// How to log in.
@@ -66,8 +68,8 @@ pub enum Auth {
     OAuth2(Box<OAuth2>),
     /// A password.
     Password {
-        /// The command that prints it.
-        command: String,
+        /// Where it comes from.
+        secret: Secret,
     },
 }
 
@@ -77,7 +79,9 @@ pub struct OAuth2 {
     /// The registered client; without one the account cannot log in, and every other account still can.
     pub client_id: Option<String>,
     /// The client's secret, for clients that have one.
-    pub client_secret: Option<ClientSecret>,
+    pub client_secret: Option<Secret>,
+    /// How the program logs in by itself; `None` where a person does.
+    pub app: Option<App>,
     /// Where tokens come from.
     pub token_url: Url,
     /// Where the browser goes.
@@ -104,15 +108,50 @@ pub struct OAuth2 {
     pub needs_secret: bool,
     /// The hosts that an access token may be sent to.
     pub token_hosts: Vec<String>,
+    /// The account in whose state directory the token is kept, and that is named in logins: this one, unless several
+    /// log in as the same user with the same client and scopes. Of those it is the account of that user's own mailbox.
+    pub token_of: String,
 }
 
-/// Where a client's secret comes from.
+/// How a program logs in without a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ClientSecret {
+pub enum App {
+    /// By the client's secret (RFC 6749 §4.4).
+    Secret,
+    /// By the key of a registered certificate (RFC 7523 §2.2).
+    Certificate {
+        /// The certificate.
+        certificate: PathBuf,
+        /// Its key.
+        key: PathBuf,
+    },
+    /// As a service account that acts for a person of its domain (RFC 7523 §2.1).
+    ServiceAccount {
+        /// Its key file.
+        key: PathBuf,
+        /// The person.
+        subject: String,
+    },
+}
+
+/// Where a secret comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Secret {
     /// It stands in the configuration.
     Value(Hidden),
     /// A command prints it.
     Command(String),
+    /// The service manager hands it over.
+    Credential(Credential),
+}
+
+/// A secret in a file that the service manager hands over (systemd.exec(5), "Credentials").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credential {
+    /// Its name, one file name.
+    pub name: String,
+    /// `$CREDENTIALS_DIRECTORY`, where this process has one.
+    pub directory: Option<PathBuf>,
 }
 
 /// How the hierarchy of mailboxes is laid out on disk.

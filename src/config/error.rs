@@ -21,6 +21,14 @@ pub enum Error {
         /// The cause.
         source: io::Error,
     },
+    /// The file cannot be written.
+    #[error("cannot write {path}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
     /// The file is not valid TOML, or a key is unknown, of the wrong type, or contradicts another.
     #[error("{place}: {message}")]
     File {

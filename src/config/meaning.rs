@@ -7,7 +7,7 @@ use super::account::{Account, DeletionLimit, Layout, LineEndings, OnDelete, Sent
 use super::mailboxes::Mailboxes;
 use super::servers::{self, Servers};
 use super::typed::{self, SentKind};
-use super::{duration, paths, tokens};
+use super::{duration, logins, paths, tokens};
 use crate::mail::MailboxName;
 use crate::provider::{Filing, Table};
 use std::path::{Path, PathBuf};
@@ -33,14 +33,22 @@ pub(super) struct Written<'a> {
     pub(super) account: &'a typed::Account,
     pub(super) file: &'a typed::File,
     pub(super) home: &'a Path,
+    /// Where the service manager puts credentials.
+    pub(super) credentials: Option<&'a Path>,
     pub(super) providers: &'a Table,
 }
 
 /// Every account, by name.
-pub(super) fn accounts(file: &typed::File, home: &Path, providers: &Table) -> Result<Vec<Account>, Refusal> {
-    let written = |(name, account)| Written { name, account, file, home, providers };
+pub(super) fn accounts(
+    file: &typed::File,
+    home: &Path,
+    credentials: Option<&Path>,
+    providers: &Table,
+) -> Result<Vec<Account>, Refusal> {
+    let written = |(name, account)| Written { name, account, file, home, credentials, providers };
     let all = file.accounts.iter().map(|(name, account)| written((name.as_str(), account)).meant());
-    let accounts = all.collect::<Result<Vec<_>, _>>()?;
+    let mut accounts = all.collect::<Result<Vec<_>, _>>()?;
+    logins::share(&mut accounts);
     paths::refuse_overlaps(&accounts)?;
     Ok(accounts)
 }
@@ -61,9 +69,11 @@ impl Written<'_> {
         let address = self.address()?;
         let servers = servers::choose(self, &address)?;
         let mailboxes = self.mailboxes()?;
+        let user = self.user(&address)?;
         Ok(Account {
             name: self.name.to_owned(),
-            user: self.user(&address)?,
+            login: logins::login(self, &user)?,
+            user,
             auth: tokens::auth(self, &servers)?,
             maildir: self.path(
                 "maildir",

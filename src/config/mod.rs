@@ -7,9 +7,12 @@
 
 mod account;
 mod anchors;
+mod app;
 mod duration;
+pub mod edit;
 mod error;
 mod layers;
+mod logins;
 mod mailboxes;
 mod meaning;
 mod meant;
@@ -21,7 +24,9 @@ mod source;
 mod tokens;
 mod typed;
 
-pub use account::{Account, Auth, ClientSecret, DeletionLimit, Layout, LineEndings, OAuth2, OnDelete, Sent};
+pub use account::{
+    Account, App, Auth, Credential, DeletionLimit, Layout, LineEndings, OAuth2, OnDelete, Secret, Sent,
+};
 pub use error::{Error, Place};
 pub use mailboxes::Mailboxes;
 pub use secret::Hidden;
@@ -36,6 +41,9 @@ use std::path::Path;
 /// The commented example, which is also documentation.
 pub const EXAMPLE: &str = include_str!("../../contrib/config.toml");
 
+/// The variable that names the directory of credentials (systemd.exec(5)).
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
+
 /// The configuration as meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -44,8 +52,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads the file, overrides it with `POSTHASTE_…` variables among `environment`, and finds the meaning. Reads the
-    /// disk: call it off the reactor.
+    /// Reads the file, overrides it with `POSTHASTE_…` variables among `environment`, and finds the meaning; credentials
+    /// are in its `CREDENTIALS_DIRECTORY`. Reads the disk: call it off the reactor.
     pub fn load(
         path: &Path,
         environment: impl Iterator<Item = (String, String)>,
@@ -77,12 +85,15 @@ impl Config {
         providers: &Table,
         inspect: fn(&[Account]) -> Result<(), Refusal>,
     ) -> Result<Config, Error> {
+        let environment: Vec<(String, String)> = environment.collect();
+        let credentials =
+            environment.iter().find(|(name, _)| name == CREDENTIALS).map(|(_, path)| Path::new(path));
         let source = Source { file: path, text };
         let written = source.parse()?;
         let names: Vec<&String> = written.accounts.keys().collect();
-        let overrides = layers::overrides(environment, &names);
+        let overrides = layers::overrides(environment.iter().cloned(), &names);
         let layered = layers::merge(text, &overrides)?;
-        let accounts = meaning::accounts(&layered, home, providers)
+        let accounts = meaning::accounts(&layered, home, credentials, providers)
             .and_then(|accounts| inspect(&accounts).map(|()| accounts));
         let accounts = accounts.map_err(|refusal| blame(refusal, &source, &written, &overrides))?;
         Ok(Config { accounts })

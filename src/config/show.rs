@@ -3,10 +3,11 @@
 //! Reading it back gives the same account, so what is shown is what is done; a test keeps that. A client's secret is
 //! never written, and what a provider's row supplies stands in comments, because the file may not repeat it.
 
-use super::account::{Account, Auth, ClientSecret, Layout, LineEndings, OAuth2, OnDelete, Sent};
+use super::account::{Account, App, Auth, Credential, Layout, LineEndings, OAuth2, OnDelete, Secret, Sent};
 use super::duration;
 use crate::net::{Endpoint, Tls};
 use std::fmt::{self, Display, Write};
+use std::path::Path;
 
 impl Account {
     /// The account as a TOML table with every key that has an effect.
@@ -22,14 +23,17 @@ impl Account {
         writeln!(out, "[accounts.{name}]")?;
         line(out, "address", quoted(&self.address))?;
         line(out, "user", quoted(&self.user))?;
+        if self.login != self.user {
+            line(out, "login_as", quoted(&self.login))?;
+        }
         if let Some(provider) = &self.provider {
             line(out, "provider", quoted(provider))?;
         }
         match &self.auth {
             Auth::OAuth2(_) => line(out, "auth", quoted("oauth2"))?,
-            Auth::Password { command } => {
+            Auth::Password { secret } => {
                 line(out, "auth", quoted("password"))?;
-                line(out, "password_command", quoted(command))?;
+                write_secret(out, "password", secret)?;
             }
         }
         self.write_keeping(out)?;
@@ -117,15 +121,15 @@ fn write_oauth(out: &mut String, name: &str, oauth: &OAuth2, comment: &str) -> f
     if let Some(client_id) = &oauth.client_id {
         line(out, "client_id", quoted(client_id))?;
     }
-    match &oauth.client_secret {
-        Some(ClientSecret::Value(_)) => writeln!(out, "# client_secret is set and not shown")?,
-        Some(ClientSecret::Command(command)) => line(out, "client_secret_command", quoted(command))?,
-        None => {}
+    if let Some(secret) = &oauth.client_secret {
+        write_secret(out, "client_secret", secret)?;
     }
+    write_app(out, oauth.app.as_ref())?;
     let urls = [
         ("authorize_url", oauth.authorize_url.as_ref()),
         ("token_url", Some(&oauth.token_url)),
         ("device_url", oauth.device_url.as_ref()),
+        ("revoke_url", oauth.revoke_url.as_ref()),
     ];
     for (key, url) in urls {
         if let Some(url) = url {
@@ -134,6 +138,29 @@ fn write_oauth(out: &mut String, name: &str, oauth: &OAuth2, comment: &str) -> f
     }
     writeln!(out, "{comment}redirect = {}", quoted(&oauth.redirect))?;
     writeln!(out, "{comment}scopes = {}", list(oauth.scopes.iter().cloned()))
+}
+
+/// Where a secret comes from; never the secret.
+fn write_secret(out: &mut String, key: &str, secret: &Secret) -> fmt::Result {
+    match secret {
+        Secret::Value(_) => writeln!(out, "# {key} is set and not shown"),
+        Secret::Command(command) => line(out, &format!("{key}_command"), quoted(command)),
+        Secret::Credential(Credential { name, .. }) => line(out, &format!("{key}_credential"), quoted(name)),
+    }
+}
+
+fn write_app(out: &mut String, app: Option<&App>) -> fmt::Result {
+    let Some(app) = app else { return Ok(()) };
+    line(out, "flow", quoted("client"))?;
+    let path = |path: &Path| quoted(&path.to_string_lossy());
+    match app {
+        App::Secret => Ok(()),
+        App::Certificate { certificate, key } => {
+            line(out, "certificate", path(certificate))?;
+            line(out, "key", path(key))
+        }
+        App::ServiceAccount { key, .. } => line(out, "service_account", path(key)),
+    }
 }
 
 /// An account name as a key: a dot would begin a new table.

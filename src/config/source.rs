@@ -58,9 +58,10 @@ fn excerpt(line: &str, indent: &str, marked: &str) -> String {
     format!("{line}\n{blanks}{}", "^".repeat(marked.chars().count().max(1)))
 }
 
-/// Whether a line assigns a secret; the command that prints one may be shown.
+/// Whether a line assigns a secret; the command that prints one and the name of a credential may be shown.
 fn may_show_secret(line: &str) -> bool {
-    line.replace("client_secret_command", "").contains("client_secret")
+    let named = line.replace("client_secret_command", "").replace("client_secret_credential", "");
+    named.contains("client_secret")
 }
 
 fn one_line(message: &str) -> String {

@@ -1,5 +1,7 @@
 //! The configuration from text to meaning.
 
+mod logins;
+
 use super::*;
 use crate::mail::MailboxName;
 use crate::net::Tls;
@@ -77,7 +79,7 @@ fn tenant_and_cloud_choose_the_endpoints() {
 fn the_example_is_understood_and_shows_every_key() {
     let config = load(EXAMPLE);
     let names: Vec<&str> = config.accounts.iter().map(|account| account.name.as_str()).collect();
-    assert_eq!(names, ["home", "lab", "work"]);
+    assert_eq!(names, ["home", "lab", "team", "work"]);
     for key in keys() {
         let mut words = EXAMPLE.split(|character: char| !character.is_alphanumeric() && character != '_');
         let shown = words.any(|word| word == key);
@@ -236,21 +238,8 @@ fn a_trust_anchor_may_stand_beside_a_provider() {
 }
 
 #[test]
-fn a_token_of_a_known_issuer_is_not_for_a_stranger() {
-    let own = |host: &str| {
-        format!(
-            "[accounts.w]\naddress = \"a@b.test\"\nimap = {{ host = \"{host}\" }}\n\
-             oauth = {{ token_url = \"https://login.microsoftonline.com/common/oauth2/v2.0/token\" }}\n"
-        )
-    };
-    let message = refusal(&own("outlook.office365.co"));
-    assert!(message.starts_with("c.toml:3:17: tokens of login.microsoftonline.com are not for"), "{message}");
-    assert!(load_with(&own("outlook.office365.com"), &[]).is_ok() && load_with(&own("::1"), &[]).is_ok());
-}
-
-#[test]
 fn a_secret_is_refused_where_clients_have_none() {
-    for key in ["client_secret", "client_secret_command"] {
+    for key in ["client_secret", "client_secret_command", "client_secret_credential"] {
         let text = format!(
             "[accounts.f]\naddress = \"a@fastmail.com\"\noauth = {{ client_id = \"x\", {key} = \"y\" }}\n"
         );
@@ -278,6 +267,36 @@ fn rows_beside_the_file_are_providers_too_and_their_mistakes_have_a_place() {
     assert!(error.to_string().contains("providers.toml:4:52: `none` is possible only"), "{error}");
     assert!(error.excerpt().unwrap().contains("tls = \"none\""), "{error:?}");
     assert_eq!(crate::error::Classified::class(&error), crate::error::Class::Configuration);
+}
+
+#[test]
+fn a_program_logs_in_by_itself_with_exactly_one_proof() {
+    let of = |provider: &str, table: &str| {
+        format!("[accounts.a]\naddress = \"a@b.test\"\nprovider = \"{provider}\"\noauth = {{ {table} }}\n")
+    };
+    let meant = |provider: &str, table: &str| match &load(&of(provider, table)).accounts[0].auth {
+        Auth::OAuth2(oauth) => (oauth.app.clone(), oauth.scopes.clone()),
+        other => panic!("{other:?}"),
+    };
+    let refused = |provider: &str, table: &str| refusal(&of(provider, table));
+    let tenant = "flow = \"client\", tenant = \"b.test\"";
+    let (app, scopes) = meant("microsoft", &format!("{tenant}, client_secret = \"s\""));
+    assert_eq!((app, scopes[0].as_str()), (Some(App::Secret), "https://outlook.office365.com/.default"));
+    let (app, _) = meant("microsoft", &format!("{tenant}, certificate = \"~/c\", key = \"/k\""));
+    let certificate = App::Certificate { certificate: "/home/a/c".into(), key: "/k".into() };
+    assert_eq!(app, Some(certificate));
+    let (app, _) = meant("gmail", "flow = \"client\", service_account = \"/s.json\"");
+    assert_eq!(app, Some(App::ServiceAccount { key: "/s.json".into(), subject: "a@b.test".into() }));
+    assert_eq!(meant("microsoft", "flow = \"login\"").0, None);
+
+    assert!(refused("microsoft", tenant).contains("exactly one of"));
+    let both = format!("{tenant}, client_secret = \"s\", service_account = \"/s\"");
+    assert!(refused("microsoft", &both).contains("exactly one of"));
+    assert!(refused("microsoft", &format!("{tenant}, certificate = \"/c\"")).contains("exactly one of"));
+    assert!(refused("microsoft", "flow = \"client\", client_secret = \"s\"").contains("needs `tenant`"));
+    assert!(refused("microsoft", &format!("{tenant}, service_account = \"/s\"")).contains("not possible"));
+    assert!(refused("gmail", "flow = \"client\", client_secret = \"s\"").contains("not possible"));
+    assert!(refused("microsoft", "key = \"/k\"").contains("no meaning without flow = \"client\""));
 }
 
 #[test]

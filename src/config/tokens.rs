@@ -3,11 +3,13 @@
 //! Invariant: secrets and tokens travel by `https`, or by `http` to loopback. Keys that would have no effect are
 //! refused: a scope list beside a provider, an `[oauth]` table beside a password.
 
-use super::account::{Auth, ClientSecret, OAuth2};
+use super::account::{Auth, OAuth2, Secret};
+use super::app;
+use super::logins::Ways;
 use super::meaning::{Refusal, Written};
 use super::servers::Servers;
 use super::typed::{self, AuthKind};
-use crate::provider::{self, Flow, Protocol, SecretRule, is_loopback, is_redirect};
+use crate::provider::{self, Flow, Passwords, Protocol, SecretRule, is_loopback, is_redirect};
 use std::collections::BTreeMap;
 use url::Url;
 
@@ -17,21 +19,50 @@ const REDIRECT: &str = "http://127.0.0.1";
 /// The way to log in.
 pub(super) fn auth(written: &Written<'_>, servers: &Servers) -> Result<Auth, Refusal> {
     let account = written.account;
-    match (account.auth.unwrap_or(AuthKind::OAuth2), &account.password_command) {
-        (AuthKind::OAuth2, Some(_)) => Err(written
-            .refuse(&["password_command"], "`password_command` has no meaning without auth = \"password\"")),
-        (AuthKind::OAuth2, None) => oauth2(written, servers).map(|oauth| Auth::OAuth2(Box::new(oauth))),
-        (AuthKind::Password, _) if account.oauth.is_some() => {
-            Err(written.refuse(&["oauth"], "`oauth` has no meaning with auth = \"password\""))
-        }
-        (AuthKind::Password, Some(command)) if !command.trim().is_empty() => {
-            Ok(Auth::Password { command: command.clone() })
-        }
-        (AuthKind::Password, _) => Err(written.refuse(
+    let kind = account.auth.unwrap_or(AuthKind::OAuth2);
+    if kind == AuthKind::OAuth2 {
+        let keys = [
+            ("password_command", account.password_command.is_some()),
+            ("password_credential", account.password_credential.is_some()),
+        ];
+        return match keys.iter().find(|(_, is_written)| *is_written) {
+            Some((key, _)) => {
+                Err(written.refuse(&[key], format!("`{key}` has no meaning without auth = \"password\"")))
+            }
+            None => oauth2(written, servers).map(|oauth| Auth::OAuth2(Box::new(oauth))),
+        };
+    }
+    if account.oauth.is_some() {
+        return Err(written.refuse(&["oauth"], "`oauth` has no meaning with auth = \"password\""));
+    }
+    check_passwords(written, servers)?;
+    let ways = Ways {
+        tables: &[],
+        key: "password",
+        value: None,
+        command: account.password_command.as_ref(),
+        credential: account.password_credential.as_ref(),
+    };
+    match ways.secret(written)? {
+        Some(secret) => Ok(Auth::Password { secret }),
+        None => Err(written.refuse(
             &["auth"],
-            "auth = \"password\" needs `password_command`, a command that prints the password",
+            "auth = \"password\" needs `password_command`, a command that prints the password, or `password_credential`",
         )),
     }
+}
+
+/// A provider that takes no passwords says so here, not at each refused login.
+fn check_passwords(written: &Written<'_>, servers: &Servers) -> Result<(), Refusal> {
+    let provider = servers.provider.as_deref().and_then(|name| written.providers.by_name(name));
+    let Some((provider, Passwords::Refused { why })) = provider.map(|it| (it, &it.passwords)) else {
+        return Ok(());
+    };
+    let message = format!(
+        "{} cannot be used with a password: {why}; leave `auth` out to log in by OAuth2",
+        provider.title
+    );
+    Err(written.refuse(&["auth"], message))
 }
 
 fn oauth2(written: &Written<'_>, servers: &Servers) -> Result<OAuth2, Refusal> {
@@ -46,6 +77,10 @@ fn oauth2(written: &Written<'_>, servers: &Servers) -> Result<OAuth2, Refusal> {
     }
     meant.client_id = oauth.client_id.clone();
     meant.client_secret = client_secret(written, oauth)?;
+    meant.app = app::app(written, oauth, meant.client_secret.as_ref(), &meant.refused)?;
+    if meant.app.is_some() {
+        meant.scopes.clone_from(&meant.app_scopes);
+    }
     Ok(meant)
 }
 
@@ -66,6 +101,7 @@ fn of_provider(
         ("authorize_url", oauth.authorize_url.is_some()),
         ("token_url", oauth.token_url.is_some()),
         ("device_url", oauth.device_url.is_some()),
+        ("revoke_url", oauth.revoke_url.is_some()),
         ("redirect", oauth.redirect.is_some()),
         ("scopes", oauth.scopes.is_some()),
     ];
@@ -76,10 +112,9 @@ fn of_provider(
         ));
     }
     let tenant = tenant(written, oauth, known.tenant.as_deref(), name)?;
-    if known.client_secret == SecretRule::Forbidden && has_secret(oauth) {
-        let key = if oauth.client_secret.is_some() { "client_secret" } else { "client_secret_command" };
-        let message = format!("clients of provider `{name}` are public and have no secret; leave it out");
-        return Err(written.refuse(&["oauth", key], message));
+    app::check_tenant(written, oauth, &tenant)?;
+    if known.client_secret == SecretRule::Forbidden {
+        refuse_secret(written, oauth, name)?;
     }
     let at = |key: &str, template: &str| url(written, key, &template.replace("{tenant}", &tenant));
     let maybe =
@@ -89,6 +124,7 @@ fn of_provider(
     Ok(OAuth2 {
         client_id: None,
         client_secret: None,
+        app: None,
         token_url: at("token_url", &known.token_url)?,
         authorize_url: Some(at("authorize_url", &known.authorize_url)?),
         device_url: maybe("device_url", &known.device_url)?,
@@ -102,11 +138,19 @@ fn of_provider(
         refused: refused(known),
         needs_secret: known.client_secret == SecretRule::Required,
         token_hosts: servers.token_hosts.clone(),
+        token_of: written.name.to_owned(),
     })
 }
 
-fn has_secret(oauth: &typed::OAuth) -> bool {
-    oauth.client_secret.is_some() || oauth.client_secret_command.is_some()
+fn refuse_secret(written: &Written<'_>, oauth: &typed::OAuth, name: &str) -> Result<(), Refusal> {
+    let ways = [
+        ("client_secret", oauth.client_secret.is_some()),
+        ("client_secret_command", oauth.client_secret_command.is_some()),
+        ("client_secret_credential", oauth.client_secret_credential.is_some()),
+    ];
+    let Some((key, _)) = ways.iter().find(|(_, is_named)| *is_named) else { return Ok(()) };
+    let message = format!("clients of provider `{name}` are public and have no secret; leave it out");
+    Err(written.refuse(&["oauth", key], message))
 }
 
 fn refused(known: &provider::OAuth) -> BTreeMap<Flow, String> {
@@ -129,16 +173,17 @@ fn of_account(written: &Written<'_>, oauth: &typed::OAuth, servers: &Servers) ->
         return Err(written.refuse(&["oauth"], message));
     };
     let token_url = url(written, "token_url", token_url)?;
-    refuse_strangers(written, servers, &token_url)?;
+    check_receivers(written, servers, &token_url)?;
     let at =
         |key: &str, text: &Option<String>| text.as_deref().map(|text| url(written, key, text)).transpose();
     Ok(OAuth2 {
         client_id: None,
         client_secret: None,
+        app: None,
         token_url,
         authorize_url: at("authorize_url", &oauth.authorize_url)?,
         device_url: at("device_url", &oauth.device_url)?,
-        revoke_url: None,
+        revoke_url: at("revoke_url", &oauth.revoke_url)?,
         consent_url: None,
         register_url: None,
         redirect: redirect(written, oauth)?,
@@ -148,35 +193,30 @@ fn of_account(written: &Written<'_>, oauth: &typed::OAuth, servers: &Servers) ->
         refused: BTreeMap::new(),
         needs_secret: false,
         token_hosts: servers.token_hosts.clone(),
+        token_of: written.name.to_owned(),
     })
 }
 
-/// A slip in a host name must not carry a token of a known issuer to a stranger.
-fn refuse_strangers(written: &Written<'_>, servers: &Servers, token_url: &Url) -> Result<(), Refusal> {
-    let may_receive = |host: &str| written.providers.may_receive(token_url, host);
-    for (key, server) in [("imap", Some(&servers.imap)), ("smtp", servers.smtp.as_ref())] {
-        let Some(server) = server.filter(|server| !may_receive(&server.host)) else { continue };
-        let issuer = token_url.host_str().unwrap_or_default();
-        let message =
-            format!("tokens of {issuer} are not for {}: it is no host of that provider", server.host);
-        return Err(written.refuse(&[key, "host"], message));
-    }
-    Ok(())
+/// Servers that are written down are believed, unless the issuer is one that the table knows: its tokens go to its
+/// provider's hosts, not even by a slip elsewhere.
+fn check_receivers(written: &Written<'_>, servers: &Servers, token_url: &Url) -> Result<(), Refusal> {
+    let stranger = servers.token_hosts.iter().find(|host| !written.providers.may_receive(token_url, host));
+    let Some(host) = stranger else { return Ok(()) };
+    let issuer = token_url.host_str().unwrap_or_default();
+    let message =
+        format!("a token of {issuer} does not go to {host}: that is none of the hosts of its provider");
+    Err(written.refuse(&["oauth", "token_url"], message))
 }
 
-fn client_secret(written: &Written<'_>, oauth: &typed::OAuth) -> Result<Option<ClientSecret>, Refusal> {
-    match (&oauth.client_secret, &oauth.client_secret_command) {
-        (Some(_), Some(_)) => Err(written.refuse(
-            &["oauth", "client_secret_command"],
-            "`client_secret` is set as well; leave one of both out",
-        )),
-        (Some(value), None) => Ok(Some(ClientSecret::Value(value.clone()))),
-        (None, Some(command)) if command.trim().is_empty() => {
-            Err(written.refuse(&["oauth", "client_secret_command"], "expected a command"))
-        }
-        (None, Some(command)) => Ok(Some(ClientSecret::Command(command.clone()))),
-        (None, None) => Ok(None),
-    }
+fn client_secret(written: &Written<'_>, oauth: &typed::OAuth) -> Result<Option<Secret>, Refusal> {
+    let ways = Ways {
+        tables: &["oauth"],
+        key: "client_secret",
+        value: oauth.client_secret.as_ref(),
+        command: oauth.client_secret_command.as_ref(),
+        credential: oauth.client_secret_credential.as_ref(),
+    };
+    ways.secret(written)
 }
 
 /// The tenant becomes a part of a URL's path, so it is a name or an id and nothing else.

@@ -29,7 +29,9 @@ pub(super) struct Account {
     pub(super) provider: Option<String>,
     pub(super) auth: Option<AuthKind>,
     pub(super) protocol: Option<Protocol>,
+    pub(super) login_as: Option<String>,
     pub(super) password_command: Option<String>,
+    pub(super) password_credential: Option<String>,
     pub(super) maildir: Option<String>,
     pub(super) outbox: Option<String>,
     pub(super) layout: Option<Layout>,
@@ -99,6 +101,14 @@ pub(super) enum TlsKind {
     None,
 }
 
+/// `flow`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum FlowKind {
+    Login,
+    Client,
+}
+
 /// `[accounts.NAME.oauth]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -106,11 +116,17 @@ pub(super) struct OAuth {
     pub(super) client_id: Option<String>,
     pub(super) client_secret: Option<Hidden>,
     pub(super) client_secret_command: Option<String>,
+    pub(super) client_secret_credential: Option<String>,
     pub(super) tenant: Option<String>,
     pub(super) cloud: Option<String>,
     pub(super) authorize_url: Option<String>,
     pub(super) token_url: Option<String>,
     pub(super) device_url: Option<String>,
+    pub(super) revoke_url: Option<String>,
+    pub(super) flow: Option<FlowKind>,
+    pub(super) certificate: Option<String>,
+    pub(super) key: Option<String>,
+    pub(super) service_account: Option<String>,
     pub(super) redirect: Option<String>,
     pub(super) scopes: Option<Vec<String>>,
 }

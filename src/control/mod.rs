@@ -7,9 +7,11 @@
 //! Rejected: D-Bus (not there on a headless machine) and HTTP (a parser for nothing).
 
 pub mod client;
+mod lease;
 mod line;
 mod protocol;
 pub mod server;
 mod socket;
 
+pub use lease::Lease;
 pub use protocol::{Code, Deletions, HeldRequest, PROTOCOL, Quarantined, Refusal, Request, Response, Side};

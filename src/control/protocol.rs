@@ -5,6 +5,7 @@
 //! daemon of different releases can always tell each other so. Unknown fields are ignored: adding one needs no new
 //! version.
 
+use super::Lease;
 use crate::error::{Class, Classified};
 use crate::status::{Progress, Status, Summary};
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,11 @@ pub enum Request {
     /// A login or logout changed the token of this account on disk.
     TokenChanged {
         /// Its name.
+        account: String,
+    },
+    /// The access token at hand, or a new one: one [`Response::Token`].
+    Token {
+        /// Name of the account.
         account: String,
     },
     /// Deletions held back, and copies in quarantine.
@@ -103,6 +109,8 @@ pub enum Response {
         /// Copies that can be restored.
         quarantined: Vec<Quarantined>,
     },
+    /// An access token.
+    Token(Lease),
     /// The request is carried out; nothing follows.
     Done,
     /// The request failed; nothing follows.
@@ -274,6 +282,7 @@ mod tests {
             Request::Status,
             Request::Sync { accounts: vec!["lab".into()], mailbox: Some("IN*".into()), dry_run: true },
             Request::TokenChanged { account: "lab".into() },
+            Request::Token { account: "lab".into() },
             Request::Held(HeldRequest::List),
             Request::Held(HeldRequest::Approve { account: "lab".into(), mailbox: "INBOX".into() }),
             Request::Reload,
@@ -307,6 +316,7 @@ mod tests {
                 }],
                 quarantined: vec![],
             },
+            Response::Token(Lease { secret: "canary".into(), expires: None }),
             Response::Done,
             Response::Error(Refusal::new(Code::NeedsLogin, "x").with_hint("y")),
         ];

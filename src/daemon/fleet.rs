@@ -1,11 +1,13 @@
 //! The accounts as a [`Fleet`]: configuration to workers, requests to orders, answers back.
 
 use super::{Fleet, Unit};
-use crate::account::{self, Handle, HeldList, Order, Told, Wish};
+use crate::account::{self, Handle, HeldList, Keepers, Order, Told, Wish};
 use crate::config::{Account, Config, Mailboxes};
 use crate::control::server::Replies;
-use crate::control::{Code, Deletions, HeldRequest, Quarantined, Refusal, Request, Response, Side};
+use crate::control::{Code, Deletions, HeldRequest, Lease, Quarantined, Refusal, Request, Response, Side};
+use crate::error::{Classified, chain};
 use crate::mail::MailboxName;
+use crate::oauth::AccessToken;
 use crate::supervisor::Failure;
 use crate::sync;
 use futures_util::future::{BoxFuture, join_all};
@@ -24,6 +26,7 @@ pub struct Accounts {
     running: Arc<Mutex<BTreeMap<String, Handle>>>,
     /// Why those that are down ended.
     failed: Arc<Mutex<BTreeMap<String, Failure>>>,
+    keepers: Keepers,
 }
 
 /// Takes an account off the list of running ones, however its run ends.
@@ -41,7 +44,13 @@ impl Drop for Registered {
 impl Accounts {
     /// The accounts of the configuration that `load` reads, at the start and at every reload.
     pub fn new(load: Box<Load>) -> Accounts {
-        Accounts { load, configured: Mutex::default(), running: Arc::default(), failed: Arc::default() }
+        Accounts {
+            load,
+            configured: Mutex::default(),
+            running: Arc::default(),
+            failed: Arc::default(),
+            keepers: Keepers::default(),
+        }
     }
 
     fn register(&self, name: &str, handle: Handle) -> Registered {
@@ -89,6 +98,18 @@ impl Accounts {
         };
         // All of them to their end: one account in trouble must not cut off the answers of the others.
         join_all(self.chosen(names)?.into_iter().map(one)).await.into_iter().collect()
+    }
+
+    async fn token(&self, account: String, replies: &Replies) -> Result<(), Refusal> {
+        let Some((name, handle)) = self.chosen(&[account])?.pop() else { return Ok(()) };
+        let token = handle.ok_or_else(|| no_token(&name))?.token().await.ok_or_else(|| no_token(&name))?;
+        let AccessToken { secret, expires } = token.map_err(|error| Refusal {
+            code: error.class().into(),
+            message: format!("account {name}: {}", chain(&error)),
+            hint: error.hint(),
+        })?;
+        replies.send(Response::Token(Lease { secret, expires })).await;
+        Ok(())
     }
 
     /// The refusal of an order to an account whose unit is down, of the kind that ended it.
@@ -161,11 +182,12 @@ impl Fleet for Accounts {
     fn run(&self, unit: Unit<Account>) -> BoxFuture<'static, Result<(), Failure>> {
         let (handle, inbox) = account::handle();
         let registered = self.register(&unit.name, handle);
+        let keepers = self.keepers.clone();
         let failed = Arc::clone(&self.failed);
         let Unit { name, spec, state_dir, status, stop } = unit;
         Box::pin(async move {
             let _registered = registered;
-            let end = account::run(spec, state_dir, status, inbox, stop).await;
+            let end = account::run(spec, state_dir, status, inbox, keepers, stop).await;
             let end = end.map_err(|error| Failure::new(&error));
             let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
             match &end {
@@ -192,10 +214,16 @@ impl Fleet for Accounts {
                     }
                     Ok(())
                 }
+                Request::Token { account } => self.token(account, &replies).await,
                 Request::Status | Request::Reload => Ok(()),
             }
         })
     }
+}
+
+/// Whatever keeps the account down: who asks for a token finds out by itself.
+fn no_token(name: &str) -> Refusal {
+    Refusal::new(Code::Retry, format!("account {name} has no token at hand"))
 }
 
 /// An order that got no answer: the account ended before.

@@ -4,16 +4,16 @@
 //! session, and capabilities and ID are asked there. Invariants: no credential leaves before TLS is up where it was
 //! asked for; nothing that the server said in the clear is kept or shown; PREAUTH is refused, because the session would
 //! be somebody else's; NO to AUTHENTICATE means refused credentials unless the server says that it is passing trouble.
-//! RFC 3501 §6.2, RFC 4959 (SASL-IR), the XOAUTH2 protocol of Google and Microsoft. async-imap's own `authenticate` was
+//! RFC 3501 §6.2, RFC 4959 (SASL-IR), RFC 7628, the XOAUTH2 protocol of Google and Microsoft. async-imap's own `authenticate` was
 //! rejected: it loses the reason of a refusal and cannot give up a challenge with `*`.
 
 use super::error::{clean, is_denied, suggested_delay};
 use super::guard::Guard;
-use super::patience::BRING_UP;
+use super::patience::{BRING_UP, GOODBYE};
 use super::session::Session;
 use super::{Error, Options};
 use crate::mail::sasl::Credentials;
-use crate::net::{self, Stream, Tls};
+use crate::net::{self, Endpoint, Stream, Tls};
 use async_imap::Client;
 use async_imap::imap_proto::{Capability, Response, Status};
 use base64::Engine as _;
@@ -60,17 +60,20 @@ pub(super) async fn bring_up(
     timeout(BRING_UP, all).await.unwrap_or(Err(Error::TimedOut))
 }
 
+/// The capabilities before login; then the session ends.
+pub(super) async fn preview(stream: Stream, endpoint: &Endpoint) -> Result<Vec<String>, Error> {
+    let all = async {
+        let mut greeted = Greeted::protected(stream, endpoint).await?;
+        // A courtesy: whatever comes, the connection is closed.
+        let _ = timeout(GOODBYE, greeted.run("LOGOUT")).await;
+        Ok(greeted.capabilities)
+    };
+    timeout(BRING_UP, all).await.unwrap_or(Err(Error::TimedOut))
+}
+
 /// Brings up a session on a stream just dialled.
 async fn establish(stream: Stream, options: &Options, credentials: &Credentials) -> Result<Session, Error> {
-    let mut greeted = Greeted::new(stream);
-    if options.endpoint.tls == Tls::StartTls {
-        let stream = greeted.ask_for_tls().await.map_err(muted)?;
-        // What was said in the clear is forgotten together with the parser that read it.
-        greeted = Greeted::new(net::start_tls(stream, &options.endpoint).await?);
-    } else {
-        greeted.greeting().await?;
-    }
-    greeted.ask_capabilities().await?;
+    let mut greeted = Greeted::protected(stream, &options.endpoint).await?;
     let mechanism = greeted.authenticate(credentials).await?;
     let asks_id = greeted.capabilities.iter().any(|name| name == "ID");
     let (stream, rest) = greeted.into_parts();
@@ -83,6 +86,20 @@ async fn establish(stream: Stream, options: &Options, credentials: &Credentials)
 impl Greeted {
     fn new(stream: Stream) -> Greeted {
         Greeted { client: Client::new(Guard::new(stream)), tag: 0, capabilities: Vec::new() }
+    }
+
+    /// Greeted and inside TLS where that was asked for; the capabilities are known.
+    async fn protected(stream: Stream, endpoint: &Endpoint) -> Result<Greeted, Error> {
+        let mut greeted = Greeted::new(stream);
+        if endpoint.tls == Tls::StartTls {
+            let stream = greeted.ask_for_tls().await.map_err(muted)?;
+            // What was said in the clear is forgotten together with the parser that read it.
+            greeted = Greeted::new(net::start_tls(stream, endpoint).await?);
+        } else {
+            greeted.greeting().await?;
+        }
+        greeted.ask_capabilities().await?;
+        Ok(greeted)
     }
 
     fn into_parts(self) -> (Stream, BytesMut) {
@@ -127,11 +144,10 @@ impl Greeted {
 
     /// Logs in; the name of the mechanism.
     async fn authenticate(&mut self, credentials: &Credentials) -> Result<&'static str, Error> {
-        let mechanism = credentials.mechanism();
-        let response = SecretString::from(STANDARD.encode(credentials.message().expose_secret()));
-        if !self.has(&format!("AUTH={mechanism}")) {
-            return Err(Error::NoMechanism(mechanism));
-        }
+        let chosen = credentials.choose(|name| self.has(&format!("AUTH={name}")));
+        let chosen = chosen.map_err(Error::NoMechanism)?;
+        let mechanism = chosen.name();
+        let response = SecretString::from(STANDARD.encode(credentials.message(chosen).expose_secret()));
         if self.has("SASL-IR") {
             self.send(&format!("AUTHENTICATE {mechanism} {}", response.expose_secret())).await?;
         } else {
@@ -141,8 +157,8 @@ impl Greeted {
                 Step::Done(answer) => return Err(login_error(answer)),
             }
         }
-        // A challenge now carries the reason of a refusal: it is acknowledged with an empty line, a second one given up.
-        for reply in ["", "*"] {
+        // A challenge now carries the reason of a refusal: it is acknowledged, a second one given up.
+        for reply in [chosen.acknowledgement(), "*"] {
             match self.step().await? {
                 Step::Challenge => self.write(reply).await?,
                 Step::Done(answer) if answer.outcome == Outcome::Ok => return Ok(mechanism),

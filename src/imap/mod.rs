@@ -57,3 +57,12 @@ pub struct Options {
 pub async fn connect(options: &Options, credentials: &Credentials) -> Result<Session, Error> {
     bringup::bring_up(net::dial(&options.endpoint), options, credentials).await
 }
+
+/// What a server offers before login, in capitals: for who wants to know how far it goes. `stream` stands where
+/// [`net::dial`] leaves it; STARTTLS is done here. The session is ended again.
+///
+/// # Errors
+/// What stands in the way of a protected session, and a server that does not speak IMAP.
+pub async fn preview(stream: net::Stream, endpoint: &net::Endpoint) -> Result<Vec<String>, Error> {
+    bringup::preview(stream, endpoint).await
+}

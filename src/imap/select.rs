@@ -73,6 +73,11 @@ impl Session {
         Ok(Opened { state, exists, then: second })
     }
 
+    /// Opens a mailbox read-only (RFC 9051 §6.3.3), which changes nothing; how many messages it has.
+    pub async fn examine(&mut self, mailbox: &MailboxName) -> Result<u32, Error> {
+        Ok(self.select(mailbox, "EXAMINE").await?.exists)
+    }
+
     /// Makes sure that this mailbox is open in this generation.
     pub(super) async fn ensure(&mut self, at: &At) -> Result<(), Error> {
         let is_open = |it: &Selected| it.name.as_ref() == Some(&at.mailbox);

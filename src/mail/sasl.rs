@@ -1,7 +1,9 @@
-//! The SASL messages that IMAP and SMTP share, raw: the drivers encode them in base64 and know the dialogue.
+//! The SASL messages that IMAP, POP and SMTP share, raw: the drivers encode them in base64 and know the dialogue.
 //!
-//! XOAUTH2 is Google's and Microsoft's mechanism (no RFC), PLAIN is RFC 4616. What is returned is a secret: it must
-//! never reach a log. Pure; knows neither protocol nor where a token comes from.
+//! OAUTHBEARER is RFC 7628, XOAUTH2 is Google's and Microsoft's mechanism (no RFC), PLAIN is RFC 4616. Invariant: a
+//! token goes by one of the first two or not at all, a password by PLAIN; what the server offers never changes which
+//! secret leaves. What is returned by [`Mechanism::message`] is a secret: it must never reach a log. Pure; knows
+//! neither protocol nor where a token comes from.
 
 use secrecy::{ExposeSecret, SecretString};
 use std::fmt;
@@ -9,9 +11,9 @@ use std::fmt;
 /// What an account logs in with.
 #[derive(Clone)]
 pub enum Credentials {
-    /// An OAuth2 access token, by XOAUTH2.
+    /// An OAuth2 access token, by OAUTHBEARER or XOAUTH2.
     Bearer {
-        /// The login name.
+        /// The login name; of a shared mailbox its address, while the token is its user's.
         user: String,
         /// The access token.
         token: SecretString,
@@ -25,18 +27,39 @@ pub enum Credentials {
     },
 }
 
+/// A SASL mechanism.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mechanism {
+    /// RFC 7628.
+    OAuthBearer,
+    /// The one that Google and Microsoft specified before.
+    XOAuth2,
+    /// RFC 4616.
+    Plain,
+}
+
 impl Credentials {
-    /// The SASL mechanism, as the server must offer it.
-    pub fn mechanism(&self) -> &'static str {
-        match self {
-            Credentials::Bearer { .. } => "XOAUTH2",
-            Credentials::Password { .. } => "PLAIN",
-        }
+    /// The mechanism to use: the first of ours that the server offers.
+    ///
+    /// # Errors
+    /// What the server would have to offer, for a message.
+    pub fn choose(&self, is_offered: impl Fn(&str) -> bool) -> Result<Mechanism, &'static str> {
+        let (ours, wanted): (&[Mechanism], _) = match self {
+            Credentials::Bearer { .. } => {
+                (&[Mechanism::OAuthBearer, Mechanism::XOAuth2], "OAUTHBEARER or XOAUTH2")
+            }
+            Credentials::Password { .. } => (&[Mechanism::Plain], "PLAIN"),
+        };
+        ours.iter().copied().find(|mechanism| is_offered(mechanism.name())).ok_or(wanted)
     }
 
-    /// The one message of the mechanism, raw.
-    pub fn message(&self) -> SecretString {
+    /// The one message of the mechanism that [`choose`](Credentials::choose) gave, raw. A password has one form and a
+    /// token has two, whatever is asked for.
+    pub fn message(&self, mechanism: Mechanism) -> SecretString {
         match self {
+            Credentials::Bearer { user, token } if mechanism == Mechanism::OAuthBearer => {
+                oauthbearer(user, token.expose_secret())
+            }
             Credentials::Bearer { user, token } => xoauth2(user, token.expose_secret()),
             Credentials::Password { user, password } => plain(user, password.expose_secret()),
         }
@@ -44,12 +67,42 @@ impl Credentials {
     }
 }
 
-/// The mechanism and the user; never the secret.
+impl Mechanism {
+    /// Its registered name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mechanism::OAuthBearer => "OAUTHBEARER",
+            Mechanism::XOAuth2 => "XOAUTH2",
+            Mechanism::Plain => "PLAIN",
+        }
+    }
+
+    /// What to say, in base64, to a challenge after the message, which carries the reason of a refusal: one octet 0x01
+    /// (RFC 7628 §3.2.3), or nothing (XOAUTH2). PLAIN knows no challenge and is given up with `*`.
+    pub fn acknowledgement(self) -> &'static str {
+        match self {
+            Mechanism::OAuthBearer => "AQ==",
+            Mechanism::XOAuth2 => "",
+            Mechanism::Plain => "*",
+        }
+    }
+}
+
+/// The kind and the user; never the secret.
 impl fmt::Debug for Credentials {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Credentials::Bearer { user, .. } | Credentials::Password { user, .. }) = self;
-        write!(out, "Credentials({} for {user})", self.mechanism())
+        match self {
+            Credentials::Bearer { user, .. } => write!(out, "Credentials(token for {user})"),
+            Credentials::Password { user, .. } => write!(out, "Credentials(password for {user})"),
+        }
     }
+}
+
+/// RFC 7628 §3.1: the GS2 header with the user as authorization identity, and the token. Host and port may be left
+/// out: they matter to mechanisms that sign them. In the identity `=` and `,` are written as codes (RFC 5801 §4).
+fn oauthbearer(user: &str, token: &str) -> String {
+    let user = user.replace('=', "=3D").replace(',', "=2C");
+    format!("n,a={user},\x01auth=Bearer {token}\x01\x01")
 }
 
 /// The one message of XOAUTH2: the mailbox `user` and the access token that opens it.
@@ -68,11 +121,38 @@ mod tests {
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;
 
+    fn bearer() -> Credentials {
+        Credentials::Bearer { user: "u".into(), token: "s3cret".to_owned().into() }
+    }
+
+    fn password() -> Credentials {
+        Credentials::Password { user: "u".into(), password: "s3cret".to_owned().into() }
+    }
+
     #[test]
     fn credentials_do_not_show_their_secret() {
-        let bearer = Credentials::Bearer { user: "u".into(), token: "s3cret".to_owned().into() };
-        let password = Credentials::Password { user: "u".into(), password: "s3cret".to_owned().into() };
-        assert_eq!(format!("{bearer:?} {password:?}"), "Credentials(XOAUTH2 for u) Credentials(PLAIN for u)");
+        let shown = format!("{:?} {:?}", bearer(), password());
+        assert_eq!(shown, "Credentials(token for u) Credentials(password for u)");
+    }
+
+    #[test]
+    fn the_standard_mechanism_is_preferred_and_a_token_never_goes_by_plain() {
+        let choose = |credentials: Credentials, offered: &str| {
+            credentials.choose(|name| offered.split(' ').any(|offer| offer == name))
+        };
+        assert_eq!(choose(bearer(), "PLAIN XOAUTH2 OAUTHBEARER"), Ok(Mechanism::OAuthBearer));
+        assert_eq!(choose(bearer(), "PLAIN XOAUTH2"), Ok(Mechanism::XOAuth2));
+        assert_eq!(choose(bearer(), "PLAIN LOGIN"), Err("OAUTHBEARER or XOAUTH2"));
+        assert_eq!(choose(password(), "XOAUTH2 PLAIN"), Ok(Mechanism::Plain));
+        assert_eq!(choose(password(), "XOAUTH2 OAUTHBEARER"), Err("PLAIN"));
+    }
+
+    #[test]
+    fn oauthbearer_names_the_user_and_escapes_what_separates() {
+        let message = bearer().message(Mechanism::OAuthBearer);
+        assert_eq!(message.expose_secret(), "n,a=u,\x01auth=Bearer s3cret\x01\x01");
+        assert_eq!(oauthbearer("a,b=c", "t"), "n,a=a=2Cb=3Dc,\x01auth=Bearer t\x01\x01");
+        assert_eq!(STANDARD.encode("\x01"), Mechanism::OAuthBearer.acknowledgement());
     }
 
     #[test]

@@ -1,12 +1,16 @@
-//! Dialling: TCP, TLS, STARTTLS, deadlines. The only module that opens TCP connections.
+//! Dialling: TCP, TLS, STARTTLS, deadlines. The only module that opens TCP connections, or waits for one ([`Loopback`]).
 //!
 //! One TLS stack (OpenSSL), TLS 1.2 or newer, certificate and name always checked; there is no switch to turn that
 //! off, only a way to add a trust anchor. Plain text is possible only to a loopback address, checked again here on the
 //! connected socket. The protocol drivers speak the STARTTLS dialogue themselves and then call [`start_tls`]; they
 //! must refuse any byte that came after the server's OK (RFC 3207 §6, "NO STARTTLS" 2021).
 
+mod exchangers;
+mod loopback;
 mod plain;
 
+pub use exchangers::mail_exchangers;
+pub use loopback::Loopback;
 pub use plain::plain;
 
 use crate::error::{Class, Classified};
@@ -123,18 +127,37 @@ impl Classified for Error {
 
 /// Connects; with [`Tls::Implicit`] the stream returned is already in TLS, else it is in the clear.
 pub async fn dial(endpoint: &Endpoint) -> Result<Stream, Error> {
-    let tcp = connect(endpoint)
-        .await
-        .map_err(|source| Error::Connect { endpoint: endpoint.to_string(), source })?;
+    let stream = reach(endpoint).await?;
     match endpoint.tls {
-        Tls::Implicit => start_tls(Box::new(tcp), endpoint).await,
-        Tls::StartTls => Ok(Box::new(tcp)),
-        Tls::None => match tcp.peer_addr() {
-            Ok(address) if !address.ip().is_loopback() => Err(Error::NotLoopback { address }),
-            Ok(_) => Ok(Box::new(tcp)),
-            Err(source) => Err(Error::Connect { endpoint: endpoint.to_string(), source }),
-        },
+        Tls::Implicit => start_tls(stream, endpoint).await,
+        Tls::StartTls | Tls::None => Ok(stream),
     }
+}
+
+/// The first half of [`dial`]: TCP alone, for who wants to know how far it goes. With [`Tls::Implicit`] nothing may be
+/// said on the stream before [`start_tls`].
+pub async fn reach(endpoint: &Endpoint) -> Result<Stream, Error> {
+    let failed = |source| Error::Connect { endpoint: endpoint.to_string(), source };
+    let tcp = connect(endpoint).await.map_err(failed)?;
+    match (endpoint.tls, tcp.peer_addr().map_err(failed)?) {
+        (Tls::None, address) if !address.ip().is_loopback() => Err(Error::NotLoopback { address }),
+        _ => Ok(Box::new(tcp)),
+    }
+}
+
+/// The addresses that the name of a server has, at least one.
+pub async fn resolve(endpoint: &Endpoint) -> Result<Vec<SocketAddr>, Error> {
+    let failed = |source| Error::Connect { endpoint: endpoint.to_string(), source };
+    let found = lookup_host((endpoint.host.as_str(), endpoint.port)).await.map_err(failed)?;
+    let addresses: Vec<SocketAddr> = found.collect();
+    match addresses.is_empty() {
+        true => Err(failed(no_address())),
+        false => Ok(addresses),
+    }
+}
+
+fn no_address() -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, "the name has no address")
 }
 
 /// Puts TLS on a stream in the clear.
@@ -184,7 +207,7 @@ async fn connect(endpoint: &Endpoint) -> io::Result<TcpStream> {
 
 /// The addresses of the name in turn, until one answers.
 async fn connect_any(endpoint: &Endpoint) -> io::Result<TcpStream> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    let mut last = no_address();
     for address in lookup_host((endpoint.host.as_str(), endpoint.port)).await? {
         match timeout(ONE_ADDRESS, TcpStream::connect(address)).await {
             Ok(Ok(tcp)) => return tune(tcp),

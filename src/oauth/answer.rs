@@ -33,6 +33,8 @@ pub enum Answer {
         expires_in: Option<Duration>,
         /// The new refresh token where the server rotates them; else the old one stays good.
         refresh: Option<SecretString>,
+        /// The scopes granted, where they are named; else those asked for (RFC 6749 §5.1).
+        scope: Option<String>,
     },
     /// The refresh token is dead: only a login helps.
     NeedsLogin {
@@ -66,6 +68,7 @@ struct Body {
     token_type: Option<Value>,
     expires_in: Option<Value>,
     refresh_token: Option<String>,
+    scope: Option<Value>,
     error: Option<Value>,
     error_description: Option<Value>,
     correlation_id: Option<Value>,
@@ -95,6 +98,7 @@ fn granted(body: Body) -> Result<Answer, &'static str> {
         access: access.into(),
         expires_in: body.expires_in.as_ref().and_then(life),
         refresh: body.refresh_token.filter(|token| !token.is_empty()).map(SecretString::from),
+        scope: body.scope.as_ref().and_then(Value::as_str).map(str::to_owned),
     })
 }
 
@@ -138,7 +142,7 @@ fn described(body: &Body) -> String {
 }
 
 /// Which setting to look at; codes that are missing here are not known to be permanent.
-fn advice(error: &str) -> Option<&'static str> {
+pub(super) fn advice(error: &str) -> Option<&'static str> {
     Some(match error {
         "invalid_client" => {
             "check `client_id` and `client_secret`: the secret is wrong or expired, or must be left out"
@@ -158,7 +162,7 @@ fn advice(error: &str) -> Option<&'static str> {
 }
 
 /// `expires_in` as number or string; what makes no sense is no life at all, or one within bounds.
-fn life(value: &Value) -> Option<Duration> {
+pub(super) fn life(value: &Value) -> Option<Duration> {
     let seconds = match value {
         Value::Number(number) => number.as_f64()?,
         Value::String(text) => text.trim().parse::<f64>().ok().filter(|seconds| !seconds.is_nan())?,
@@ -221,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_grant_may_or_may_not_rotate() {
-        let Answer::Granted { access, expires_in, refresh } = read(
+        let Answer::Granted { access, expires_in, refresh, scope } = read(
             200,
             r#"{"token_type":"Bearer","access_token":"a1","expires_in":3599,"refresh_token":"r2","scope":"x"}"#,
         ) else {
@@ -230,8 +234,9 @@ mod tests {
         assert_eq!(access.expose_secret(), "a1");
         assert_eq!(expires_in, Some(Duration::from_secs(3599)));
         assert_eq!(refresh.unwrap().expose_secret(), "r2");
+        assert_eq!(scope.as_deref(), Some("x"));
         let kept = read(200, r#"{"access_token":"a1","refresh_token":""}"#);
-        assert!(matches!(kept, Answer::Granted { refresh: None, expires_in: None, .. }));
+        assert!(matches!(kept, Answer::Granted { refresh: None, expires_in: None, scope: None, .. }));
     }
 
     #[test]

@@ -102,6 +102,30 @@ pub enum Error {
         /// The cause.
         source: Arc<io::Error>,
     },
+    /// A secret that the service manager should have handed over.
+    #[error("the credential {name} {complaint}")]
+    NoCredential {
+        /// Its name.
+        name: String,
+        /// What is wrong with it; never its content.
+        complaint: String,
+    },
+    /// A file that should hold a key or certificate does not.
+    #[error("cannot use {path}: {complaint}")]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong; never a part of it.
+        complaint: String,
+    },
+    /// The server did not forget the login.
+    #[error("the login of account {account} is not revoked: {cause}")]
+    NotRevoked {
+        /// The account.
+        account: String,
+        /// What happened.
+        cause: String,
+    },
     /// A password or secret command that the shell cannot run.
     #[error("the password command {complaint}")]
     NoCommand {
@@ -118,7 +142,7 @@ pub enum Error {
 
 /// The command that mends a login that is missing or refused.
 pub fn login_hint(account: &str) -> String {
-    format!("run: posthaste login {account} --import < refresh-token.txt")
+    format!("run: posthaste login {account}")
 }
 
 impl Error {
@@ -139,8 +163,12 @@ impl Classified for Error {
             | Error::OtherClient { .. }
             | Error::Corrupt { .. } => Class::NeedsLogin,
             Error::Unavailable { after, .. } => Class::Retry { after: *after },
-            Error::Io { .. } | Error::Command { .. } => Class::RETRY,
-            Error::Client { .. } | Error::Insecure { .. } | Error::NoCommand { .. } => Class::Configuration,
+            Error::Io { .. } | Error::Command { .. } | Error::NotRevoked { .. } => Class::RETRY,
+            Error::Client { .. }
+            | Error::Key { .. }
+            | Error::Insecure { .. }
+            | Error::NoCommand { .. }
+            | Error::NoCredential { .. } => Class::Configuration,
             Error::Exposed { .. } | Error::NotOurs { .. } => Class::GiveUp,
         }
     }
@@ -159,11 +187,18 @@ impl Classified for Error {
                 Some(format!("run posthaste as the owner of '{}', or move it away", path.display()))
             }
             Error::Insecure { .. } => Some("set an https:// `token_url`".into()),
+            Error::NoCredential { name, .. } => Some(format!(
+                "the unit needs `LoadCredential={name}:/path/to/the/secret` (systemctl --user edit posthaste); a command by hand: systemd-run --user --pipe --wait -p LoadCredential={name}:/path/to/the/secret posthaste …"
+            )),
             Error::NoCommand { .. } => Some(
                 "correct the command in the configuration, or install the program that it names where the daemon finds it"
                     .into(),
             ),
             Error::Command { .. } => Some("run the command by hand to see what it says".into()),
+            Error::Key { .. } => Some("name the right file in the account's `oauth` table".into()),
+            Error::NotRevoked { .. } => {
+                Some("withdraw the application's access in the settings of your provider account".into())
+            }
             Error::Unavailable { .. } | Error::Io { .. } => None,
         }
     }

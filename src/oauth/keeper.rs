@@ -10,14 +10,16 @@ mod refresh;
 
 use super::endpoint;
 use super::error::Error;
+use super::flow::Granted;
+use super::flow::app::App;
 use super::token::AccessToken;
 use crate::error::{Class, Classified};
 use jiff::Timestamp;
 use refresh::Inner;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use std::future::Future;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use url::Url;
 
@@ -36,6 +38,8 @@ pub struct KeeperConfig {
     pub scopes: Vec<String>,
     /// The file `token.json` in the account's state directory.
     pub store: PathBuf,
+    /// How the program logs in as itself; `None` where a person does.
+    pub app: Option<App>,
 }
 
 /// Keeps one account's token. Clones share it.
@@ -46,6 +50,35 @@ pub struct Keeper {
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
+/// A keeper for as long as somebody else holds it.
+#[derive(Clone, Debug)]
+pub struct WeakKeeper {
+    inner: Weak<Inner>,
+    turn: Weak<tokio::sync::Mutex<()>>,
+}
+
+impl WeakKeeper {
+    /// The keeper, if it is still held.
+    pub fn upgrade(&self) -> Option<Keeper> {
+        Some(Keeper { inner: self.inner.upgrade()?, turn: self.turn.upgrade()? })
+    }
+}
+
+impl KeeperConfig {
+    fn is_same(&self, other: &KeeperConfig) -> bool {
+        let secret = |config: &KeeperConfig| {
+            config.client_secret.as_ref().map(|secret| secret.expose_secret().to_owned())
+        };
+        let names = |config: &KeeperConfig| (config.account.clone(), config.client_id.clone());
+        names(self) == names(other)
+            && secret(self) == secret(other)
+            && self.token_url == other.token_url
+            && self.scopes == other.scopes
+            && self.store == other.store
+            && self.app == other.app
+    }
+}
+
 impl Keeper {
     /// A keeper; touches neither disk nor network.
     pub fn new(config: KeeperConfig) -> Keeper {
@@ -54,6 +87,16 @@ impl Keeper {
 
     fn with_deadline(config: KeeperConfig, deadline: Duration) -> Keeper {
         Keeper { inner: Arc::new(Inner::new(config, deadline)), turn: Arc::default() }
+    }
+
+    /// The same keeper, without keeping it alive.
+    pub fn downgrade(&self) -> WeakKeeper {
+        WeakKeeper { inner: Arc::downgrade(&self.inner), turn: Arc::downgrade(&self.turn) }
+    }
+
+    /// Whether it keeps the same token, for the same client with the same secret, in the same file.
+    pub fn serves(&self, config: &KeeperConfig) -> bool {
+        self.inner.config.is_same(config)
     }
 
     /// An access token that is good for a while: the one at hand, or a new one.
@@ -73,6 +116,11 @@ impl Keeper {
         }
     }
 
+    /// Takes over an access token that another process was granted with the same login, where none is at hand.
+    pub fn lend(&self, token: AccessToken) {
+        self.inner.lend(token);
+    }
+
     /// A token other than the one that a mail server just refused. Refreshes only if nobody did so since.
     pub async fn renew(&self, refused: &AccessToken) -> Result<AccessToken, Error> {
         let refused = refused.clone();
@@ -88,6 +136,22 @@ impl Keeper {
     /// Takes over a refresh token after a login: proves it by a refresh, and only then saves it.
     pub async fn import(&self, refresh_token: SecretString) -> Result<AccessToken, Error> {
         self.in_turn(|inner| async move { inner.import(refresh_token).await }).await
+    }
+
+    /// Takes over what a login gave, and saves it.
+    pub async fn adopt(&self, granted: Granted) -> Result<AccessToken, Error> {
+        self.in_turn(|inner| async move { inner.adopt(granted).await }).await
+    }
+
+    /// Whose token, from where, kept where: what a login needs to know.
+    pub fn config(&self) -> &KeeperConfig {
+        &self.inner.config
+    }
+
+    /// Has the server forget the saved login (RFC 7009); `false` where none is saved.
+    pub async fn revoke(&self, revoke_url: &Url) -> Result<bool, Error> {
+        let url = revoke_url.clone();
+        self.in_turn(|inner| async move { inner.revoke(&url).await }).await
     }
 
     /// Forgets the login here and on disk; does not revoke it at the server.

@@ -8,13 +8,17 @@
 //! RFC 6749 §5–6, RFC 9700. Rejected: one keeper for all accounts, because one lost login must not touch another.
 
 pub mod answer;
+pub mod credential;
 mod endpoint;
 mod error;
+pub mod flow;
 mod keeper;
 pub mod password;
 mod store;
+mod time;
 pub mod token;
 
 pub use error::{Error, login_hint};
-pub use keeper::{Keeper, KeeperConfig};
+pub use keeper::{Keeper, KeeperConfig, WeakKeeper};
+pub use time::server_time;
 pub use token::AccessToken;

@@ -144,6 +144,27 @@ impl Store {
     }
 }
 
+/// The content of a key file that nobody else can get at.
+pub(super) fn read_private(path: &Path, longest: u64) -> Result<Vec<u8>, Error> {
+    let fails = |error| Error::io("read", path, error);
+    let file = flags(OpenOptions::new().read(true), OFlags::NONBLOCK).open(path).map_err(fails)?;
+    check(path, &file.metadata().map_err(fails)?, 0o600, 0o077)?;
+    read_all(file, longest).map_err(fails)
+}
+
+/// The content of a file that is no secret.
+pub(super) fn read_limited(path: &Path, longest: u64) -> Result<Vec<u8>, Error> {
+    let fails = |error| Error::io("read", path, error);
+    let file = flags(OpenOptions::new().read(true), OFlags::NONBLOCK).open(path).map_err(fails)?;
+    read_all(file, longest).map_err(fails)
+}
+
+fn read_all(file: File, longest: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(longest).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// For files that are ours alone from the first moment on.
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();

@@ -6,11 +6,13 @@
 //! was rejected: a new provider is a row.
 
 pub mod answers;
+mod autoconfig;
 mod meant;
 mod place;
 mod table;
 mod written;
 
+pub use autoconfig::{Autoconfig, Issuer};
 pub use place::{is_host, is_loopback, is_redirect};
 pub use table::{Hosted, Table};
 

@@ -95,6 +95,9 @@ pub enum Error {
         /// What there is.
         offered: String,
     },
+    /// The sender cannot be written in a command of this server: its address needs SMTPUTF8 or is none.
+    #[error("the submission server cannot take this sender address")]
+    BadSender,
     /// The session was used after its end.
     #[error("the SMTP session has ended")]
     Ended,
@@ -142,6 +145,7 @@ impl Classified for Error {
             Error::Refused { stage: Stage::Greeting | Stage::Ehlo | Stage::StartTls, .. } => Class::RETRY,
             Error::Refused { reply, .. } => refusal_class(reply),
             Error::NoMechanism { .. } => Class::Denied,
+            Error::BadSender => Class::Configuration,
             // Retried although it looks like configuration: a café network that strips STARTTLS is left again.
             Error::NoStartTls
             | Error::BeforeTls { .. }

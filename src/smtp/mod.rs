@@ -10,6 +10,7 @@ mod auth;
 mod capabilities;
 mod dots;
 mod error;
+mod probe;
 mod reply;
 #[cfg(test)]
 mod scripted;

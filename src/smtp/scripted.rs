@@ -125,6 +125,16 @@ async fn xoauth2_as_gmail_refuses_it_after_an_empty_line() {
 }
 
 #[tokio::test]
+async fn the_standard_mechanism_is_used_where_it_is_listed() {
+    let line = "C: bixhPXRlc3RAY29udG9zby5vbm1pY3Jvc29mdC5jb20sAWF1dGg9QmVhcmVyIEV3QkFBbDNCQUFVRkZwVUFvN0ozVmUwYmpMQldaV0NjbFJDM0VvQUEBAQ==";
+    let script = format!("C: AUTH OAUTHBEARER\nS: 334\n{line}\nS: 334 e30=\nC: AQ==\nS: 535 5.7.8 no\nhang");
+    let (mut session, server) = session("AUTH PLAIN XOAUTH2 OAUTHBEARER", &script, 4096).await;
+    assert_eq!(session.log_in(&bearer()).await.unwrap_err().class(), Class::NeedsLogin);
+    drop(session);
+    server.await.unwrap();
+}
+
+#[tokio::test]
 async fn trouble_at_the_login_is_not_taken_for_a_refusal_of_the_token() {
     for reply in ["454 4.7.0 Temporary authentication failure", "421 4.3.2 Service shutting down"] {
         let error = log_in(&format!("C: AUTH XOAUTH2\nS: {reply}\nhang")).await.unwrap_err();
@@ -140,7 +150,9 @@ async fn trouble_at_the_login_is_not_taken_for_a_refusal_of_the_token() {
 async fn a_token_is_never_sent_by_another_mechanism() {
     let (mut session, server) = session("AUTH PLAIN LOGIN", "hang", 4096).await;
     let error = session.log_in(&bearer()).await.unwrap_err();
-    assert!(matches!(&error, Error::NoMechanism { wanted: "XOAUTH2", offered } if offered == "PLAIN LOGIN"));
+    assert!(
+        matches!(&error, Error::NoMechanism { wanted: "OAUTHBEARER or XOAUTH2", offered } if offered == "PLAIN LOGIN")
+    );
     drop(session);
     assert_eq!(server.await.unwrap(), "EHLO [127.0.0.1]\r\n");
 }
@@ -151,7 +163,7 @@ async fn a_password_goes_by_plain() {
     let (mut session, server) = session("AUTH PLAIN", script, 4096).await;
     let password = "tanstaaftanstaaf".to_owned().into();
     let credentials = Credentials::Password { user: "tim".into(), password };
-    assert_eq!(format!("{credentials:?}"), "Credentials(PLAIN for tim)");
+    assert_eq!(format!("{credentials:?}"), "Credentials(password for tim)");
     session.log_in(&credentials).await.unwrap();
     session.quit().await;
     server.await.unwrap();

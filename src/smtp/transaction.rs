@@ -228,7 +228,7 @@ fn recipients_verdict(recipients: Vec<Refusal>) -> Result<Option<Verdict>, Error
 }
 
 /// Whether an address stays inside its angle brackets and its line, whatever made it.
-fn is_safe(address: &str) -> bool {
+pub(super) fn is_safe(address: &str) -> bool {
     let bad = |c: char| c.is_control() || matches!(c, '<' | '>');
     address.len() <= MAX_ADDRESS
         && !address.contains(bad)

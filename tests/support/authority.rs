@@ -15,6 +15,7 @@ use openssl::x509::{X509, X509Builder, X509Name, X509NameBuilder};
 const DAY: i64 = 86_400;
 
 /// Signs server certificates.
+#[derive(Clone)]
 pub struct Authority {
     certificate: X509,
     key: PKey<Private>,

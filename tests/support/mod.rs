@@ -28,9 +28,11 @@ pub mod maildir;
 pub mod meddler;
 pub mod process;
 pub mod proxy;
+pub mod resolver;
 pub mod sides;
 pub mod sink;
 pub mod strace;
+pub mod terminal;
 pub mod tokens;
 pub mod utf7;
 pub mod wait;
@@ -64,8 +66,15 @@ impl Host {
 
     /// A host with other settings.
     pub fn with(options: Options) -> Host {
-        let authority = Authority::new();
-        let tokens = TokenServer::start();
+        Host::of(options, TokenServer::start(), Authority::new())
+    }
+
+    /// Another host with a certificate of the same authority, which asks `tokens`.
+    pub fn beside(&self, tokens: TokenServer) -> Host {
+        Host::of(Options::default(), tokens, self.authority.clone())
+    }
+
+    fn of(options: Options, tokens: TokenServer, authority: Authority) -> Host {
         let sink = Sink::relay();
         let dovecot = Dovecot::start(&options, &authority, &tokens, sink.port());
         sink.deliver_to(dovecot.ports.lmtp);

@@ -52,6 +52,8 @@ struct State {
 pub struct TokenServer {
     state: Arc<Mutex<State>>,
     listening: Arc<Listening>,
+    /// What Dovecot adds to its questions.
+    lens: String,
 }
 
 impl TokenServer {
@@ -65,7 +67,7 @@ impl TokenServer {
         let served = state.clone();
         // A client that hangs up half way is no failure of the server.
         let listening = Listening::start(move |stream| drop(serve(stream, &served)));
-        TokenServer { state, listening: Arc::new(listening) }
+        TokenServer { state, listening: Arc::new(listening), lens: String::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -79,7 +81,12 @@ impl TokenServer {
 
     /// For Dovecot.
     pub fn introspection_url(&self) -> String {
-        format!("http://127.0.0.1:{}/introspect", self.listening.port())
+        format!("http://127.0.0.1:{}/introspect{}", self.listening.port(), self.lens)
+    }
+
+    /// The same server as a host of shared mailboxes asks it: there a token of `delegate` opens `mailbox`, and only it.
+    pub fn delegating(&self, delegate: &str, mailbox: &str) -> TokenServer {
+        TokenServer { lens: format!("/{delegate}/{mailbox}"), ..self.clone() }
     }
 
     /// A refresh token for `user`, as a login would give.
@@ -192,14 +199,21 @@ impl State {
         Answer::json(200, &body)
     }
 
-    fn introspect(&mut self, form: &HashMap<String, String>) -> Answer {
+    fn introspect(&mut self, form: &HashMap<String, String>, lens: &str) -> Answer {
         self.introspections += 1;
         let token = form.get("token").map(String::as_str).unwrap_or_default();
         let now = Instant::now();
         Answer::json(
             200,
             &match self.access.get(token) {
-                Some((user, expires)) if *expires > now => serde_json::json!({"active": true, "user": user}),
+                Some((user, expires)) if *expires > now => {
+                    let opened = match lens.trim_start_matches('/').split_once('/') {
+                        Some((delegate, mailbox)) if delegate == user => mailbox,
+                        Some(_) => "nobody",
+                        None => user,
+                    };
+                    serde_json::json!({"active": true, "user": opened})
+                }
                 _ => serde_json::json!({"active": false}),
             },
         )
@@ -243,9 +257,9 @@ fn serve(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     let mut reader = BufReader::new(stream);
     let (path, form) = read_request(&mut reader)?;
-    let answer = match path.as_str() {
-        "/token" => state.lock().unwrap().refresh(&form),
-        "/introspect" => state.lock().unwrap().introspect(&form),
+    let answer = match (path.as_str(), path.strip_prefix("/introspect")) {
+        ("/token", _) => state.lock().unwrap().refresh(&form),
+        (_, Some(lens)) => state.lock().unwrap().introspect(&form, lens),
         _ => Answer::Http(404, None, "text/plain", String::new()),
     };
     match answer {

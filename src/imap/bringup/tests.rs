@@ -59,6 +59,24 @@ async fn without_sasl_ir_the_token_waits_for_the_challenge() {
     assert!(session.is_ok());
 }
 
+/// base64 of `n,a=u@x,^Aauth=Bearer tok^A^A`
+const BEARER: &str = "bixhPXVAeCwBYXV0aD1CZWFyZXIgdG9rAQE=";
+
+#[tokio::test]
+async fn the_standard_mechanism_is_used_where_it_is_listed() {
+    let offers = "SASL-IR AUTH=PLAIN AUTH=XOAUTH2 AUTH=OAUTHBEARER";
+    let login = format!("{}C: B2 AUTHENTICATE OAUTHBEARER {BEARER}", hello(offers));
+    let transcript = format!("{login}\nS: B2 OK in\nC: P1 CAPABILITY\nS: P1 OK done");
+    let (session, server) = bring_up(Tls::None, &transcript).await;
+    server.finished().await;
+    assert_eq!(session.unwrap().mechanism(), "OAUTHBEARER");
+    // RFC 7628 §3.2.3: the reason of a refusal is acknowledged with one octet 0x01; no other mechanism is tried.
+    let refused = format!("{login}\nS: + {CHALLENGE}\nC: AQ==\nS: B2 NO SASL authentication failed");
+    let (outcome, server) = bring_up(Tls::None, &refused).await;
+    server.finished().await;
+    assert_eq!(outcome.unwrap_err().class(), Class::NeedsLogin);
+}
+
 #[tokio::test]
 async fn refused_credentials_need_a_login() {
     let gmail = format!("S: + {CHALLENGE}\nC:\nS: B2 NO SASL authentication failed");
@@ -133,5 +151,5 @@ async fn no_credential_leaves_where_the_start_is_wrong() {
         assert!(!crate::error::chain(&error).contains("555"), "{error}");
     }
     let (outcome, _server) = bring_up(Tls::None, &hello("AUTH=PLAIN")).await;
-    assert!(matches!(outcome, Err(Error::NoMechanism("XOAUTH2"))));
+    assert!(matches!(outcome, Err(Error::NoMechanism("OAUTHBEARER or XOAUTH2"))));
 }

@@ -8,20 +8,26 @@
 use super::KeeperConfig;
 use crate::backoff::Backoff;
 use crate::error::{Class, Classified};
-use crate::oauth::answer::Answer;
+use crate::oauth::answer::{Answer, words};
 use crate::oauth::endpoint;
 use crate::oauth::error::Error;
+use crate::oauth::flow::Granted;
+use crate::oauth::flow::app::{self, App};
 use crate::oauth::store::{Grant, Lock, Store};
 use crate::oauth::token::{AccessToken, Lease, Moment};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use url::Url;
 
 /// Between forced refreshes: a server that refuses every token must not make us hammer the token endpoint.
 const FORCED_PAUSE: Duration = Duration::from_secs(10);
 /// For the lock of another process: longer than its request may take.
 const LOCK_PATIENCE: Duration = Duration::from_secs(45);
+/// For a program whose own login is refused.
+const APP_ADVICE: &str =
+    "check the key, this machine's clock, and that the administrator allowed the application for this person";
 /// Between looks at that lock; flock has no deadline of its own.
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
@@ -68,10 +74,26 @@ impl Inner {
         self.exchange(&lock, &self.grant(refresh_token), None).await
     }
 
+    /// Saves what a login gave; durable before its access token is handed out.
+    pub(super) async fn adopt(&self, granted: Granted) -> Result<AccessToken, Error> {
+        let Granted { access, life, refresh } = granted;
+        let lock = self.lock().await?;
+        self.keep(&lock, self.grant(refresh), None).await?;
+        Ok(self.granted(access, life))
+    }
+
     /// The token at hand while it is not due.
     pub(super) fn fresh(&self) -> Option<AccessToken> {
         let now = now();
         self.state().lease.as_ref().filter(|lease| !lease.is_due(now)).map(|lease| lease.token.clone())
+    }
+
+    /// Makes a token of another process the one at hand, for the rest of its life.
+    pub(super) fn lend(&self, token: AccessToken) {
+        let left =
+            |end: Timestamp| Duration::try_from(end.duration_since(Timestamp::now())).unwrap_or_default();
+        let life = token.expires.map(left);
+        self.state().lease.get_or_insert_with(|| Lease::new(token.secret, life, now(), fastrand::f64()));
     }
 
     /// The token at hand while the server still takes it.
@@ -97,6 +119,9 @@ impl Inner {
     /// A new access token by the saved login, unless a pause or a refusal stands against it.
     pub(super) async fn refresh(&self) -> Result<AccessToken, Error> {
         self.check_pause()?;
+        if let Some(app) = &self.config.app {
+            return self.obtain(app).await;
+        }
         let lock = self.lock().await?;
         let saved = self.on_disk(|store| store.load()).await?;
         let saved = saved.ok_or_else(|| Error::NotLoggedIn { account: self.config.account.clone() })?;
@@ -106,14 +131,58 @@ impl Inner {
         self.exchange(&lock, &current, Some(saved)).await
     }
 
+    /// A new access token for a program that logs in as itself: nothing is saved, and a refusal is no person's to mend.
+    async fn obtain(&self, app: &App) -> Result<AccessToken, Error> {
+        let account = self.config.account.clone();
+        let error = match app::request(&self.config, app, self.deadline).await {
+            Ok(Answer::Granted { access, expires_in, .. }) => return Ok(self.granted(access, expires_in)),
+            Ok(Answer::Retry { after, cause }) => Error::unavailable(&account, &cause, after),
+            Ok(Answer::GiveUp { error, description, advice }) => {
+                Error::Client { account, error, description, advice }
+            }
+            Ok(Answer::NeedsLogin { error, description }) => {
+                Error::Client { account, error, description, advice: APP_ADVICE }
+            }
+            Err(error) => error,
+        };
+        Err(self.failed(error))
+    }
+
+    /// Has the server forget the saved refresh token (RFC 7009 §2); `false` where none is saved.
+    pub(super) async fn revoke(&self, url: &Url) -> Result<bool, Error> {
+        endpoint::check_safe(url)?;
+        let _lock = self.lock().await?;
+        let Some(saved) = self.on_disk(|store| store.load()).await? else { return Ok(false) };
+        self.check_owner(&saved)?;
+        let current = self.newest(&saved);
+        let token = current.refresh_token.expose_secret();
+        let mut form = vec![
+            ("token", token),
+            ("token_type_hint", "refresh_token"),
+            ("client_id", &self.config.client_id),
+        ];
+        if let Some(secret) = &self.config.client_secret {
+            form.push(("client_secret", secret.expose_secret()));
+        }
+        let cause = match endpoint::post(url, &form, self.deadline).await {
+            Ok(raw) if raw.status == 200 || raw.error().as_deref() == Some("invalid_token") => {
+                return Ok(true);
+            }
+            Ok(raw) => match raw.error() {
+                Some(error) => format!("the revocation endpoint refuses ({})", words(&error)),
+                None => format!("the revocation endpoint answered {}", raw.status),
+            },
+            Err(cause) => cause,
+        };
+        Err(Error::NotRevoked { account: self.config.account.clone(), cause })
+    }
+
     /// One request with `grant`, and all that follows from its answer; `saved` is what stands in the file.
     async fn exchange(&self, lock: &Lock, grant: &Grant, saved: Option<Grant>) -> Result<AccessToken, Error> {
-        if !endpoint::is_safe(&self.config.token_url) {
-            return Err(Error::Insecure { url: self.config.token_url.origin().ascii_serialization() });
-        }
+        endpoint::check_safe(&self.config.token_url)?;
         let account = self.config.account.clone();
         let error = match endpoint::refresh(&self.config, &grant.refresh_token, self.deadline).await {
-            Answer::Granted { access, expires_in, refresh } => {
+            Answer::Granted { access, expires_in, refresh, .. } => {
                 let next = refresh.map_or_else(|| grant.clone(), |token| self.grant(token));
                 self.keep(lock, next, saved).await?;
                 return Ok(self.granted(access, expires_in));

@@ -150,6 +150,7 @@ impl Home {
                 token_url: server.url.clone(),
                 scopes: vec!["imap".into(), "smtp".into()],
                 store: self.path(),
+                app: None,
             },
             Duration::from_secs(10),
         )
@@ -274,7 +275,7 @@ async fn a_refused_token_is_sent_once_however_often_one_asks() {
         for _ in 0..5 {
             let refused = keeper.token().await.unwrap_err();
             assert_eq!(refused.class(), Class::NeedsLogin);
-            assert_eq!(refused.hint().unwrap(), "run: posthaste login lab --import < refresh-token.txt");
+            assert_eq!(refused.hint().unwrap(), "run: posthaste login lab");
             assert!(refused.to_string().contains("AADSTS700082"), "{refused}");
         }
         join_all((0..5).map(|_| keeper.token())).await;
@@ -503,4 +504,38 @@ async fn a_token_endpoint_whose_certificate_is_not_trusted_gets_no_token() {
     assert!(error.to_string().contains("certificate verify failed"), "{error}");
     assert!(matches!(error.class(), Class::Retry { .. }));
     assert!(!shook_hands.await.unwrap());
+}
+
+#[tokio::test]
+async fn a_logout_revokes_the_saved_login_at_the_endpoint_that_issued_it() {
+    let home = Home::new();
+    let server = Server::start([grant("a1", Some("r2")), Reply::Http(200, "", String::new())]).await;
+    let keeper = home.keeper(&server);
+    assert!(!keeper.revoke(&server.url).await.unwrap(), "nothing is saved yet");
+    keeper.import("r1".into()).await.unwrap();
+    assert!(keeper.revoke(&server.url).await.unwrap());
+    let form: Vec<_> = url::form_urlencoded::parse(server.requests()[1].as_bytes()).into_owned().collect();
+    assert!(form.contains(&("token".into(), "r2".into())), "{form:?}");
+    assert!(form.contains(&("token_type_hint".into(), "refresh_token".into())), "{form:?}");
+}
+
+#[tokio::test]
+async fn a_login_that_the_server_no_longer_knows_is_revoked_and_any_other_answer_is_told() {
+    let home = Home::new();
+    let gone = Reply::Http(400, "", r#"{"error":"invalid_token"}"#.into());
+    let busy = Reply::Http(503, "", String::new());
+    let server =
+        Server::start([grant("a1", Some("r2")), gone, refusal("invalid_client"), busy, Reply::Close]).await;
+    let keeper = home.keeper(&server);
+    keeper.import("r1".into()).await.unwrap();
+    assert!(keeper.revoke(&server.url).await.unwrap());
+    for said in ["refuses (invalid_client)", "answered 503", "cannot be reached"] {
+        let error = keeper.revoke(&server.url).await.unwrap_err();
+        assert!(error.to_string().contains(said), "{error}");
+        assert!(!error.to_string().contains("CANARY"), "{error}");
+    }
+    assert!(matches!(
+        keeper.revoke(&"http://login.test/revoke".parse().unwrap()).await,
+        Err(Error::Insecure { .. })
+    ));
 }

@@ -1,0 +1,76 @@
+//! How to get a client of one's own, as a numbered checklist with links.
+//!
+//! No client id is built in: one belongs to whoever registered it. The steps are those of the providers' consoles as of
+//! 2026; names of pages and buttons there change, so they are not verified beyond that.
+
+use crate::config::{Account, OAuth2};
+use crate::provider::{Passwords, Table};
+use std::fmt::Write;
+use std::path::Path;
+
+const GOOGLE: &[&str] = &[
+    "Create a project: https://console.cloud.google.com/projectcreate",
+    "Enable the Gmail API in it: https://console.cloud.google.com/apis/library/gmail.googleapis.com",
+    "Fill in the consent screen: https://console.cloud.google.com/auth/branding",
+    "Audience: \"Internal\" in a Workspace organisation; else \"External\", and publish it: while it is in testing every login \
+     ends after 7 days: https://console.cloud.google.com/auth/audience",
+    "Add the scope https://mail.google.com/: https://console.cloud.google.com/auth/scopes",
+    "Create a client of the type \"Desktop app\", and keep its id and its secret: {register}",
+];
+
+const MICROSOFT: &[&str] = &[
+    "Open the app registrations, \"New registration\": {register}",
+    "Supported account types: your organisation's, or also personal accounts for Outlook.com",
+    "Authentication, \"Add a platform\", \"Mobile and desktop applications\": the redirect URI is {redirect}",
+    "Authentication, \"Allow public client flows\": Yes (for logins with --device)",
+    "API permissions, Microsoft Graph, delegated: IMAP.AccessAsUser.All, SMTP.Send, offline_access",
+    "Overview: keep the \"Application (client) ID\". It has no secret",
+    "A registration for one organisation only needs its tenant, too: tenant = \"…\" beside the client id",
+];
+
+const OTHERS: &[&str] = &["Register a client for mail with the provider; its redirect URI is {redirect}"];
+
+/// The steps for the account's provider, and what to write in the end.
+pub(super) fn text(account: &Account, oauth: &OAuth2, providers: &Table, file: &Path) -> String {
+    let provider = account.provider.as_deref().and_then(|name| providers.by_name(name));
+    let steps = match account.provider.as_deref() {
+        Some("gmail") => GOOGLE,
+        Some("microsoft" | "outlook") => MICROSOFT,
+        _ => OTHERS,
+    };
+    let title = provider.map_or("The provider", |provider| provider.title.as_str());
+    let mut text = format!("{title} lets in only clients that are registered. To register your own:\n\n");
+    let register = oauth.register_url.as_deref().unwrap_or("the provider's pages for developers");
+    let last = last(account, oauth, file);
+    let steps =
+        steps.iter().map(|step| step.replace("{register}", register).replace("{redirect}", &oauth.redirect));
+    for (number, step) in (1..).zip(steps.chain([last])) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{number:3}. {step}");
+    }
+    if let Some(Passwords::Allowed { at: Some(at) }) = provider.map(|provider| &provider.passwords) {
+        let address = &account.address;
+        let _ = writeln!(
+            text,
+            "\nOr use an app password, made at {at}:\n     posthaste add {address} --password-command 'pass mail/name'"
+        );
+    }
+    text.push('\n');
+    text
+}
+
+fn last(account: &Account, oauth: &OAuth2, file: &Path) -> String {
+    let (name, address) = (&account.name, &account.address);
+    let (key, option) = match oauth.needs_secret {
+        true => (
+            "\n     client_secret_command = \"pass mail/client\"",
+            " --client-secret-command 'pass mail/client'",
+        ),
+        false => ("", ""),
+    };
+    format!(
+        "Run: posthaste add {address} --client-id ID{option}\n     or write to {}:\n\n     [accounts.{name}.oauth]\n     \
+         client_id = \"ID\"{key}",
+        file.display()
+    )
+}

@@ -1,0 +1,198 @@
+//! `posthaste doctor`: every step from DNS to MAIL FROM, with what to do about each that fails.
+//!
+//! Accounts are examined side by side and shown in the order of the configuration. A running daemon is asked for its
+//! status and its access tokens first, so that an examination costs it nothing.
+
+use super::error::{CommandError, Exit};
+use super::{Context, chart, direct, output, status};
+use crate::config::{Account, Auth, Config};
+use crate::control::client::{self, Error};
+use crate::control::{Code, Lease, Refusal, Request, Response};
+use crate::doctor::{self, Complaint, Daemon, Examination, Surroundings, redact};
+use crate::oauth::AccessToken;
+use futures_util::future::join_all;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// What a check may take at most, unless said otherwise.
+const PATIENCE: u64 = 30;
+/// The daemon answers at once, or after a request to the token endpoint.
+const ANSWER: Duration = Duration::from_secs(40);
+
+/// Arguments of `doctor`.
+#[derive(Debug, clap::Args)]
+pub struct Doctor {
+    /// The account; all of them without
+    pub account: Option<String>,
+    /// Print the documented JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Write a report for a help desk, without secrets and names, to FILE [default: posthaste-report-TIME.json]
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<Option<PathBuf>>,
+    /// How long a check may take
+    #[arg(long, value_name = "SECONDS", default_value_t = PATIENCE, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub timeout: u64,
+}
+
+impl Doctor {
+    /// An examination of one account, for a person.
+    pub fn of(account: &str) -> Doctor {
+        Doctor { account: Some(account.to_owned()), json: false, report: None, timeout: PATIENCE }
+    }
+
+    /// Examines, prints, and fails if a check did.
+    pub async fn run(&self, context: &Context) -> Result<(), CommandError> {
+        let accounts = direct::chosen(context, self.account.as_slice())?;
+        let surroundings = Arc::new(Surroundings {
+            state_dir: context.environment.state_dir.clone(),
+            patience: Duration::from_secs(self.timeout),
+            daemon: daemon(&context.socket(), &accounts).await,
+        });
+        let examination = self.examine(context, accounts, &surroundings).await?;
+        if self.json {
+            let json = serde_json::to_string(&examination).map_err(|cause| unwritable(&cause.into()))?;
+            let _ = output::print(&format!("{json}\n"))?;
+        }
+        if let Some(file) = &self.report {
+            let file = file.clone().unwrap_or_else(usual_file);
+            self.report(context, &examination, &surroundings, &file).await?;
+        }
+        match examination.ok {
+            true => Ok(()),
+            false => Err(CommandError::new(Exit::Failed, chart::sum(&examination))),
+        }
+    }
+
+    /// Examines all side by side; each is shown when it and those before it are done.
+    async fn examine(
+        &self,
+        context: &Context,
+        accounts: Vec<Account>,
+        surroundings: &Arc<Surroundings>,
+    ) -> Result<Examination, CommandError> {
+        let under_way: Vec<_> = accounts
+            .into_iter()
+            .map(|account| {
+                let surroundings = Arc::clone(surroundings);
+                tokio::spawn(async move { doctor::examine(&account, &surroundings).await })
+            })
+            .collect();
+        let style = chart::Style {
+            in_colour: context.environment.allows_colour && output::is_read_by_a_person(),
+            width: output::width(),
+        };
+        let show = |text: String| if self.json { Ok(()) } else { output::print(&text).map(drop) };
+        let machine = doctor::examine_machine(surroundings).await;
+        show(chart::steps("this machine", &machine, style))?;
+        let mut examined = Vec::new();
+        for account in under_way {
+            let account = account.await.map_err(|_| CommandError::new(Exit::Failed, "interrupted"))?;
+            show(chart::steps(&account.name, &account.steps, style))?;
+            examined.push(account);
+        }
+        Ok(Examination::new(machine, examined))
+    }
+
+    async fn report(
+        &self,
+        context: &Context,
+        examination: &Examination,
+        surroundings: &Surroundings,
+        file: &Path,
+    ) -> Result<(), CommandError> {
+        let config = context.configuration()?;
+        let text = report(context, &config, examination, surroundings).await?;
+        write_new(file, &text).map_err(|cause| {
+            CommandError::io(&format!("cannot write the report {}", file.display()), &cause)
+        })?;
+        output::complain(&format!("report written to {}: read it before you give it away", file.display()));
+        Ok(())
+    }
+}
+
+/// What the running daemon says; `None` where none answers.
+async fn daemon(socket: &Path, accounts: &[Account]) -> Option<Daemon> {
+    let status = timeout(ANSWER, status::ask(socket)).await.ok()?.ok()?;
+    let with_token = accounts.iter().filter(|account| matches!(account.auth, Auth::OAuth2(_)));
+    let asked = with_token.map(|account| async {
+        let answer = timeout(ANSWER, token(socket, &account.name)).await.ok()?;
+        let told = match answer {
+            Ok(token) => Ok(token?),
+            Err(Error::Refused(refusal)) if is_about_the_login(refusal.code) => {
+                let Refusal { message, hint, .. } = refusal;
+                let text = message.strip_prefix(&format!("account {}: ", account.name)).unwrap_or(&message);
+                Err(Complaint { text: text.to_owned(), hint })
+            }
+            // Whatever may pass, and an account that the daemon does not run, is tried here.
+            Err(_) => return None,
+        };
+        Some((account.name.clone(), told))
+    });
+    let tokens = join_all(asked).await.into_iter().flatten().collect();
+    Some(Daemon { status, tokens })
+}
+
+fn is_about_the_login(code: Code) -> bool {
+    matches!(code, Code::NeedsLogin | Code::Denied | Code::Configuration)
+}
+
+async fn token(socket: &Path, account: &str) -> Result<Option<AccessToken>, Error> {
+    let mut responses = client::request(socket, &Request::Token { account: account.to_owned() }).await?;
+    let mut token = None;
+    while let Some(response) = responses.next().await? {
+        if let Response::Token(Lease { secret, expires }) = response {
+            token = Some(AccessToken { secret, expires });
+        }
+    }
+    Ok(token)
+}
+
+/// The report as text: what was found, and what it was found on.
+async fn report(
+    context: &Context,
+    config: &Config,
+    examination: &Examination,
+    surroundings: &Surroundings,
+) -> Result<String, CommandError> {
+    let redactor = redact::Redactor::new(&config.accounts, &context.environment.home);
+    let kernel = rustix::system::uname();
+    let value = serde_json::json!({
+        "schema": doctor::record::SCHEMA,
+        "written": jiff::Timestamp::now().round(jiff::Unit::Second).ok(),
+        "version": env!("CARGO_PKG_VERSION"),
+        "system": distribution(),
+        "kernel": kernel.release().to_string_lossy(),
+        "config": redact::config(config, &redactor),
+        "doctor": examination,
+        "status": surroundings.daemon.as_ref().map(|daemon| redact::status(daemon.status.clone())),
+        "log": doctor::journal().await,
+    });
+    let text = serde_json::to_string_pretty(&redactor.value(value));
+    text.map(|text| text + "\n").map_err(|cause| unwritable(&cause.into()))
+}
+
+/// The name of the distribution (os-release(5)).
+fn distribution() -> Option<String> {
+    let text = std::fs::read_to_string("/etc/os-release").ok()?;
+    let name = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
+    Some(name.trim_matches('"').to_owned())
+}
+
+fn usual_file() -> PathBuf {
+    PathBuf::from(format!("posthaste-report-{}.json", jiff::Zoned::now().strftime("%Y%m%d-%H%M%S")))
+}
+
+/// Writes a file that is not there yet, for the user alone.
+fn write_new(file: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+    file.write_all(text.as_bytes())
+}
+
+fn unwritable(cause: &std::io::Error) -> CommandError {
+    CommandError::io("cannot write the examination", cause)
+}
