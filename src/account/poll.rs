@@ -8,7 +8,6 @@
 use super::Order;
 use super::board::Complaint;
 use super::inbound::{Inbound, next_hint};
-use super::orders::refuse;
 use super::session::{refused, tokenless};
 use crate::config::Pop;
 use crate::error::{Class, Classified};
@@ -73,7 +72,7 @@ impl Inbound {
         let arrived = self.arrive(pop, is_dry_run).await;
         let (mut remote, pause) = arrived.inspect_err(|complaint| {
             if let Some(to) = &to {
-                refuse(to, complaint);
+                self.refuse(to, complaint);
             }
         })?;
         match order {

@@ -43,7 +43,11 @@ fn life(left: Duration) -> Duration {
 pub(super) async fn connect(shared: &Shared) -> Result<Connected, Complaint> {
     let account = &shared.account;
     let server = account.incoming.server();
-    let options = imap::Options { endpoint: server.clone(), disable: account.disable.clone() };
+    let options = imap::Options {
+        endpoint: server.clone(),
+        disable: account.disable.clone(),
+        special_use: account.special_use.clone(),
+    };
     let proof = shared.login.proof(server, &account.name).await;
     let proof = proof.map_err(|error| tokenless(shared, &error))?;
     let (session, proof) = match imap::connect(&options, &shared.login.to_mailbox(&proof)).await {

@@ -97,6 +97,7 @@ impl Written<'_> {
             provider: servers.provider,
             incoming: servers.incoming,
             disable: servers.disable,
+            special_use: servers.special_use,
             smtp: servers.smtp,
             address,
         })

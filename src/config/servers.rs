@@ -1,16 +1,18 @@
 //! Which servers an account talks to: a provider's, or those that are written down, never a mixture.
 //!
 //! Invariant: plain text goes to loopback only. `net` checks the connected address again; here the mistake is shown
-//! before anything is dialled. A mixture of a provider's row with own hosts is refused, because it would send the
+//! before anything is dialled. A mixture of a provider's row with own hosts is refused (but for a trust anchor), because it would send the
 //! provider's token to a host that the provider does not list.
 
 use super::account::Incoming;
 use super::meaning::{Refusal, Written};
 use super::typed::{self, TlsKind};
 use super::{paths, pop};
+use crate::mail::SpecialUse;
 use crate::net::{Endpoint, Tls};
 use crate::provider::{Filing, OAuth, Provider, Site, is_host, is_loopback};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 /// The servers of an account, and what its provider adds.
 pub(super) struct Servers {
@@ -20,6 +22,7 @@ pub(super) struct Servers {
     pub(super) filing: Option<Filing>,
     pub(super) disable: BTreeSet<String>,
     pub(super) incoming: Incoming,
+    pub(super) special_use: BTreeMap<String, SpecialUse>,
     pub(super) smtp: Option<Endpoint>,
 }
 
@@ -30,9 +33,9 @@ pub(super) fn choose(written: &Written<'_>, address: &str) -> Result<Servers, Re
         return own(written);
     };
     let named = [
-        ("imap", account.imap.is_some()),
+        ("imap", account.imap.as_ref().is_some_and(names_server)),
         ("pop", account.pop.as_ref().is_some_and(typed::Pop::is_server)),
-        ("smtp", account.smtp.is_some()),
+        ("smtp", account.smtp.as_ref().is_some_and(names_server)),
     ];
     for (key, is_named) in named {
         if is_named {
@@ -42,11 +45,20 @@ pub(super) fn choose(written: &Written<'_>, address: &str) -> Result<Servers, Re
         }
     }
     let site = site(written, provider)?;
+    let mut incoming = pop::of_provider(written, &provider.name, site)?;
+    if let Incoming::Imap(imap) = &mut incoming {
+        imap.ca = anchor(written, "imap", account.imap.as_ref())?;
+    }
+    let mut smtp = site.smtp.clone();
+    if let Some(smtp) = &mut smtp {
+        smtp.ca = anchor(written, "smtp", account.smtp.as_ref())?;
+    }
     Ok(Servers {
-        incoming: pop::of_provider(written, &provider.name, site)?,
-        smtp: site.smtp.clone(),
+        incoming,
+        smtp,
         filing: Some(provider.sent),
         disable: provider.disable.clone(),
+        special_use: provider.special_use.clone(),
         provider: Some(provider.name.clone()),
         token_hosts: site.token_hosts(),
         oauth: site.oauth.clone(),
@@ -66,7 +78,9 @@ fn provider<'a>(written: &Written<'a>, address: &str) -> Result<Option<&'a Provi
             }
         };
     }
-    if account.imap.is_some() || account.pop.as_ref().is_some_and(typed::Pop::is_server) {
+    if account.imap.as_ref().is_some_and(names_server)
+        || account.pop.as_ref().is_some_and(typed::Pop::is_server)
+    {
         return Ok(None);
     }
     let domain = address.rsplit_once('@').map_or(address, |(_, domain)| domain);
@@ -113,6 +127,7 @@ fn own(written: &Written<'_>) -> Result<Servers, Refusal> {
         filing: None,
         disable: BTreeSet::new(),
         incoming,
+        special_use: BTreeMap::new(),
         smtp,
     })
 }
@@ -147,9 +162,23 @@ pub(super) fn endpoint(
         Some(port) => port,
         None => default_port(table, tls),
     };
-    let ca = server.ca.as_deref().map(|path| paths::absolute(path, written.home)).transpose();
-    let ca = ca.map_err(|wrong| written.refuse(&[table, "ca"], wrong))?;
-    Ok(Endpoint { host, port, tls, ca })
+    Ok(Endpoint { host, port, tls, ca: anchor(written, table, Some(server))? })
+}
+
+/// Whether more is written down than a trust anchor, which may stand beside a provider: its certificate may be a private
+/// one (Proton Mail Bridge), or a proxy of the organisation may stand in between.
+fn names_server(server: &typed::Server) -> bool {
+    server.host.is_some() || server.port.is_some() || server.tls.is_some()
+}
+
+fn anchor(
+    written: &Written<'_>,
+    table: &str,
+    server: Option<&typed::Server>,
+) -> Result<Option<PathBuf>, Refusal> {
+    let ca = server.and_then(|server| server.ca.as_deref());
+    let ca = ca.map(|path| paths::absolute(path, written.home)).transpose();
+    ca.map_err(|wrong| written.refuse(&[table, "ca"], wrong))
 }
 
 /// RFC 8314 §7 for implicit TLS, RFC 9051 §11.1, RFC 1939 §3 and RFC 6409 §3.1 else.

@@ -5,6 +5,7 @@ mod logins;
 use super::*;
 use crate::mail::MailboxName;
 use crate::net::Tls;
+use crate::provider::Flow;
 use proptest::prelude::*;
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -204,6 +205,73 @@ fn login_needs_what_it_needs() {
         provider("gmial", "")
             .contains("unknown provider `gmial`, expected one of `aol`, `fastmail`, `gmail`")
     );
+}
+
+#[test]
+fn a_provider_brings_what_its_logins_and_servers_need() {
+    let config = load("[accounts.g]\naddress = \"a@gmail.com\"\n");
+    let Auth::OAuth2(oauth) = &config.accounts[0].auth else { panic!("{config:?}") };
+    let parameters = [("access_type", "offline"), ("prompt", "consent")];
+    assert_eq!(oauth.parameters, parameters.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
+    assert_eq!(oauth.revoke_url.as_ref().unwrap().as_str(), "https://oauth2.googleapis.com/revoke");
+    assert!(oauth.refused[&Flow::Device].contains("invalid_scope") && oauth.needs_secret);
+    let config =
+        load("[accounts.w]\naddress = \"a@b.test\"\nprovider = \"microsoft\"\noauth.tenant = \"b.test\"\n");
+    let Auth::OAuth2(oauth) = &config.accounts[0].auth else { panic!("{config:?}") };
+    let consent = "https://login.microsoftonline.com/b.test/adminconsent";
+    assert_eq!(oauth.consent_url.as_ref().unwrap().as_str(), consent);
+    assert_eq!(oauth.app_scopes, ["https://outlook.office365.com/.default"]);
+    assert!(config.accounts[0].disable.contains("PIPELINING") && !oauth.refused.contains_key(&Flow::Device));
+}
+
+#[test]
+fn a_trust_anchor_may_stand_beside_a_provider() {
+    let text = "[accounts.p]\naddress = \"a@proton.me\"\nauth = \"password\"\npassword_command = \"pass p\"\n\
+                imap = { ca = \"~/bridge.pem\" }\n";
+    let config = load(text);
+    let (account, shown) = (&config.accounts[0], config.accounts[0].to_toml());
+    assert_eq!(account.incoming.server().ca, Some(PathBuf::from("/home/a/bridge.pem")));
+    assert_eq!(
+        (account.incoming.server().to_string().as_str(), account.provider.as_deref()),
+        ("127.0.0.1:1143", Some("proton-bridge"))
+    );
+    assert_eq!(load(&shown), config, "{shown}");
+    assert!(refusal(&text.replace("ca =", "port = 1, ca =")).contains("no `host`"), "servers of one's own");
+}
+
+#[test]
+fn a_secret_is_refused_where_clients_have_none() {
+    for key in ["client_secret", "client_secret_command", "client_secret_credential"] {
+        let text = format!(
+            "[accounts.f]\naddress = \"a@fastmail.com\"\noauth = {{ client_id = \"x\", {key} = \"y\" }}\n"
+        );
+        assert!(refusal(&text).contains("are public and have no secret"), "{key}");
+    }
+}
+
+#[test]
+fn rows_beside_the_file_are_providers_too_and_their_mistakes_have_a_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let (file, rows) = (directory.path().join("config.toml"), directory.path().join("providers.toml"));
+    std::fs::write(
+        &file,
+        "[accounts.u]\naddress = \"a@uni.example\"\nauth = \"password\"\npassword_command = \"x\"\n",
+    )
+    .unwrap();
+    let load = || Config::load(&file, std::iter::empty(), Path::new("/home/a"));
+    assert!(load().unwrap_err().to_string().contains("no provider is known"));
+    let row = "[uni]\ndomains = [\"uni.example\"]\nsent = \"append\"\nimap = { host = \"m.uni.example\", port = 993, tls = \"implicit\" }\n";
+    std::fs::write(&rows, row).unwrap();
+    let config = load().unwrap();
+    assert_eq!(
+        (config.accounts[0].incoming.server().host.as_str(), &config.accounts[0].smtp),
+        ("m.uni.example", &None)
+    );
+    std::fs::write(&rows, row.replace("implicit", "none")).unwrap();
+    let error = load().unwrap_err();
+    assert!(error.to_string().contains("providers.toml:4:52: `none` is possible only"), "{error}");
+    assert!(error.excerpt().unwrap().contains("tls = \"none\""), "{error:?}");
+    assert_eq!(crate::error::Classified::class(&error), crate::error::Class::Configuration);
 }
 
 #[test]

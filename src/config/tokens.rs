@@ -113,10 +113,8 @@ fn of_provider(
     }
     let tenant = tenant(written, oauth, known.tenant.as_deref(), name)?;
     app::check_tenant(written, oauth, &tenant)?;
-    if known.client_secret == SecretRule::Forbidden && has_secret(oauth) {
-        let key = if oauth.client_secret.is_some() { "client_secret" } else { "client_secret_command" };
-        let message = format!("clients of provider `{name}` are public and have no secret; leave it out");
-        return Err(written.refuse(&["oauth", key], message));
+    if known.client_secret == SecretRule::Forbidden {
+        refuse_secret(written, oauth, name)?;
     }
     let at = |key: &str, template: &str| url(written, key, &template.replace("{tenant}", &tenant));
     let maybe =
@@ -148,9 +146,15 @@ fn protocols(servers: &Servers) -> Vec<Protocol> {
     std::iter::once(servers.incoming.protocol()).chain(submission).collect()
 }
 
-fn has_secret(oauth: &typed::OAuth) -> bool {
-    let elsewhere = oauth.client_secret_command.is_some() || oauth.client_secret_credential.is_some();
-    oauth.client_secret.is_some() || elsewhere
+fn refuse_secret(written: &Written<'_>, oauth: &typed::OAuth, name: &str) -> Result<(), Refusal> {
+    let ways = [
+        ("client_secret", oauth.client_secret.is_some()),
+        ("client_secret_command", oauth.client_secret_command.is_some()),
+        ("client_secret_credential", oauth.client_secret_credential.is_some()),
+    ];
+    let Some((key, _)) = ways.iter().find(|(_, is_named)| *is_named) else { return Ok(()) };
+    let message = format!("clients of provider `{name}` are public and have no secret; leave it out");
+    Err(written.refuse(&["oauth", key], message))
 }
 
 fn refused(known: &provider::OAuth) -> BTreeMap<Flow, String> {

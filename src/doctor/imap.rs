@@ -73,7 +73,11 @@ async fn connect(patient: &Patient<'_>, endpoint: &Endpoint, chart: &Chart) -> O
 
 /// As the worker does it: a refused token costs one other, and then the login is refused.
 async fn log_in(patient: &Patient<'_>, endpoint: &Endpoint) -> Finding<Session> {
-    let options = imap::Options { endpoint: endpoint.clone(), disable: patient.account.disable.clone() };
+    let options = imap::Options {
+        endpoint: endpoint.clone(),
+        disable: patient.account.disable.clone(),
+        special_use: patient.account.special_use.clone(),
+    };
     let proof = patient.proof(endpoint).await?;
     let session = match imap::connect(&options, &patient.to_mailbox(&proof)?).await {
         Err(error) if error.class() == Class::NeedsLogin => match patient.another(&proof).await {

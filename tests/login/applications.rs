@@ -16,7 +16,7 @@ use super::support::wait::{PATIENCE, until};
 
 /// How an application proves itself.
 #[derive(Clone, Copy, Debug)]
-pub enum Application {
+pub(crate) enum Application {
     Secret,
     Certificate,
     ServiceAccount,
@@ -24,7 +24,7 @@ pub enum Application {
 
 impl Application {
     /// Registers an application for `user`'s mailbox, with its files in `vault`; the account that uses it.
-    pub fn account(self, host: &Host, vault: &Path, user: &str) -> Account {
+    pub(crate) fn account(self, host: &Host, vault: &Path, user: &str) -> Account {
         let client_id = format!("app-of-{user}");
         let signer = Signer::new();
         let save = |name: &str, content: &[u8]| {

@@ -16,21 +16,21 @@ const OPENER: &str =
     "#!/bin/sh\nprintf '%s' \"$1\" > \"$HOME/opened.new\" && mv \"$HOME/opened.new\" \"$HOME/opened\"\n";
 
 /// A mail host, and a home with accounts on it that are not logged in.
-pub struct Scene {
-    pub host: Host,
-    pub home: Home,
+pub(crate) struct Scene {
+    pub(crate) host: Host,
+    pub(crate) home: Home,
 }
 
 impl Scene {
     /// Accounts for these users, called as they are.
-    pub fn of(users: &[&str]) -> Scene {
+    pub(crate) fn of(users: &[&str]) -> Scene {
         let host = Host::start();
         let accounts: Vec<_> = users.iter().map(|user| Account::of(&host, user)).collect();
         Scene::with(host, &accounts)
     }
 
     /// Accounts as a test describes them.
-    pub fn with(host: Host, accounts: &[Account]) -> Scene {
+    pub(crate) fn with(host: Host, accounts: &[Account]) -> Scene {
         let home = Home::new(env!("CARGO_BIN_EXE_posthaste"));
         home.configure(accounts);
         accounts.iter().for_each(|account| host.furnish(&account.user));
@@ -42,12 +42,12 @@ impl Scene {
     }
 
     /// `posthaste login …`, waiting for its person.
-    pub fn login(&self, arguments: &[&str]) -> Login {
+    pub(crate) fn login(&self, arguments: &[&str]) -> Login {
         self.login_with(arguments, &[])
     }
 
     /// The same with more variables in its environment.
-    pub fn login_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Login {
+    pub(crate) fn login_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Login {
         let mut command = self.home.command(&[&["login"], arguments].concat());
         let mut child = self.at_the_desk(&mut command).envs(variables.iter().copied()).spawn().unwrap();
         let heard = child.stderr.take().unwrap();
@@ -55,7 +55,7 @@ impl Scene {
     }
 
     /// The same in a terminal.
-    pub fn login_in_terminal(&self, arguments: &[&str]) -> Login {
+    pub(crate) fn login_in_terminal(&self, arguments: &[&str]) -> Login {
         let words = format!(
             "stty cols 100 rows 60; exec {} login {}",
             env!("CARGO_BIN_EXE_posthaste"),
@@ -77,22 +77,22 @@ impl Scene {
     }
 
     /// The address that the desktop was asked to open.
-    pub fn opened_address(&self) -> String {
+    pub(crate) fn opened_address(&self) -> String {
         until_some(PATIENCE, "a browser to be opened", || fs::read_to_string(self.opened()).ok())
     }
 
     /// Where the stand-in for the desktop's opener notes the address.
-    pub fn opened(&self) -> PathBuf {
+    pub(crate) fn opened(&self) -> PathBuf {
         self.home.dir().join("home/opened")
     }
 
     /// Where the account's login is kept.
-    pub fn token_file(&self, account: &str) -> PathBuf {
+    pub(crate) fn token_file(&self, account: &str) -> PathBuf {
         self.home.state(account).join("token.json")
     }
 
     /// Mail goes in at the server and comes out in the Maildir.
-    pub fn assert_mail_comes(&self, user: &str, subject: &str) {
+    pub(crate) fn assert_mail_comes(&self, user: &str, subject: &str) {
         self.host.deliver(user, &message(subject));
         until(PATIENCE, &format!("{subject} of {user}"), || {
             self.home.maildir(user).find("INBOX", subject).is_some()
@@ -101,7 +101,7 @@ impl Scene {
 }
 
 /// A login that waits for its person.
-pub struct Login {
+pub(crate) struct Login {
     child: Child,
     input: Option<ChildStdin>,
     said: Arc<Mutex<String>>,
@@ -124,7 +124,7 @@ impl Login {
     }
 
     /// The code that a device shows: eight consonants with a dash between.
-    pub fn user_code(&self) -> String {
+    pub(crate) fn user_code(&self) -> String {
         let is_code = |word: &&str| {
             word.len() == 9
                 && word
@@ -135,12 +135,12 @@ impl Login {
     }
 
     /// Waits until the program has said something with these words; all that it said.
-    pub fn wait_words(&self, words: &str) -> String {
+    pub(crate) fn wait_words(&self, words: &str) -> String {
         until_some(PATIENCE, words, || Some(self.said()).filter(|said| said.contains(words)))
     }
 
     /// The address that is shown to the person.
-    pub fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         let shown = |said: &str| {
             let line = said.lines().map(str::trim).find(|line| line.starts_with("http://"))?;
             Some(line.to_owned())
@@ -149,22 +149,22 @@ impl Login {
     }
 
     /// All that it said so far.
-    pub fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         self.said.lock().unwrap().clone()
     }
 
     /// Types a line.
-    pub fn type_line(&mut self, line: &str) {
+    pub(crate) fn type_line(&mut self, line: &str) {
         writeln!(self.input.as_mut().unwrap(), "{line}").unwrap();
     }
 
     /// Its process.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Its end: exit code and all that it said.
-    pub fn end(mut self) -> (i32, String) {
+    pub(crate) fn end(mut self) -> (i32, String) {
         drop(self.input.take());
         let status = until_some(PATIENCE, "the login to end", || self.child.try_wait().unwrap());
         let _ = self.reader.take().unwrap().join();
@@ -172,14 +172,14 @@ impl Login {
     }
 
     /// It succeeds; what it said.
-    pub fn succeeds(self) -> String {
+    pub(crate) fn succeeds(self) -> String {
         let (code, said) = self.end();
         assert_eq!(code, 0, "{said}");
         said
     }
 
     /// It fails with this exit code and these words; nothing was saved.
-    pub fn fails(self, token_file: &Path, code: i32, words: &[&str]) {
+    pub(crate) fn fails(self, token_file: &Path, code: i32, words: &[&str]) {
         let (ended, said) = self.end();
         assert_eq!(ended, code, "{said}");
         words.iter().for_each(|words| assert!(said.contains(words), "no {words:?} in: {said}"));
@@ -195,7 +195,7 @@ impl Drop for Login {
 }
 
 /// A parameter of an address.
-pub fn parameter(address: &str, name: &str) -> String {
+pub(crate) fn parameter(address: &str, name: &str) -> String {
     let url = url::Url::parse(address).unwrap();
     let found = url.query_pairs().find(|(key, _)| key == name);
     found.map(|(_, value)| value.into_owned()).unwrap_or_default()

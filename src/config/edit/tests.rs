@@ -38,7 +38,7 @@ fn an_account_is_added_behind_all_that_is_there() {
     let (_directory, path) = file(OLD);
     std::fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
     let config = add(&path, draft()).unwrap();
-    assert_eq!(config.account("work").unwrap().imap.host, "outlook.office365.us");
+    assert_eq!(config.account("work").unwrap().incoming.server().host, "outlook.office365.us");
     let text = std::fs::read_to_string(&path).unwrap();
     let new = "\n[accounts.work]\naddress = \"a@contoso.test\"\nprovider = \"microsoft\"\n\n\
                [accounts.work.oauth]\nclient_id = \"c\"\ncloud = \"us-gov\"\n";
