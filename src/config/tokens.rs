@@ -97,20 +97,7 @@ fn of_provider(
         );
         return Err(written.refuse(&["auth"], message));
     };
-    let named = [
-        ("authorize_url", oauth.authorize_url.is_some()),
-        ("token_url", oauth.token_url.is_some()),
-        ("device_url", oauth.device_url.is_some()),
-        ("revoke_url", oauth.revoke_url.is_some()),
-        ("redirect", oauth.redirect.is_some()),
-        ("scopes", oauth.scopes.is_some()),
-    ];
-    if let Some((key, _)) = named.iter().find(|(_, is_named)| *is_named) {
-        return Err(written.refuse(
-            &["oauth", key],
-            format!("`{key}` is known from provider `{name}`; leave one of both out"),
-        ));
-    }
+    refuse_known(written, oauth, name)?;
     let tenant = tenant(written, oauth, known.tenant.as_deref(), name)?;
     app::check_tenant(written, oauth, &tenant)?;
     if known.client_secret == SecretRule::Forbidden && has_secret(oauth) {
@@ -142,6 +129,25 @@ fn of_provider(
         token_hosts: servers.token_hosts.clone(),
         token_of: written.name.to_owned(),
     })
+}
+
+/// What the provider's row says is not said a second time.
+fn refuse_known(written: &Written<'_>, oauth: &typed::OAuth, name: &str) -> Result<(), Refusal> {
+    let named = [
+        ("authorize_url", oauth.authorize_url.is_some()),
+        ("token_url", oauth.token_url.is_some()),
+        ("device_url", oauth.device_url.is_some()),
+        ("revoke_url", oauth.revoke_url.is_some()),
+        ("redirect", oauth.redirect.is_some()),
+        ("scopes", oauth.scopes.is_some()),
+    ];
+    if let Some((key, _)) = named.iter().find(|(_, is_named)| *is_named) {
+        return Err(written.refuse(
+            &["oauth", key],
+            format!("`{key}` is known from provider `{name}`; leave one of both out"),
+        ));
+    }
+    Ok(())
 }
 
 fn has_secret(oauth: &typed::OAuth) -> bool {
