@@ -15,7 +15,7 @@ pub mod paste;
 
 mod callback;
 #[cfg(test)]
-pub(in crate::oauth) mod scripted;
+pub(crate) mod scripted;
 
 pub use callback::{Callback, Expected};
 pub use error::Error;

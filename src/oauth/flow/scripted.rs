@@ -8,14 +8,14 @@ use tokio::net::{TcpListener, TcpStream};
 use url::Url;
 
 /// The server; ends with the test's runtime.
-pub(in crate::oauth) struct Script {
-    pub(in crate::oauth) url: Url,
+pub(crate) struct Script {
+    pub(crate) url: Url,
     forms: Arc<Mutex<Vec<String>>>,
 }
 
 impl Script {
     /// Answers with these, status and body; then closes every connection.
-    pub(in crate::oauth) async fn start(answers: impl IntoIterator<Item = (u16, &'static str)>) -> Script {
+    pub(crate) async fn start(answers: impl IntoIterator<Item = (u16, &'static str)>) -> Script {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/token", listener.local_addr().unwrap()).parse().unwrap();
         let mut answers: VecDeque<_> = answers.into_iter().collect();
@@ -37,19 +37,19 @@ impl Script {
     }
 
     /// How many requests came.
-    pub(in crate::oauth) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.forms.lock().unwrap().len()
     }
 
     /// What a request was sent with.
-    pub(in crate::oauth) fn form(&self, index: usize) -> HashMap<String, String> {
+    pub(crate) fn form(&self, index: usize) -> HashMap<String, String> {
         let form = self.forms.lock().unwrap()[index].clone();
         url::form_urlencoded::parse(form.as_bytes()).into_owned().collect()
     }
 }
 
 /// A client of that endpoint.
-pub(in crate::oauth) fn config(token_url: &Url) -> KeeperConfig {
+pub(crate) fn config(token_url: &Url) -> KeeperConfig {
     KeeperConfig {
         account: "lab".into(),
         client_id: "app".into(),

@@ -34,7 +34,15 @@ impl Hand {
 
 /// A login whose polls are answered so, and how long was slept before each.
 async fn login(answers: &[(u16, &'static str)]) -> (Result<Granted, Error>, Vec<u64>, Script) {
-    let script = Script::start([(200, INVITATION)].iter().chain(answers).copied()).await;
+    invited(INVITATION, answers).await
+}
+
+/// The same, invited so.
+async fn invited(
+    invitation: &'static str,
+    answers: &[(u16, &'static str)],
+) -> (Result<Granted, Error>, Vec<u64>, Script) {
+    let script = Script::start([(200, invitation)].iter().chain(answers).copied()).await;
     let config = config(&script.url);
     let clock = Hand::default();
     let invitation = begin(&config, &script.url).await.unwrap();
@@ -65,10 +73,12 @@ async fn slow_down_is_obeyed_for_good_and_trouble_halves_the_pace() {
 
 #[tokio::test]
 async fn the_end_of_the_code_ends_the_asking() {
-    let (outcome, slept, script) = login(&[PENDING; 200]).await;
+    let minute =
+        r#"{"device_code":"x","user_code":"y","verification_uri":"https://login.test/","expires_in":60}"#;
+    let (outcome, slept, script) = invited(minute, &[PENDING; 20]).await;
     assert!(matches!(outcome.unwrap_err(), Error::Expired));
-    assert_eq!(slept.iter().sum::<u64>(), 900);
-    assert_eq!(script.count(), 1 + 179, "never at or after the end");
+    assert_eq!(slept.iter().sum::<u64>(), 60);
+    assert_eq!(script.count(), 1 + 11, "never at or after the end");
     let (outcome, slept, _) = login(&[PENDING, (400, r#"{"error":"expired_token"}"#)]).await;
     assert!(matches!(outcome.unwrap_err(), Error::Expired));
     assert_eq!(slept, [5, 5]);
