@@ -1,8 +1,11 @@
 //! What an account tells about itself: the one place that writes its [`status::Account`].
 
+use super::advice::Adviser;
 use super::standing::Standing;
+use crate::config;
 use crate::error::{Class, Classified, chain};
 use crate::mail::MailboxName;
+use crate::provider::answers::Stage;
 use crate::status::{self, State};
 use crate::sync::report::{INCOMPLETE, Report};
 use crate::sync::{MailboxRecord, Trouble};
@@ -16,6 +19,7 @@ use tokio::sync::watch;
 #[derive(Clone, Debug)]
 pub(super) struct Board {
     account: String,
+    adviser: Arc<Adviser>,
     sender: watch::Sender<status::Account>,
     standing: Arc<Mutex<Standing>>,
 }
@@ -55,8 +59,14 @@ impl Complaint {
 }
 
 impl Board {
-    pub(super) fn new(account: &str, sender: watch::Sender<status::Account>) -> Board {
-        Board { account: account.to_owned(), sender, standing: Arc::default() }
+    pub(super) fn new(account: &config::Account, sender: watch::Sender<status::Account>) -> Board {
+        let adviser = Arc::new(Adviser::new(account));
+        Board { account: account.name.clone(), adviser, sender, standing: Arc::default() }
+    }
+
+    /// Trouble with reading mail, with the help for a known answer of a provider.
+    pub(super) fn advised(&self, complaint: &Complaint) -> Complaint {
+        self.adviser.advise(complaint, &[Stage::Imap, Stage::Pop])
     }
 
     /// Changes what stands, and shows it.
@@ -135,6 +145,7 @@ impl Board {
 
     /// Trouble with submission stands until it is taken back; mail goes on.
     pub(super) fn outbox_trouble(&self, complaint: Option<Complaint>) {
+        let complaint = complaint.map(|complaint| self.adviser.advise(&complaint, &[Stage::Smtp]));
         let text = |complaint: &Option<Complaint>| complaint.as_ref().map(|complaint| complaint.text.clone());
         if text(&self.standing().outbox) == text(&complaint) {
             return;
@@ -148,6 +159,7 @@ impl Board {
 
     /// Trouble stands until [`Board::well`]. One log line for each new trouble, not for each attempt.
     pub(super) fn trouble(&self, complaint: &Complaint, wait: Option<Duration>) {
+        let complaint = self.advised(complaint);
         let state = match complaint.class {
             Class::NeedsLogin => State::NeedsLogin,
             Class::Denied => State::Denied,
@@ -160,7 +172,7 @@ impl Board {
             tracing::warn!(account = %self.account, error = %complaint.text, hint, "trouble");
         }
         self.change(|standing, status| {
-            standing.account = Some(complaint.clone());
+            standing.account = Some(complaint);
             status.state = state;
             status.detail = String::new();
             status.next_try = wait.and_then(|wait| Timestamp::now().checked_add(wait).ok());
@@ -193,7 +205,7 @@ impl Board {
     pub(super) fn mailboxes(&self, records: &[MailboxRecord], report: &Report) {
         let now = Timestamp::now();
         self.change(|standing, status| {
-            standing.passed(records, report);
+            standing.passed(records, report, |complaint| self.advised(&complaint));
             let before = std::mem::take(&mut status.mailboxes);
             status.mailboxes = records
                 .iter()

@@ -5,6 +5,7 @@
 //! the others: mail arrives while submission is refused. They meet in a `wake::Wake` and a `board::Board` only.
 //! This module knows no supervisor and no socket: whoever runs it gives it a channel of `Order`s.
 
+mod advice;
 mod board;
 mod desk;
 mod held;
@@ -201,7 +202,7 @@ pub async fn run(
     keepers: Keepers,
     stop: CancellationToken,
 ) -> Result<(), Error> {
-    let board = Board::new(&account.name, status);
+    let board = Board::new(&account, status);
     let started = start(account, state_dir, board.clone(), inbox.login_changed, &keepers, stop).await;
     let (shared, stores) = started.inspect_err(|error| board.trouble(&Complaint::new(error), None))?;
     // An inbox serves one run.
@@ -254,7 +255,7 @@ async fn start(
 /// What makes running impossible; trouble with the server is told through the order.
 pub async fn carry_out(account: Account, state_dir: PathBuf, order: Order) -> Result<(), Error> {
     let (status, _) = status_watch::channel(status::Account::default());
-    let board = Board::new(&account.name, status);
+    let board = Board::new(&account, status);
     let stop = CancellationToken::new();
     let (shared, stores) =
         start(account, state_dir, board, LoginNews::channel().1, &Keepers::default(), stop).await?;

@@ -19,7 +19,8 @@ impl Inbound {
         order: Order,
     ) -> Result<(), Complaint> {
         let to = order.to.clone();
-        self.obey(remote, order).await.inspect_err(|complaint| refuse(&to, complaint))
+        let outcome = self.obey(remote, order).await;
+        outcome.inspect_err(|complaint| self.refuse(&to, complaint))
     }
 
     async fn obey(&mut self, remote: &mut Remote, order: Order) -> Result<(), Complaint> {
@@ -45,7 +46,7 @@ impl Inbound {
             Ok(None) => self.sync(remote, &to, None, false).await,
             Err(trouble) if trouble.scope == Scope::Pass => Err(Complaint::of_trouble(&trouble)),
             Err(trouble) => {
-                refuse(&to, &Complaint::of_trouble(&trouble));
+                self.refuse(&to, &Complaint::of_trouble(&trouble));
                 Ok(())
             }
         }
@@ -91,13 +92,13 @@ impl Inbound {
                 let _ = self.obey_or_refuse(&mut remote, order).await;
                 remote.into_session().logout().await;
             }
-            Err(complaint) => refuse(&order.to, &complaint),
+            Err(complaint) => self.refuse(&order.to, &complaint),
         }
     }
-}
 
-fn refuse(to: &mpsc::UnboundedSender<Told>, complaint: &Complaint) {
-    let Complaint { class, text, hint, .. } = complaint.clone();
-    // Whoever asked may be gone.
-    let _ = to.send(Told::Refused { class, text, hint });
+    fn refuse(&self, to: &mpsc::UnboundedSender<Told>, complaint: &Complaint) {
+        let Complaint { class, text, hint, .. } = self.shared.board.advised(complaint);
+        // Whoever asked may be gone.
+        let _ = to.send(Told::Refused { class, text, hint });
+    }
 }

@@ -42,7 +42,11 @@ fn life(left: Duration) -> Duration {
 /// Connects and logs in.
 pub(super) async fn connect(shared: &Shared) -> Result<Connected, Complaint> {
     let account = &shared.account;
-    let options = imap::Options { endpoint: account.imap.clone(), disable: account.disable.clone() };
+    let options = imap::Options {
+        endpoint: account.imap.clone(),
+        disable: account.disable.clone(),
+        special_use: account.special_use.clone(),
+    };
     let proof = shared.login.proof(&account.imap, &account.name).await;
     let proof = proof.map_err(|error| tokenless(shared, &error))?;
     let (session, proof) = match imap::connect(&options, &shared.login.to_mailbox(&proof)).await {

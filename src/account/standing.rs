@@ -30,14 +30,20 @@ pub(super) struct Standing {
 
 impl Standing {
     /// What a pass met, mailbox by mailbox. What it did not look at stays as it was, unless it is gone.
-    pub(super) fn passed(&mut self, records: &[MailboxRecord], report: &Report) {
+    /// `advised` adds the help for known answers.
+    pub(super) fn passed(
+        &mut self,
+        records: &[MailboxRecord],
+        report: &Report,
+        advised: impl Fn(Complaint) -> Complaint,
+    ) {
         self.mailboxes.retain(|name, _| {
             let is_there = |record: &MailboxRecord| record.name == *name && !record.absent;
             report.mailboxes.contains_key(name) || records.iter().any(is_there)
         });
         for (name, done) in &report.mailboxes {
             match complaint(name, done) {
-                Some(complaint) => self.mailboxes.insert(name.clone(), complaint),
+                Some(complaint) => self.mailboxes.insert(name.clone(), advised(complaint)),
                 None => self.mailboxes.remove(name),
             };
         }
@@ -119,6 +125,10 @@ mod tests {
         Report { mailboxes: named.collect(), ..Report::default() }
     }
 
+    fn pass(standing: &mut Standing, records: &[MailboxRecord], report: &Report) {
+        standing.passed(records, report, |complaint| complaint);
+    }
+
     fn shown(standing: &Standing) -> (String, String) {
         let (error, hint) = standing.shown();
         (error.unwrap_or_default(), hint.unwrap_or_default())
@@ -127,17 +137,18 @@ mod tests {
     #[test]
     fn trouble_in_a_mailbox_stands_until_that_mailbox_is_well_or_gone() {
         let (all, mut standing) = ([record("a"), record("b")], Standing::default());
-        standing.passed(&all, &report(vec![("a", trouble("lost")), ("b", MailboxReport::default())]));
+        pass(&mut standing, &all, &report(vec![("a", trouble("lost")), ("b", MailboxReport::default())]));
         assert_eq!(shown(&standing), ("lost".into(), "mend it".into()));
-        standing.passed(&all, &report(vec![("b", MailboxReport::default())]));
+        pass(&mut standing, &all, &report(vec![("b", MailboxReport::default())]));
         assert_eq!(shown(&standing), ("lost".into(), "mend it".into()), "a pass over another mailbox");
-        standing.passed(
+        pass(
+            &mut standing,
             &all,
             &report(vec![("b", MailboxReport { incomplete: true, ..MailboxReport::default() })]),
         );
-        standing.passed(&all, &report(vec![("a", MailboxReport::default())]));
+        pass(&mut standing, &all, &report(vec![("a", MailboxReport::default())]));
         assert!(shown(&standing).0.starts_with("mailbox b: "), "{standing:?}");
-        standing.passed(&all[..1], &Report::default());
+        pass(&mut standing, &all[..1], &Report::default());
         assert_eq!(standing.shown(), (None, None), "what is gone");
     }
 
@@ -151,7 +162,7 @@ mod tests {
         assert_eq!(shown(&standing), ("watching INBOX: no".into(), "approve".into()));
         standing.outbox = complaint("refused");
         assert_eq!(shown(&standing), ("submission: refused".into(), "approve".into()));
-        standing.passed(&[record("a")], &report(vec![("a", trouble("lost"))]));
+        pass(&mut standing, &[record("a")], &report(vec![("a", trouble("lost"))]));
         assert_eq!(shown(&standing), ("lost".into(), "mend it".into()));
         standing.account = complaint("no route");
         assert_eq!(shown(&standing), ("no route".into(), String::new()));

@@ -41,20 +41,27 @@ fn check(file: &str, accounts: &[Account]) -> String {
         1 => "1 account".to_owned(),
         many => format!("{many} accounts"),
     };
-    let missing = accounts.iter().filter(|account| match &account.auth {
-        Auth::OAuth2(oauth) => oauth.client_id.is_none(),
-        Auth::Password { .. } => false,
-    });
-    let notes = missing.map(|account| {
-        let name = &account.name;
-        format!("{name}: cannot log in before `client_id` is set in [accounts.{name}.oauth]\n")
-    });
+    let notes = accounts.iter().filter_map(missing);
     let receivers = accounts.iter().filter(|account| account.smtp.is_none());
     let receivers = receivers.map(|account| {
         let name = &account.name;
         format!("{name}: only receives; its outbox is not looked at without [accounts.{name}.smtp]\n")
     });
     format!("{file}: {count}, no mistakes\n{}", notes.chain(receivers).collect::<String>())
+}
+
+/// What an account lacks before it can log in, and where it is to be had.
+fn missing(account: &Account) -> Option<String> {
+    let Auth::OAuth2(oauth) = &account.auth else { return None };
+    let key = match (&oauth.client_id, &oauth.client_secret) {
+        (None, _) => "client_id",
+        (Some(_), None) if oauth.needs_secret => "client_secret",
+        _ => return None,
+    };
+    let name = &account.name;
+    let page = oauth.register_url.as_ref().map(|page| format!("; a client is registered at {page}"));
+    let page = page.unwrap_or_default();
+    Some(format!("{name}: cannot log in before `{key}` is set in [accounts.{name}.oauth]{page}\n"))
 }
 
 fn show(accounts: &[Account]) -> String {
@@ -70,14 +77,18 @@ mod tests {
     fn a_check_tells_what_is_missing_for_a_login() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("config.toml");
-        let text = "[accounts.work]\naddress = \"a@gmail.com\"\n[accounts.home]\naddress = \"a@me.com\"\n\
+        let text = "[accounts.work]\naddress = \"a@gmail.com\"\n[accounts.play]\naddress = \"b@gmail.com\"\n\
+                    oauth = { client_id = \"x\" }\n[accounts.home]\naddress = \"a@me.com\"\n\
                     auth = \"password\"\npassword_command = \"true\"\n";
         std::fs::write(&file, text).unwrap();
         let config = crate::config::Config::load(&file, std::iter::empty(), Path::new("/home/a")).unwrap();
         assert_eq!(
             check("c.toml", &config.accounts),
-            "c.toml: 2 accounts, no mistakes\n\
-             work: cannot log in before `client_id` is set in [accounts.work.oauth]\n"
+            "c.toml: 3 accounts, no mistakes\n\
+             play: cannot log in before `client_secret` is set in [accounts.play.oauth]; a client is registered at \
+             https://console.cloud.google.com/auth/clients\n\
+             work: cannot log in before `client_id` is set in [accounts.work.oauth]; a client is registered at \
+             https://console.cloud.google.com/auth/clients\n"
         );
     }
 }

@@ -5,7 +5,7 @@
 
 use super::mailboxes::Mailboxes;
 use super::secret::Hidden;
-use crate::mail::MailboxName;
+use crate::mail::{MailboxName, SpecialUse};
 use crate::net::Endpoint;
 use crate::provider::Flow;
 use serde::Deserialize;
@@ -35,6 +35,8 @@ pub struct Account {
     pub smtp: Option<Endpoint>,
     /// Capabilities of the IMAP server that are not to be used, because the provider's are known to fail.
     pub disable: BTreeSet<String>,
+    /// Special uses by names of mailboxes in lower case, where the provider's servers tell none.
+    pub special_use: BTreeMap<String, SpecialUse>,
     /// Where mail is kept.
     pub maildir: PathBuf,
     /// Where files to be sent are dropped.

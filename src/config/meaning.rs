@@ -98,6 +98,7 @@ impl Written<'_> {
             line_endings: account.line_endings.unwrap_or(LineEndings::Lf),
             provider: servers.provider,
             disable: servers.disable,
+            special_use: servers.special_use,
             imap: servers.imap,
             smtp: servers.smtp,
             address,

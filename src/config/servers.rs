@@ -1,15 +1,17 @@
 //! Which servers an account talks to: a provider's, or those that are written down, never a mixture.
 //!
 //! Invariant: plain text goes to loopback only. `net` checks the connected address again; here the mistake is shown
-//! before anything is dialled. A mixture of a provider's row with own hosts is refused, because it would send the
+//! before anything is dialled. A mixture of a provider's row with own hosts is refused (but for a trust anchor), because it would send the
 //! provider's token to a host that the provider does not list.
 
 use super::meaning::{Refusal, Written};
 use super::paths;
 use super::typed::{self, TlsKind};
+use crate::mail::SpecialUse;
 use crate::net::{Endpoint, Tls};
 use crate::provider::{Filing, OAuth, Provider, Site, is_host, is_loopback};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 /// The servers of an account, and what its provider adds.
 pub(super) struct Servers {
@@ -18,6 +20,7 @@ pub(super) struct Servers {
     pub(super) token_hosts: Vec<String>,
     pub(super) filing: Option<Filing>,
     pub(super) disable: BTreeSet<String>,
+    pub(super) special_use: BTreeMap<String, SpecialUse>,
     pub(super) imap: Endpoint,
     pub(super) smtp: Option<Endpoint>,
 }
@@ -29,22 +32,28 @@ pub(super) fn choose(written: &Written<'_>, address: &str) -> Result<Servers, Re
         return own(written);
     };
     for (key, table) in [("imap", &account.imap), ("smtp", &account.smtp)] {
-        if table.is_some() {
+        if table.as_ref().is_some_and(names_server) {
             let message =
                 format!("the {key} server is known from provider `{}`; leave one of both out", provider.name);
             return Err(written.refuse(&[key], message));
         }
     }
     let site = site(written, provider)?;
-    let Some(imap) = site.imap.clone() else {
+    let Some(mut imap) = site.imap.clone() else {
         let message = format!("provider `{}` has no IMAP server", provider.name);
         return Err(written.refuse(&["provider"], message));
     };
+    imap.ca = anchor(written, "imap", account.imap.as_ref())?;
+    let mut smtp = site.smtp.clone();
+    if let Some(smtp) = &mut smtp {
+        smtp.ca = anchor(written, "smtp", account.smtp.as_ref())?;
+    }
     Ok(Servers {
         imap,
-        smtp: site.smtp.clone(),
+        smtp,
         filing: Some(provider.sent),
         disable: provider.disable.clone(),
+        special_use: provider.special_use.clone(),
         provider: Some(provider.name.clone()),
         token_hosts: site.token_hosts(),
         oauth: site.oauth.clone(),
@@ -64,7 +73,7 @@ fn provider<'a>(written: &Written<'a>, address: &str) -> Result<Option<&'a Provi
             }
         };
     }
-    if account.imap.is_some() {
+    if account.imap.as_ref().is_some_and(names_server) {
         return Ok(None);
     }
     let domain = address.rsplit_once('@').map_or(address, |(_, domain)| domain);
@@ -109,6 +118,7 @@ fn own(written: &Written<'_>) -> Result<Servers, Refusal> {
         token_hosts,
         filing: None,
         disable: BTreeSet::new(),
+        special_use: BTreeMap::new(),
         imap,
         smtp,
     })
@@ -140,9 +150,23 @@ fn endpoint(written: &Written<'_>, table: &str, server: &typed::Server) -> Resul
         Some(port) => port,
         None => default_port(table, tls),
     };
-    let ca = server.ca.as_deref().map(|path| paths::absolute(path, written.home)).transpose();
-    let ca = ca.map_err(|wrong| written.refuse(&[table, "ca"], wrong))?;
-    Ok(Endpoint { host, port, tls, ca })
+    Ok(Endpoint { host, port, tls, ca: anchor(written, table, Some(server))? })
+}
+
+/// Whether more is written down than a trust anchor, which may stand beside a provider: its certificate may be a private
+/// one (Proton Mail Bridge), or a proxy of the organisation may stand in between.
+fn names_server(server: &typed::Server) -> bool {
+    server.host.is_some() || server.port.is_some() || server.tls.is_some()
+}
+
+fn anchor(
+    written: &Written<'_>,
+    table: &str,
+    server: Option<&typed::Server>,
+) -> Result<Option<PathBuf>, Refusal> {
+    let ca = server.and_then(|server| server.ca.as_deref());
+    let ca = ca.map(|path| paths::absolute(path, written.home)).transpose();
+    ca.map_err(|wrong| written.refuse(&[table, "ca"], wrong))
 }
 
 /// RFC 8314 §7 for implicit TLS, RFC 9051 §11.1 and RFC 6409 §3.1 else.

@@ -105,12 +105,13 @@ fn write_server(out: &mut String, table: &str, server: &Endpoint, comment: &str)
         Tls::StartTls => "starttls",
         Tls::None => "none",
     };
-    writeln!(out, "\n{comment}[accounts.{table}]")?;
+    let own = if server.ca.is_some() { "" } else { comment };
+    writeln!(out, "\n{own}[accounts.{table}]")?;
     writeln!(out, "{comment}host = {}", quoted(&server.host))?;
     writeln!(out, "{comment}port = {}", server.port)?;
     writeln!(out, "{comment}tls = {}", quoted(tls))?;
     match &server.ca {
-        Some(ca) => writeln!(out, "{comment}ca = {}", quoted(&ca.to_string_lossy())),
+        Some(ca) => line(out, "ca", quoted(&ca.to_string_lossy())),
         None => Ok(()),
     }
 }

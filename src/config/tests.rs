@@ -5,6 +5,7 @@ mod logins;
 use super::*;
 use crate::mail::MailboxName;
 use crate::net::Tls;
+use crate::provider::Flow;
 use proptest::prelude::*;
 use std::path::PathBuf;
 use std::sync::LazyLock;

@@ -113,11 +113,7 @@ fn of_provider(
     }
     let tenant = tenant(written, oauth, known.tenant.as_deref(), name)?;
     app::check_tenant(written, oauth, &tenant)?;
-    if known.client_secret == SecretRule::Forbidden && has_secret(oauth) {
-        let key = if oauth.client_secret.is_some() { "client_secret" } else { "client_secret_command" };
-        let message = format!("clients of provider `{name}` are public and have no secret; leave it out");
-        return Err(written.refuse(&["oauth", key], message));
-    }
+    check_secret(written, oauth, known, name)?;
     let at = |key: &str, template: &str| url(written, key, &template.replace("{tenant}", &tenant));
     let maybe =
         |key: &str, template: &Option<String>| template.as_deref().map(|url| at(key, url)).transpose();
@@ -144,9 +140,25 @@ fn of_provider(
     })
 }
 
-fn has_secret(oauth: &typed::OAuth) -> bool {
-    let elsewhere = oauth.client_secret_command.is_some() || oauth.client_secret_credential.is_some();
-    oauth.client_secret.is_some() || elsewhere
+/// A public client sends no secret.
+fn check_secret(
+    written: &Written<'_>,
+    oauth: &typed::OAuth,
+    known: &provider::OAuth,
+    name: &str,
+) -> Result<(), Refusal> {
+    let keys = [
+        ("client_secret", oauth.client_secret.is_some()),
+        ("client_secret_command", oauth.client_secret_command.is_some()),
+        ("client_secret_credential", oauth.client_secret_credential.is_some()),
+    ];
+    match keys.iter().find(|(_, is_written)| *is_written) {
+        Some((key, _)) if known.client_secret == SecretRule::Forbidden => {
+            let message = format!("clients of provider `{name}` are public and have no secret; leave it out");
+            Err(written.refuse(&["oauth", key], message))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn refused(known: &provider::OAuth) -> BTreeMap<Flow, String> {
@@ -169,7 +181,7 @@ fn of_account(written: &Written<'_>, oauth: &typed::OAuth, servers: &Servers) ->
         return Err(written.refuse(&["oauth"], message));
     };
     let token_url = url(written, "token_url", token_url)?;
-    check_receivers(written, servers, &token_url)?;
+    refuse_strangers(written, servers, &token_url)?;
     let at =
         |key: &str, text: &Option<String>| text.as_deref().map(|text| url(written, key, text)).transpose();
     Ok(OAuth2 {
@@ -193,15 +205,17 @@ fn of_account(written: &Written<'_>, oauth: &typed::OAuth, servers: &Servers) ->
     })
 }
 
-/// Servers that are written down are believed, unless the issuer is one that the table knows: its tokens go to its
-/// provider's hosts, not even by a slip elsewhere.
-fn check_receivers(written: &Written<'_>, servers: &Servers, token_url: &Url) -> Result<(), Refusal> {
-    let stranger = servers.token_hosts.iter().find(|host| !written.providers.may_receive(token_url, host));
-    let Some(host) = stranger else { return Ok(()) };
-    let issuer = token_url.host_str().unwrap_or_default();
-    let message =
-        format!("a token of {issuer} does not go to {host}: that is none of the hosts of its provider");
-    Err(written.refuse(&["oauth", "token_url"], message))
+/// A slip in a host name must not carry a token of a known issuer to a stranger.
+fn refuse_strangers(written: &Written<'_>, servers: &Servers, token_url: &Url) -> Result<(), Refusal> {
+    let may_receive = |host: &str| written.providers.may_receive(token_url, host);
+    for (key, server) in [("imap", Some(&servers.imap)), ("smtp", servers.smtp.as_ref())] {
+        let Some(server) = server.filter(|server| !may_receive(&server.host)) else { continue };
+        let issuer = token_url.host_str().unwrap_or_default();
+        let message =
+            format!("tokens of {issuer} are not for {}: it is no host of that provider", server.host);
+        return Err(written.refuse(&[key, "host"], message));
+    }
+    Ok(())
 }
 
 fn client_secret(written: &Written<'_>, oauth: &typed::OAuth) -> Result<Option<Secret>, Refusal> {

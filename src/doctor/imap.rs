@@ -75,7 +75,11 @@ async fn connect(patient: &Patient<'_>, chart: &Chart) -> Option<Session> {
 /// As the worker does it: a refused token costs one other, and then the login is refused.
 async fn log_in(patient: &Patient<'_>) -> Finding<Session> {
     let endpoint = &patient.account.imap;
-    let options = imap::Options { endpoint: endpoint.clone(), disable: patient.account.disable.clone() };
+    let options = imap::Options {
+        endpoint: endpoint.clone(),
+        disable: patient.account.disable.clone(),
+        special_use: patient.account.special_use.clone(),
+    };
     let proof = patient.proof(endpoint).await?;
     let session = match imap::connect(&options, &patient.to_mailbox(&proof)?).await {
         Err(error) if error.class() == Class::NeedsLogin => match patient.another(&proof).await {

@@ -78,6 +78,7 @@ async fn establish(stream: Stream, options: &Options, credentials: &Credentials)
     let asks_id = greeted.capabilities.iter().any(|name| name == "ID");
     let (stream, rest) = greeted.into_parts();
     let mut session = Session::new(stream, rest, mechanism);
+    session.names.expect(options.special_use.clone());
     session.introduce(asks_id, &options.disable).await?;
     Ok(session)
 }

@@ -32,9 +32,10 @@ pub use idle::IdleEnd;
 pub use remote::Remote;
 pub use session::Session;
 
+use crate::mail::SpecialUse;
 use crate::mail::sasl::Credentials;
 use crate::net;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where to connect, and what not to use there.
 #[derive(Clone, Debug)]
@@ -45,6 +46,8 @@ pub struct Options {
     /// server offers by name: without `PIPELINING` one command is sent at a time, without `COPYUID` the pairs told for
     /// several moved messages are not believed (Yahoo).
     pub disable: BTreeSet<String>,
+    /// Special uses by names of mailboxes in lower case, for a server that tells none (RFC 6154).
+    pub special_use: BTreeMap<String, SpecialUse>,
 }
 
 /// Connects and logs in, within one deadline for all of it.

@@ -18,9 +18,23 @@ pub(super) struct Names {
     /// The hierarchy delimiter; the outer `None` until the server told, the inner for a flat server.
     delimiter: Option<Option<char>>,
     wire: BTreeMap<MailboxName, String>,
+    /// Special uses by name, beside the well-known ones.
+    uses: BTreeMap<String, SpecialUse>,
 }
 
 impl Names {
+    /// Names of this provider, in lower case, that tell a special use.
+    pub(super) fn expect(&mut self, uses: BTreeMap<String, SpecialUse>) {
+        self.uses = uses;
+    }
+
+    /// The special use that a name suggests where the server names none: only top-level names, or those right below
+    /// INBOX, as Exchange, Yandex, Courier and iCloud have them.
+    pub(super) fn suggested_use(&self, name: &MailboxName) -> Option<SpecialUse> {
+        let plain = name.as_str().strip_prefix("INBOX/").unwrap_or(name.as_str()).to_lowercase();
+        self.uses.get(&plain).copied().or_else(|| well_known_use(&plain))
+    }
+
     /// Notes the delimiter.
     pub(super) fn learn_delimiter(&mut self, delimiter: Option<char>) {
         self.delimiter = Some(delimiter);
@@ -92,11 +106,9 @@ pub(super) fn quote(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// The special use that a well-known name suggests where the server names none: only top-level names, or those
-/// right below INBOX, as Exchange, Yandex, Courier and iCloud have them.
-pub(super) fn well_known_use(name: &MailboxName) -> Option<SpecialUse> {
-    let plain = name.as_str().strip_prefix("INBOX/").unwrap_or(name.as_str()).to_lowercase();
-    WELL_KNOWN.iter().find(|(_, names)| names.contains(&plain.as_str())).map(|&(special_use, _)| special_use)
+/// The special use of a well-known name in lower case.
+fn well_known_use(name: &str) -> Option<SpecialUse> {
+    WELL_KNOWN.iter().find(|(_, names)| names.contains(&name)).map(|&(special_use, _)| special_use)
 }
 
 /// Names in lower case, English first, then as Exchange and others localise them.
@@ -197,9 +209,14 @@ mod tests {
 
     #[test]
     fn well_known_names() {
-        assert_eq!(well_known_use(&MailboxName::new("Sent Items")), Some(SpecialUse::Sent));
-        assert_eq!(well_known_use(&MailboxName::new("INBOX/Trash")), Some(SpecialUse::Trash));
-        assert_eq!(well_known_use(&MailboxName::new("Gelöschte Elemente")), Some(SpecialUse::Trash));
-        assert_eq!(well_known_use(&MailboxName::new("Work/Sent")), None);
+        let mut names = Names::default();
+        names.expect(BTreeMap::from([("skickade objekt".to_owned(), SpecialUse::Sent)]));
+        names.clear();
+        let suggested = |name| names.suggested_use(&MailboxName::new(name));
+        assert_eq!(suggested("Sent Items"), Some(SpecialUse::Sent));
+        assert_eq!(suggested("INBOX/Trash"), Some(SpecialUse::Trash));
+        assert_eq!(suggested("Gelöschte Elemente"), Some(SpecialUse::Trash));
+        assert_eq!(suggested("Skickade objekt"), Some(SpecialUse::Sent));
+        assert_eq!(suggested("Work/Sent"), None);
     }
 }

@@ -6,7 +6,7 @@ use super::{Error, Options, Session};
 use crate::mail::sasl::Credentials;
 use crate::net::{Endpoint, Stream, Tls};
 use bytes::BytesMut;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex};
 use tokio::task::JoinHandle;
@@ -69,7 +69,7 @@ pub(super) async fn session(capabilities: &str, transcript: &str) -> (Session, S
 /// Options for a scripted server.
 pub(super) fn options(tls: Tls) -> Options {
     let endpoint = Endpoint { host: "localhost".into(), port: 0, tls, ca: None };
-    Options { endpoint, disable: BTreeSet::new() }
+    Options { endpoint, disable: BTreeSet::new(), special_use: BTreeMap::new() }
 }
 
 /// Brings up a session against the transcript.

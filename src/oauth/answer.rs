@@ -71,6 +71,7 @@ struct Body {
     scope: Option<Value>,
     error: Option<Value>,
     error_description: Option<Value>,
+    correlation_id: Option<Value>,
 }
 
 /// Reads an answer: its status, its `Retry-After` header, its body, and the time it came at.
@@ -81,7 +82,7 @@ pub fn classify(status: u16, retry_after: Option<&str>, body: &[u8], now: Timest
         (200, Ok(body)) => granted(body).unwrap_or_else(|cause| retry(cause.into())),
         (200, Err(_)) => retry("the token endpoint answered with something that is not JSON; does the network ask for a login page?".into()),
         (429, _) => retry("the token endpoint asks to slow down".into()),
-        (400..=499, Ok(body)) => refused(&body).unwrap_or_else(|| retry(format!("the token endpoint answered {status} without a known error code"))),
+        (400..=499, Ok(body)) => refused(&body).unwrap_or_else(|| retry(unknown(status, &body))),
         _ => retry(format!("the token endpoint answered {status}")),
     }
 }
@@ -103,13 +104,40 @@ fn granted(body: Body) -> Result<Answer, &'static str> {
 
 fn refused(body: &Body) -> Option<Answer> {
     let error = body.error.as_ref()?.as_str()?;
-    let description = words(body.error_description.as_ref().and_then(Value::as_str).unwrap_or_default());
+    let description = described(body);
     match (error, advice(error)) {
         ("invalid_grant" | "interaction_required" | "consent_required" | "login_required", _) => {
             Some(Answer::NeedsLogin { error: error.to_owned(), description })
         }
         (_, Some(advice)) => Some(Answer::GiveUp { error: error.to_owned(), description, advice }),
         _ => None,
+    }
+}
+
+/// A refusal that is not known to be permanent, with its code if there is one.
+fn unknown(status: u16, body: &Body) -> String {
+    let description = described(body);
+    match body.error.as_ref().and_then(Value::as_str).map(words) {
+        Some(code) if !code.is_empty() && description.is_empty() => {
+            format!("the token endpoint answered {status} ({code})")
+        }
+        Some(code) if !code.is_empty() => {
+            format!("the token endpoint answered {status} ({code}): {description}")
+        }
+        _ => format!("the token endpoint answered {status} without an error code"),
+    }
+}
+
+/// The description, with the identifier by which an administrator finds the attempt: Microsoft sends it as a member too,
+/// and the description is often longer than what is kept of it.
+fn described(body: &Body) -> String {
+    let text =
+        |member: &Option<Value>| member.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (description, id) = (words(&text(&body.error_description)), text(&body.correlation_id));
+    let is_id = id.len() == 36 && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    match is_id && !description.contains(&id) {
+        true => format!("{description} Correlation ID: {id}"),
+        false => description,
     }
 }
 
@@ -237,6 +265,24 @@ mod tests {
         let misleading =
             r#"{"error":"temporarily_unavailable","error_description":"invalid_grant AADSTS70008"}"#;
         assert!(matches!(read(400, misleading), Answer::Retry { .. }));
+    }
+
+    #[test]
+    fn the_correlation_id_outlives_a_long_description() {
+        let id = "01234567-89ab-cdef-0123-456789abcdef";
+        let told = |text: &str, id: &str| {
+            let body = format!(
+                r#"{{"error":"invalid_grant","error_description":"{text}","correlation_id":"{id}"}}"#
+            );
+            match read(400, &body) {
+                Answer::NeedsLogin { description, .. } => description,
+                other => panic!("{other:?}"),
+            }
+        };
+        let long = told(&format!("AADSTS53003: {} Correlation ID: {id}", "words ".repeat(100)), id);
+        assert!(long.ends_with(&format!("… Correlation ID: {id}")), "{long}");
+        assert_eq!(told(&format!("Correlation ID: {id}"), id), format!("Correlation ID: {id}"));
+        assert_eq!(told("short", "a token that is not an identifier..."), "short");
     }
 
     #[test]

@@ -5,7 +5,9 @@
 use super::place::{is_host, is_loopback, is_redirect};
 use super::written::{Cloud, OAuth as WrittenOAuth, Row, Server, Wire};
 use super::{Error, OAuth, Passwords, Provider, Rotation, SecretRule, Site};
+use crate::mail::SpecialUse;
 use crate::net::{Endpoint, Tls};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use toml::Spanned;
 use url::Url;
@@ -35,9 +37,15 @@ pub(super) fn provider(name: &str, row: &Row, at: Range<usize>) -> Result<Provid
         sent,
         passwords: row.password.clone().unwrap_or(passwords),
         disable: row.disable.iter().flatten().map(|capability| capability.to_ascii_uppercase()).collect(),
+        special_use: special_use(row),
         limits: row.limits.unwrap_or_default(),
         unverified: row.unverified.clone().unwrap_or_default(),
     })
+}
+
+fn special_use(row: &Row) -> BTreeMap<String, SpecialUse> {
+    let uses = row.special_use.iter().flatten();
+    uses.flat_map(|(&of, names)| names.iter().map(move |name| (name.to_lowercase(), of.into()))).collect()
 }
 
 /// A refusal of one value.

@@ -16,6 +16,7 @@ pub use autoconfig::{Autoconfig, Issuer};
 pub use place::{is_host, is_loopback, is_redirect};
 pub use table::{Hosted, Table};
 
+use crate::mail::SpecialUse;
 use crate::net::Endpoint;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,6 +41,8 @@ pub struct Provider {
     pub passwords: Passwords,
     /// Capabilities of its IMAP servers that are not to be used, in capitals.
     pub disable: BTreeSet<String>,
+    /// Special uses by names of mailboxes in lower case, where its servers tell none.
+    pub special_use: BTreeMap<String, SpecialUse>,
     /// What it allows in a day, a minute, a message.
     pub limits: Limits,
     /// Keys of the row whose values nobody verified, dotted: `smtp.port`.

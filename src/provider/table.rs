@@ -5,7 +5,7 @@
 //! to a stranger. For the same reason a refresh token is revoked only where the table says or where it was issued.
 
 use super::meant::{self, refuse};
-use super::place::is_below;
+use super::place::{is_below, is_loopback};
 use super::written::{Cloud, Row, Rows};
 use super::{Error, Provider, Site};
 use std::collections::BTreeMap;
@@ -92,7 +92,8 @@ impl Table {
     }
 
     /// Whether a token from this token endpoint may go to a host: not if the table knows the issuer and the host is none
-    /// of its hosts. Of an issuer that the table does not know nothing is known, so this does not refuse.
+    /// of its hosts and not this machine. Of an issuer that the table does not know nothing is known, so this does not
+    /// refuse.
     pub fn may_receive(&self, token_url: &Url, host: &str) -> bool {
         self.issuers.may_receive(token_url.host_str().unwrap_or_default(), host)
     }
@@ -152,11 +153,12 @@ impl Issuers {
     }
 
     fn may_receive(&self, issuer: &str, host: &str) -> bool {
-        self.0.get(&issuer.to_ascii_lowercase()).is_none_or(|known| {
-            let neighbours =
-                known.mail.iter().filter_map(|mail| mail.split_once('.')).map(|(_, domain)| domain);
-            neighbours.filter(|domain| domain.contains('.')).any(|domain| is_below(host, domain))
-        })
+        is_loopback(host)
+            || self.0.get(&issuer.to_ascii_lowercase()).is_none_or(|known| {
+                let neighbours =
+                    known.mail.iter().filter_map(|mail| mail.split_once('.')).map(|(_, domain)| domain);
+                neighbours.filter(|domain| domain.contains('.')).any(|domain| is_below(host, domain))
+            })
     }
 
     /// Refuses a row of the user that would carry a known issuer's token elsewhere.

@@ -284,3 +284,32 @@ fn what_is_missing_or_unknown_in_a_row_is_named() {
     assert!(lacks("[\"a b\"]\n").contains("no provider name"));
     assert!(lacks("[gmail\n").len() > 3);
 }
+
+#[test]
+fn names_tell_uses_in_any_case() {
+    let text = "[fastmail]\nspecial_use = { sent = [\"Wysłane\"], trash = [\"KOSZ\"] }\n";
+    let table = Table::with_user_rows(text).unwrap();
+    let uses = &table.by_name("fastmail").unwrap().special_use;
+    assert_eq!((uses.get("wysłane"), uses.get("kosz")), (Some(&SpecialUse::Sent), Some(&SpecialUse::Trash)));
+    assert!(refusal("[fastmail]\nspecial_use = { snet = [] }\n").1.contains("snet"));
+}
+
+#[test]
+fn the_page_for_users_tells_of_every_provider() {
+    let page = include_str!("../../docs/providers.md");
+    let tells = |what: &str| assert!(page.contains(what), "docs/providers.md does not tell of {what}");
+    for row in table().iter() {
+        tells(&format!("`{}`", row.name));
+        if let Passwords::Allowed { at: Some(at) } | Passwords::Only { at: Some(at) } = &row.passwords {
+            tells(&format!("<{at}>"));
+        }
+        let Some(oauth) = &row.site.oauth else { continue };
+        let scopes = oauth.scopes.for_person(&[Protocol::Imap, Protocol::Pop, Protocol::Smtp]);
+        scopes.iter().for_each(|scope| tells(&format!("`{scope}`")));
+        oauth.register_url.iter().for_each(|url| tells(&format!("<{url}>")));
+        for (cloud, site) in &row.clouds {
+            tells(&format!("`{cloud}`"));
+            site.token_hosts().iter().for_each(|host| tells(host));
+        }
+    }
+}

@@ -3,6 +3,7 @@
 //! What can be refused for its value carries its place in the text. Nothing is interpreted here; see `meant`.
 
 use super::{Filing, Flow, Limits, Passwords, Rotation, Scopes, SecretRule};
+use crate::mail::SpecialUse;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use toml::Spanned;
@@ -23,6 +24,7 @@ pub(super) struct Row {
     pub(super) sent: Option<Filing>,
     pub(super) password: Option<Passwords>,
     pub(super) disable: Option<BTreeSet<String>>,
+    pub(super) special_use: Option<BTreeMap<Use, Vec<String>>>,
     pub(super) limits: Option<Limits>,
     pub(super) unverified: Option<Vec<String>>,
     pub(super) oauth: Option<OAuth>,
@@ -56,6 +58,29 @@ pub(super) enum Wire {
     Implicit,
     StartTls,
     None,
+}
+
+/// A key of `special_use`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Use {
+    Archive,
+    Drafts,
+    Junk,
+    Sent,
+    Trash,
+}
+
+impl From<Use> for SpecialUse {
+    fn from(of: Use) -> SpecialUse {
+        match of {
+            Use::Archive => SpecialUse::Archive,
+            Use::Drafts => SpecialUse::Drafts,
+            Use::Junk => SpecialUse::Junk,
+            Use::Sent => SpecialUse::Sent,
+            Use::Trash => SpecialUse::Trash,
+        }
+    }
 }
 
 /// `[NAME.oauth]`
@@ -96,6 +121,7 @@ impl Row {
             sent: self.sent.or(base.sent),
             password: self.password.or(base.password),
             disable: self.disable.or(base.disable),
+            special_use: self.special_use.or(base.special_use),
             limits: self.limits.or(base.limits),
             unverified: self.unverified.or(base.unverified),
             oauth: over(self.oauth, base.oauth),

@@ -4,7 +4,7 @@
 
 use super::Session;
 use crate::imap::Error;
-use crate::imap::names::{decode, well_known_use};
+use crate::imap::names::{Names, decode};
 use crate::imap::parse::{List, Response, StatusItems};
 use crate::mail::{MailboxName, ModSeq, SpecialUse, Uid, UidValidity};
 use crate::sync::{Marks, RemoteMailbox};
@@ -130,7 +130,7 @@ fn mailboxes(session: &mut Session, listed: Listed) -> Vec<RemoteMailbox> {
             }
         }
     }
-    name_uses(&mut mailboxes);
+    name_uses(&session.names, &mut mailboxes);
     mailboxes
 }
 
@@ -155,11 +155,11 @@ fn marks(items: &StatusItems) -> Option<Marks> {
     })
 }
 
-/// Uses by well-known names, for those that no attribute names; one mailbox for each.
-fn name_uses(mailboxes: &mut [RemoteMailbox]) {
+/// Uses by their names, for those that no attribute names; one mailbox for each.
+fn name_uses(names: &Names, mailboxes: &mut [RemoteMailbox]) {
     let mut taken: BTreeSet<SpecialUse> = mailboxes.iter().filter_map(|it| it.special_use).collect();
     for mailbox in mailboxes.iter_mut().filter(|it| it.selectable && it.special_use.is_none()) {
-        let guess = well_known_use(&mailbox.name);
+        let guess = names.suggested_use(&mailbox.name);
         mailbox.special_use = guess.filter(|&special_use| taken.insert(special_use));
     }
 }

@@ -131,7 +131,7 @@ fn a_consent_page_names_the_client() {
 fn a_password_has_remedies_of_its_own() {
     let by_password = Situation { has_password: true, ..situation() };
     let refused = explain(Stage::Smtp, "535 5.7.3 Authentication unsuccessful [SN2PR00CA0001]").unwrap();
-    assert!(refused.remedy(&situation()).starts_with("run: posthaste login work"));
+    assert!(refused.remedy(&situation()).contains("(run: posthaste login work)"));
     assert!(refused.remedy(&by_password).contains("set auth = \"oauth2\" for account work"));
 }
 
@@ -151,4 +151,16 @@ fn the_same_words_at_another_stage_mean_nothing() {
     assert_eq!(explain(Stage::Imap, "invalid_grant"), None);
     assert_eq!(explain(Stage::Imap, "STATUS completed"), None);
     assert_eq!(explain(Stage::Pop, ""), None);
+}
+
+#[test]
+fn the_page_for_users_tells_of_every_answer() {
+    let page = include_str!("../../../docs/providers.md");
+    let tells = |what: &str| assert!(page.contains(what), "docs/providers.md does not tell of {what}");
+    answers().error.iter().for_each(|row| tells(&format!("`{}`", row.code)));
+    for row in &answers().detail {
+        row.aadsts.iter().for_each(|number| tells(&format!("AADSTS{number}")));
+    }
+    answers().text.iter().flat_map(|row| &row.says).for_each(|words| tells(&format!("“{words}”")));
+    every_help().iter().for_each(|(help, _)| tells(&format!("| {} |", help.title)));
 }
