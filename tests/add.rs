@@ -80,6 +80,11 @@ fn a_domain_hosted_by_microsoft_or_google_is_recognised_and_comments_stay() {
     assert!(stderr.contains("me@contoso.test is served by Microsoft 365"), "{stderr}");
     let work = "\n[accounts.contoso]\naddress = \"me@contoso.test\"\nprovider = \"microsoft\"\n\n[accounts.contoso.oauth]\nclient_id = \"mine\"\n";
     assert_eq!(config(&home), format!("{OLD}{work}"));
+    let team = ["add", "team@contoso.test", "--dns", &dns, "--login-as", "me@contoso.test", "--name", "team"];
+    assert!(told(&home.run(&team)).1.contains("account team is written and needs a login"));
+    let shared = "\n[accounts.team]\naddress = \"team@contoso.test\"\nprovider = \"microsoft\"\nlogin_as = \"me@contoso.test\"\n\n[accounts.team.oauth]\nclient_id = \"mine\"\n";
+    assert_eq!(config(&home), format!("{OLD}{work}{shared}"), "one client serves both");
+    let work = &format!("{work}{shared}");
     let output = home.run(&["add", "me@school.test", "--dns", &dns, "--name", "uni"]);
     assert!(told(&output).1.contains("is served by Gmail"), "{}", told(&output).1);
     let school = "\n[accounts.uni]\naddress = \"me@school.test\"\nprovider = \"gmail\"\n";

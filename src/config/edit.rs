@@ -24,6 +24,8 @@ pub struct Draft {
     pub address: String,
     /// The login name, where it is not the address.
     pub user: Option<String>,
+    /// Whose login opens it, where the mailbox is shared.
+    pub login_as: Option<String>,
     /// The provider.
     pub provider: Option<String>,
     /// The provider's installation.
@@ -189,6 +191,7 @@ impl Draft {
         put("address", Some(&self.address));
         put("user", self.user.as_deref());
         put("provider", self.provider.as_deref());
+        put("login_as", self.login_as.as_deref());
         if let Some(command) = &self.password_command {
             put("auth", Some("password"));
             put("password_command", Some(command));

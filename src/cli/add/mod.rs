@@ -14,7 +14,7 @@ use super::error::{CommandError, Exit};
 use super::login::{self, Way};
 use super::{Context, direct, output};
 use crate::config::edit::{self, Change, Client};
-use crate::config::{self, Account, Auth, OAuth2};
+use crate::config::{self, Account, Auth, OAuth2, Secret};
 use crate::control::Request;
 use crate::control::client;
 use crate::provider::Table;
@@ -32,6 +32,9 @@ pub struct Add {
     /// What to call the account [default: after the domain]
     #[arg(long)]
     pub name: Option<String>,
+    /// The address is a shared mailbox: who logs in for it
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "password_command")]
+    pub login_as: Option<String>,
     /// A file in Mozilla's autoconfig format that names the servers
     #[arg(long, value_name = "FILE", conflicts_with = "provider")]
     pub autoconfig: Option<PathBuf>,
@@ -138,9 +141,12 @@ impl Add {
         if oauth.client_id.is_some() || oauth.app.is_some() {
             return Ok(());
         }
-        let client = match &self.client_id {
-            Some(id) => Client { id: Some(id.clone()), secret_command: self.client_secret_command.clone() },
-            None => {
+        let client = match (&self.client_id, client_of_another(context, oauth)?) {
+            (Some(id), _) => {
+                Client { id: Some(id.clone()), secret_command: self.client_secret_command.clone() }
+            }
+            (None, Some(client)) => client,
+            (None, None) => {
                 let _ = output::print(&checklist::text(&account, oauth, providers, &context.config_file))?;
                 ask_for_client(oauth)?.ok_or_else(|| no_client(&account, &self.address))?
             }
@@ -170,6 +176,22 @@ impl Add {
         }
         login::log_in(context, &account, &keeper, self.way).await
     }
+}
+
+/// The client of another account at the same issuer: one registration serves all accounts of a person. A secret that
+/// stands in the file is not copied.
+fn client_of_another(context: &Context, wanted: &OAuth2) -> Result<Option<Client>, CommandError> {
+    let accounts = context.configuration()?.accounts;
+    Ok(accounts.into_iter().find_map(|account| {
+        let Auth::OAuth2(oauth) = account.auth else { return None };
+        let secret_command = match oauth.client_secret {
+            None => None,
+            Some(Secret::Command(command)) => Some(command),
+            Some(_) => return None,
+        };
+        let fits = oauth.token_url == wanted.token_url && oauth.app.is_none() && oauth.client_id.is_some();
+        fits.then_some(Client { id: oauth.client_id, secret_command })
+    }))
 }
 
 /// The id and the command for the secret, from the person; `None` where nobody can be asked or nothing is said.

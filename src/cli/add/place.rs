@@ -37,6 +37,7 @@ pub(super) async fn draft(
     let base = Draft {
         name: name.to_owned(),
         address: add.address.clone(),
+        login_as: add.login_as.clone(),
         password_command: add.password_command.clone(),
         client: Client { id: add.client_id.clone(), secret_command: add.client_secret_command.clone() },
         ..Draft::default()
