@@ -2,7 +2,7 @@
 
 use super::error::CommandError;
 use super::{Context, output};
-use crate::config::{Account, Auth, EXAMPLE};
+use crate::config::{Account, App, Auth, EXAMPLE};
 
 /// Arguments of `config`.
 #[derive(Debug, clap::Args)]
@@ -53,9 +53,12 @@ fn check(file: &str, accounts: &[Account]) -> String {
 /// What an account lacks before it can log in, and where it is to be had.
 fn missing(account: &Account) -> Option<String> {
     let Auth::OAuth2(oauth) = &account.auth else { return None };
+    if let Some(App::ServiceAccount { .. }) = oauth.app {
+        return None;
+    }
     let key = match (&oauth.client_id, &oauth.client_secret) {
         (None, _) => "client_id",
-        (Some(_), None) if oauth.needs_secret => "client_secret",
+        (Some(_), None) if oauth.needs_secret && oauth.app.is_none() => "client_secret",
         _ => return None,
     };
     let name = &account.name;
