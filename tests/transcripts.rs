@@ -9,7 +9,7 @@
 
 mod support;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use posthaste::error::{Class, Classified};
 use posthaste::mail::sasl::Credentials;
@@ -61,7 +61,11 @@ fn endpoint(port: u16) -> Endpoint {
 /// Logs in by IMAP to a server that begins with `hello`; what the session can do, or the error.
 async fn imap_login(hello: &str, dialogue: &str) -> Result<imap::Session, imap::Error> {
     let script = Script::play(&format!("{hello}\n{dialogue}").replace("TOKEN", TOKEN));
-    let options = imap::Options { endpoint: endpoint(script.port()), disable: BTreeSet::new() };
+    let options = imap::Options {
+        endpoint: endpoint(script.port()),
+        disable: BTreeSet::new(),
+        special_use: BTreeMap::new(),
+    };
     let outcome = imap::connect(&options, &credentials()).await;
     script.finished();
     outcome

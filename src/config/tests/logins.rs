@@ -133,9 +133,9 @@ fn a_trust_anchor_may_stand_beside_a_provider() {
                 imap = { ca = \"~/bridge.pem\" }\n";
     let config = load(text);
     let (account, shown) = (&config.accounts[0], config.accounts[0].to_toml());
-    assert_eq!(account.imap.ca, Some(PathBuf::from("/home/a/bridge.pem")));
+    assert_eq!(account.incoming.server().ca, Some(PathBuf::from("/home/a/bridge.pem")));
     assert_eq!(
-        (account.imap.to_string().as_str(), account.provider.as_deref()),
+        (account.incoming.server().to_string().as_str(), account.provider.as_deref()),
         ("127.0.0.1:1143", Some("proton-bridge"))
     );
     assert_eq!(load(&shown), config, "{shown}");
@@ -179,7 +179,10 @@ fn rows_beside_the_file_are_providers_too_and_their_mistakes_have_a_place() {
     let row = "[uni]\ndomains = [\"uni.example\"]\nsent = \"append\"\nimap = { host = \"m.uni.example\", port = 993, tls = \"implicit\" }\n";
     std::fs::write(&rows, row).unwrap();
     let config = load().unwrap();
-    assert_eq!((config.accounts[0].imap.host.as_str(), &config.accounts[0].smtp), ("m.uni.example", &None));
+    assert_eq!(
+        (config.accounts[0].incoming.server().host.as_str(), &config.accounts[0].smtp),
+        ("m.uni.example", &None)
+    );
     std::fs::write(&rows, row.replace("implicit", "none")).unwrap();
     let error = load().unwrap_err();
     assert!(error.to_string().contains("providers.toml:4:52: `none` is possible only"), "{error}");
