@@ -175,3 +175,21 @@ fn the_ledger_of_another_login_deletes_nothing_on_either_side() {
     assert!(reader.count("INBOX") >= kept);
     assert!(sides::remote(&world.host, "bob", Dates::Compare) == before);
 }
+
+/// A slip in the name of the server, put right: what was done meanwhile is still understood.
+#[test]
+fn a_server_that_was_never_reached_does_not_cost_the_base() {
+    let world = World::new();
+    let config = std::fs::read_to_string(world.home.config()).unwrap();
+    let reader = world.home.maildir("alice");
+    reader.messages("INBOX").iter().take(3).for_each(|mail| reader.delete(mail));
+    let kept = reader.count("INBOX");
+    fs::write(world.home.config(), config.replace("localhost", "nowhere.invalid")).unwrap();
+    for arguments in [&["sync"][..], &["sync", "--dry-run"]] {
+        assert!(!world.home.run(arguments).status.success());
+    }
+    fs::write(world.home.config(), config).unwrap();
+    assert!(world.home.ok(&["sync", "--dry-run"]).contains("3 "));
+    let told = world.home.ok(&["sync"]);
+    assert!(!told.contains("paired") && reader.count("INBOX") == kept, "{told}");
+}

@@ -131,6 +131,7 @@ impl Inbound {
         self.shared.board.state(State::Connecting, "");
         let connected = connect(&self.shared).await?;
         self.shared.board.logged_in(connected.session.mechanism(), connected.expires);
+        self.stores.claim(&self.shared.account, false).await?;
         let ends = Instant::now() + connected.life();
         let mut remote = imap::Remote::new(connected.session);
         let mut looks = Looks { everything: self.last_scan.is_none(), sweep: true, ..Looks::default() };

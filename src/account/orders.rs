@@ -95,7 +95,10 @@ impl Inbound {
         match connect(&self.shared).await {
             Ok(connected) => {
                 let mut remote = imap::Remote::new(connected.session);
-                let _ = self.obey_or_refuse(&mut remote, order).await;
+                match self.stores.claim(&account, order.is_dry_run()).await {
+                    Ok(()) => drop(self.obey_or_refuse(&mut remote, order).await),
+                    Err(complaint) => self.refuse(&order.to, &complaint),
+                }
                 remote.into_session().logout().await;
             }
             Err(complaint) => self.refuse(&order.to, &complaint),

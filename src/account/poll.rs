@@ -98,6 +98,7 @@ impl Inbound {
     async fn arrive(&mut self, pop: &Pop, is_dry_run: bool) -> Result<(Remote, Duration), Complaint> {
         self.shared.board.state(State::Connecting, "");
         let mut session = self.log_in(&pop.server).await?;
+        self.stores.claim(&self.shared.account, is_dry_run).await?;
         let pause = self.shared.account.sweep.max(session.offers().login_delay().unwrap_or_default());
         let messages = self.enrol(&mut session, is_dry_run).await;
         let messages = messages.map_err(|trouble| Complaint::of_trouble(&trouble))?;

@@ -1,5 +1,6 @@
 //! What an account keeps on disk: its Maildir, its ledger, and the watch on the Maildir.
 
+use super::board::Complaint;
 use crate::config::{self, Account, Incoming};
 use crate::error::{Class, Classified};
 use crate::ledger::{self, Ledger};
@@ -24,6 +25,18 @@ pub enum Error {
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] ledger::Error),
+    /// A dry run after the login or the server was changed.
+    #[error(
+        "the mailboxes of {before} were synchronised last, and those of {now} have to be paired anew first"
+    )]
+    OtherOwner {
+        /// Login and server of the base.
+        before: String,
+        /// Login and server of the account.
+        now: String,
+        /// The account.
+        account: String,
+    },
     /// The program is ending.
     #[error("opening the stores was interrupted")]
     Interrupted,
@@ -34,6 +47,7 @@ impl Classified for Error {
         match self {
             Error::Maildir(error) => error.class(),
             Error::Ledger(error) => error.class(),
+            Error::OtherOwner { .. } => Class::GiveUp,
             Error::Interrupted => Class::RETRY,
         }
     }
@@ -42,6 +56,7 @@ impl Classified for Error {
         match self {
             Error::Maildir(error) => error.hint(),
             Error::Ledger(error) => error.hint(),
+            Error::OtherOwner { account, .. } => Some(format!("run: posthaste sync {account}")),
             Error::Interrupted => None,
         }
     }
@@ -52,15 +67,34 @@ impl Stores {
     pub(super) async fn open(account: &Account, state_dir: &Path) -> Result<Stores, Error> {
         let (account, path) = (account.clone(), state_dir.join("ledger.db"));
         let open = move || -> Result<Stores, Error> {
-            let mut owner = format!("{} at {}", account.user, account.incoming.server().host);
-            if matches!(account.incoming, Incoming::Pop(_)) {
-                // The UIDs of a maildrop are our own: the same server's by IMAP are others.
-                owner.push_str(" by POP3");
-            }
-            Ok(Stores { maildir: maildir(&account)?, ledger: Ledger::open(&path, &owner)? })
+            Ok(Stores { maildir: maildir(&account)?, ledger: Ledger::open(&path)? })
         };
         tokio::task::spawn_blocking(open).await.unwrap_or(Err(Error::Interrupted))
     }
+
+    /// The base is of this account's login. To be called when the login has succeeded: a slip in the name of a server or a
+    /// user must not cost the base. A dry run changes nothing and cannot foresee what another login brings.
+    pub(super) async fn claim(&self, account: &Account, is_dry_run: bool) -> Result<(), Complaint> {
+        let owner = owner(account);
+        let before = self.ledger.owner().await.map_err(|trouble| Complaint::of_trouble(&trouble))?;
+        match before {
+            Some(before) if before == owner => Ok(()),
+            Some(before) if is_dry_run => {
+                Err(Complaint::new(&Error::OtherOwner { before, now: owner, account: account.name.clone() }))
+            }
+            None if is_dry_run => Ok(()),
+            _ => self.ledger.claim(&owner).await.map_err(|trouble| Complaint::of_trouble(&trouble)),
+        }
+    }
+}
+
+/// Whose mailboxes an account synchronises. The UIDs of a maildrop are our own: the same server's by IMAP are others.
+fn owner(account: &Account) -> String {
+    let by = match account.incoming {
+        Incoming::Imap(_) => "",
+        Incoming::Pop(_) => " by POP3",
+    };
+    format!("{} at {}{by}", account.user, account.incoming.server().host)
 }
 
 /// The Maildir of an account as configured. Blocks.

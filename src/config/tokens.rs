@@ -3,7 +3,7 @@
 //! Invariant: secrets and tokens travel by `https`, or by `http` to loopback. Keys that would have no effect are
 //! refused: a scope list beside a provider, an `[oauth]` table beside a password.
 
-use super::account::{Auth, OAuth2, Secret};
+use super::account::{Auth, Incoming, OAuth2, Secret};
 use super::app;
 use super::logins::Ways;
 use super::meaning::{Refusal, Written};
@@ -177,7 +177,7 @@ fn of_account(written: &Written<'_>, oauth: &typed::OAuth, servers: &Servers) ->
         return Err(written.refuse(&["oauth"], message));
     };
     let token_url = url(written, "token_url", token_url)?;
-    check_receivers(written, servers, &token_url)?;
+    refuse_strangers(written, servers, &token_url)?;
     let at =
         |key: &str, text: &Option<String>| text.as_deref().map(|text| url(written, key, text)).transpose();
     Ok(OAuth2 {
@@ -201,15 +201,21 @@ fn of_account(written: &Written<'_>, oauth: &typed::OAuth, servers: &Servers) ->
     })
 }
 
-/// Servers that are written down are believed, unless the issuer is one that the table knows: its tokens go to its
-/// provider's hosts, not even by a slip elsewhere.
-fn check_receivers(written: &Written<'_>, servers: &Servers, token_url: &Url) -> Result<(), Refusal> {
-    let stranger = servers.token_hosts.iter().find(|host| !written.providers.may_receive(token_url, host));
-    let Some(host) = stranger else { return Ok(()) };
-    let issuer = token_url.host_str().unwrap_or_default();
-    let message =
-        format!("a token of {issuer} does not go to {host}: that is none of the hosts of its provider");
-    Err(written.refuse(&["oauth", "token_url"], message))
+/// A slip in a host name must not carry a token of a known issuer to a stranger.
+fn refuse_strangers(written: &Written<'_>, servers: &Servers, token_url: &Url) -> Result<(), Refusal> {
+    let incoming = match servers.incoming {
+        Incoming::Imap(_) => "imap",
+        Incoming::Pop(_) => "pop",
+    };
+    let may_receive = |host: &str| written.providers.may_receive(token_url, host);
+    for (key, server) in [(incoming, Some(servers.incoming.server())), ("smtp", servers.smtp.as_ref())] {
+        let Some(server) = server.filter(|server| !may_receive(&server.host)) else { continue };
+        let issuer = token_url.host_str().unwrap_or_default();
+        let message =
+            format!("tokens of {issuer} are not for {}: it is no host of that provider", server.host);
+        return Err(written.refuse(&[key, "host"], message));
+    }
+    Ok(())
 }
 
 fn client_secret(written: &Written<'_>, oauth: &typed::OAuth) -> Result<Option<Secret>, Refusal> {

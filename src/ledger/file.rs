@@ -1,7 +1,7 @@
 //! The ledger's file: opening it, knowing its version, and moving a broken one aside.
 
-use super::{Error, maildrop, rows};
-use rusqlite::{Connection, ErrorCode, OptionalExtension};
+use super::{Error, maildrop, owner, rows};
+use rusqlite::{Connection, ErrorCode};
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -19,38 +19,20 @@ const BUSY: Duration = Duration::from_secs(5);
 /// File systems on which SQLite's locks and shared memory cannot be trusted: NFS, SMB, CIFS, SMB2.
 const NETWORK: [u32; 4] = [0x6969, 0x517b, 0xff53_4d42, 0xfe53_4d42];
 
-/// Opens the ledger of `owner`; a broken one is moved aside with a warning and a fresh one begun.
-pub(super) fn open(path: &Path, owner: &str) -> Result<Connection, Error> {
-    match try_open(path, owner) {
+/// Opens the ledger; a broken one is moved aside with a warning and a fresh one begun.
+pub(super) fn open(path: &Path) -> Result<Connection, Error> {
+    match try_open(path) {
         Err(Error::Sql { source, .. }) if is_broken(&source) => {
             let aside = move_aside(path).map_err(|source| Error::Open { path: path.to_owned(), source })?;
             tracing::warn!(ledger = %path.display(), aside = %aside.display(), error = %source,
                 "the ledger is broken and was moved aside; all mailboxes are paired anew");
-            try_open(path, owner)
+            try_open(path)
         }
         done => done,
     }
 }
 
-/// A base says nothing of another login or another server, whose UIDs may be the same by chance: where the owner changed,
-/// every mailbox begins a new generation, in which files are paired by what they are and nothing is deleted.
-fn claim(connection: &mut Connection, owner: &str) -> rusqlite::Result<()> {
-    let transaction = connection.transaction()?;
-    let before: Option<String> =
-        transaction.query_row("SELECT name FROM owner", [], |row| row.get(0)).optional()?;
-    if before.as_deref() == Some(owner) {
-        return Ok(());
-    }
-    if let Some(before) = before {
-        tracing::warn!(before, now = owner, "another login or server; all mailboxes are paired anew");
-        transaction.execute("UPDATE mailbox SET uid_validity = NULL, marks_uid_validity = NULL", [])?;
-        transaction.execute("DELETE FROM uidl", [])?;
-    }
-    transaction.execute("INSERT OR REPLACE INTO owner (id, name) VALUES (1, ?)", [owner])?;
-    transaction.commit()
-}
-
-fn try_open(path: &Path, owner: &str) -> Result<Connection, Error> {
+fn try_open(path: &Path) -> Result<Connection, Error> {
     let fail = |source| Error::Open { path: path.to_owned(), source };
     // SQLite would make the file readable for all; its WAL gets the mode of the file.
     OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(fail)?;
@@ -68,7 +50,6 @@ fn try_open(path: &Path, owner: &str) -> Result<Connection, Error> {
     let steps = usize::try_from(found).ok().and_then(|found| STEPS.get(found..)).unwrap_or_default();
     begin(&mut connection, steps).map_err(senseless).map_err(Error::sql("begin"))?;
     readable(&connection).map_err(senseless).map_err(Error::sql("read"))?;
-    claim(&mut connection, owner).map_err(senseless).map_err(Error::sql("claim"))?;
     Ok(connection)
 }
 
@@ -76,6 +57,7 @@ fn try_open(path: &Path, owner: &str) -> Result<Connection, Error> {
 /// (an unknown state, a name that is not UTF-8), and no retry of a pass would ever get past it.
 fn readable(connection: &Connection) -> rusqlite::Result<()> {
     maildrop::read(connection)?;
+    owner::read(connection)?;
     let mailboxes = rows::mailboxes(connection)?;
     mailboxes.iter().try_for_each(|record| rows::base(connection, &record.name).map(drop))
 }

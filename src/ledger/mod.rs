@@ -11,6 +11,7 @@
 mod commit;
 mod file;
 mod maildrop;
+mod owner;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -106,8 +107,8 @@ impl Ledger {
     ///
     /// # Errors
     /// When the file cannot be opened or is of a newer version.
-    pub fn open(path: &Path, owner: &str) -> Result<Ledger, Error> {
-        let mut connection = file::open(path, owner)?;
+    pub fn open(path: &Path) -> Result<Ledger, Error> {
+        let mut connection = file::open(path)?;
         // Unbounded by type, bounded by use: every caller waits for its answer before it asks again.
         let (jobs, mut queue) = mpsc::unbounded_channel::<Job>();
         let thread = std::thread::Builder::new().name("ledger".into()).spawn(move || {
@@ -117,6 +118,23 @@ impl Ledger {
         });
         let thread = thread.map_err(|source| Error::Open { path: path.to_owned(), source })?;
         Ok(Ledger { jobs: Some(jobs), thread: Some(thread) })
+    }
+
+    /// Whose mailboxes the base is of; none before the first login.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub async fn owner(&self) -> Outcome<Option<String>> {
+        self.run(|connection| owner::read(connection).map_err(Error::sql("read"))).await
+    }
+
+    /// From now on the base is of this owner. What it says of another's mailboxes is void: they are paired anew.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub async fn claim(&self, owner: &str) -> Outcome<()> {
+        let owner = owner.to_owned();
+        self.run(move |connection| owner::claim(connection, &owner).map_err(Error::sql("claim"))).await
     }
 
     async fn run<T: Send + 'static>(

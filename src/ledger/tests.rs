@@ -12,8 +12,6 @@ fn inbox() -> MailboxName {
     MailboxName::inbox()
 }
 
-const OWNER: &str = "alice at mail.test";
-
 fn uid(number: u32) -> Uid {
     Uid::new(number).unwrap()
 }
@@ -27,7 +25,7 @@ fn row(number: u32, name: &str, state: RowState) -> Row {
 fn open() -> (tempfile::TempDir, PathBuf, Ledger) {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("ledger.db");
-    let ledger = Ledger::open(&path, OWNER).unwrap();
+    let ledger = Ledger::open(&path).unwrap();
     (home, path, ledger)
 }
 
@@ -114,23 +112,23 @@ async fn what_was_committed_is_there_after_a_restart_and_private() {
         assert_eq!(fs::metadata(path.with_file_name(file)).unwrap().permissions().mode() & 0o777, 0o600);
     }
     drop(ledger);
-    let mut again = Ledger::open(&path, OWNER).unwrap();
+    let mut again = Ledger::open(&path).unwrap();
     assert_eq!(again.base(&inbox()).await.unwrap().rows, [row(1, "a", RowState::Arriving)]);
 }
 
 #[tokio::test]
 async fn the_base_of_another_owner_is_of_another_generation() {
     let (_home, path, mut ledger) = open();
+    assert_eq!(ledger.owner().await.unwrap(), None);
+    ledger.claim("alice at mail.test").await.unwrap();
     let validity = UidValidity::new(1).unwrap();
     commit(&mut ledger, vec![Entry::Generation(validity), Entry::Pair(row(1, "a", RowState::Settled))]).await;
-    drop(ledger);
-    let mut ledger = Ledger::open(&path, "bob at mail.test").unwrap();
+    ledger.claim("bob at mail.test").await.unwrap();
     assert_eq!(ledger.mailboxes().await.unwrap()[0].uid_validity, None);
     commit(&mut ledger, vec![Entry::Generation(validity)]).await;
     assert_eq!(ledger.base(&inbox()).await.unwrap().rows, []);
     drop(ledger);
-    let mut ledger = Ledger::open(&path, "bob at mail.test").unwrap();
-    assert_eq!(ledger.mailboxes().await.unwrap()[0].uid_validity, Some(validity));
+    assert_eq!(Ledger::open(&path).unwrap().owner().await.unwrap().unwrap(), "bob at mail.test");
 }
 
 #[tokio::test]
@@ -151,7 +149,7 @@ async fn a_broken_file_is_moved_aside_and_a_fresh_one_begun() {
     drop(ledger);
     for number in 1..3 {
         fs::write(&path, "this is no database, whatever its name says".repeat(100)).unwrap();
-        let mut ledger = Ledger::open(&path, OWNER).unwrap();
+        let mut ledger = Ledger::open(&path).unwrap();
         assert_eq!(ledger.mailboxes().await.unwrap(), []);
         assert!(path.with_file_name(format!("ledger.db.broken-{number}")).exists());
     }
@@ -169,7 +167,7 @@ async fn a_row_that_cannot_be_is_a_broken_file_and_not_an_endless_error() {
         commit(&mut ledger, vec![Entry::Pair(row(1, "a", RowState::Settled))]).await;
         drop(ledger);
         rusqlite::Connection::open(&path).unwrap().execute_batch(damage).unwrap();
-        let mut ledger = Ledger::open(&path, OWNER).unwrap();
+        let mut ledger = Ledger::open(&path).unwrap();
         assert_eq!(ledger.mailboxes().await.unwrap(), [], "{damage}");
         assert!(path.with_file_name("ledger.db.broken-1").exists());
     }
@@ -180,7 +178,7 @@ fn a_newer_version_is_refused_and_left_alone() {
     let (_home, path, ledger) = open();
     drop(ledger);
     rusqlite::Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
-    let error = Ledger::open(&path, OWNER).unwrap_err();
+    let error = Ledger::open(&path).unwrap_err();
     assert!(error.to_string().contains("version 99") && error.class() == Class::GiveUp);
     assert!(path.exists());
 }
@@ -222,7 +220,7 @@ mod pop {
         let notes = vec![Note::Miss(id("b")), Note::Confirm { uidl: id("a"), size: 11 }];
         ledger.note(notes, day(2)).await.unwrap();
         drop(ledger);
-        let mut ledger = Ledger::open(&path, OWNER).unwrap();
+        let mut ledger = Ledger::open(&path).unwrap();
         let identity = Some(row(1, "file", RowState::Settled).likeness.identity);
         let enrolled = |uidl, number, size, is_missing, identity| Enrolled {
             uidl: id(uidl),
@@ -237,10 +235,10 @@ mod pop {
 
     #[tokio::test]
     async fn the_unique_ids_of_another_owner_say_nothing() {
-        let (_home, path, mut ledger) = open();
+        let (_home, _path, mut ledger) = open();
+        ledger.claim("alice at mail.test").await.unwrap();
         ledger.note(vec![enrol("a", 1)], day(1)).await.unwrap();
-        drop(ledger);
-        let mut ledger = Ledger::open(&path, "bob at mail.test").unwrap();
+        ledger.claim("bob at mail.test").await.unwrap();
         assert_eq!(ledger.maildrop().await.unwrap().enrolled, []);
     }
 
@@ -293,7 +291,7 @@ mod pop {
         let old = rusqlite::Connection::open(&path).unwrap();
         old.execute_batch("DROP TABLE uidl; PRAGMA user_version = 1").unwrap();
         drop(old);
-        let mut ledger = Ledger::open(&path, OWNER).unwrap();
+        let mut ledger = Ledger::open(&path).unwrap();
         assert_eq!(ledger.base(&inbox()).await.unwrap().rows, [row(1, "a", RowState::Settled)]);
         assert_eq!(ledger.maildrop().await.unwrap().next, uid(2));
     }
