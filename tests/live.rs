@@ -332,6 +332,8 @@ fn an_end_after_the_dot_is_uncertain_and_never_sent_again() {
         wait_outbox(&home, "uncertain", 1);
         assert!(daemon.stop().0.success());
         let _daemon = home.start();
+        // What nobody saw closed would have to wait for a minute.
+        home.wait_state("alice", "watching");
         home.send("alice", "another", &draft("bob", "no doubt"));
         until(PATIENCE, "the other message", || {
             let subject = b"Subject: no doubt";
