@@ -9,7 +9,7 @@
 
 use super::error::{clean, is_denied, suggested_delay};
 use super::guard::Guard;
-use super::patience::BRING_UP;
+use super::patience::{BRING_UP, GREETING};
 use super::session::Session;
 use super::{Error, Options};
 use crate::mail::sasl::Credentials;
@@ -89,7 +89,13 @@ impl Greeted {
     }
 
     async fn greeting(&mut self) -> Result<(), Error> {
-        let reply = self.client.read_response().await.map_err(unreadable)?.ok_or(Error::Closed)?;
+        let reply = timeout(GREETING, self.client.read_response()).await.map_err(|_| Error::NoGreeting)?;
+        let reply = match reply {
+            Err(error) if error.kind() == io::ErrorKind::Other => {
+                return Err(Error::NotImap(self.client.get_mut().first_line()));
+            }
+            reply => reply.map_err(unreadable)?.ok_or(Error::Closed)?,
+        };
         match reply.parsed() {
             Response::Data { status: Status::Ok, .. } => Ok(()),
             Response::Data { status: Status::PreAuth, .. } => {
@@ -251,6 +257,7 @@ fn login_error(answer: Answer) -> Error {
 fn muted(error: Error) -> Error {
     match error {
         Error::Bye(_) | Error::Refused { .. } => Error::StartTls("the server ended the session before TLS"),
+        Error::NotImap(_) => Error::NotImap(None),
         other => other,
     }
 }
