@@ -83,6 +83,9 @@ fn assert_not_submitted(home: &Home, words: &str, when: &str) {
     let _daemon = home.start();
     wait::until(wait::PATIENCE, "the outbox", || home.outbox("alice").is_dir());
     home.send("alice", "letter.eml", b"To: bob@mail.test\nSubject: x\n\nx\n");
+    // Dropped maybe before somebody watches; a second name says that it is whole. It may be taken already.
+    let other = tempfile::tempdir_in(home.dir()).unwrap();
+    fs::hard_link(home.outbox("alice").join("letter.eml"), other.path().join("copy")).ok();
     wait::until(wait::PATIENCE, &format!("{when}: status to say {words:?}"), || {
         let account = home.status()["accounts"][0].clone();
         account["error"].as_str().is_some_and(|error| error.contains("submission: ") && error.contains(words))

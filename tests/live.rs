@@ -311,6 +311,8 @@ fn a_message_at_which_the_server_breaks_off_lets_the_others_pass_first() {
     for user in ["alice", "alison"] {
         let letter = format!("From: {user}@mail.test\nTo: bob@mail.test\n\nHello.\n");
         home.send("alice", user, letter.as_bytes());
+        // Nobody sees it closed; the second name says that it is whole.
+        fs::hard_link(home.outbox("alice").join(user), home.dir().join(user)).unwrap();
     }
     let _daemon = home.start();
     sink.wait_for(2);
@@ -330,6 +332,8 @@ fn an_end_after_the_dot_is_uncertain_and_never_sent_again() {
         wait_outbox(&home, "uncertain", 1);
         assert!(daemon.stop().0.success());
         let _daemon = home.start();
+        // What nobody saw closed would have to wait for a minute.
+        home.wait_state("alice", "watching");
         home.send("alice", "another", &draft("bob", "no doubt"));
         until(PATIENCE, "the other message", || {
             let subject = b"Subject: no doubt";

@@ -88,6 +88,8 @@ impl Outbound {
         let mut hints = Hints::default();
         while !self.shared.stop.is_cancelled() {
             if hints.is_stale || watch.is_none() {
+                // Watched as soon as it is there: what nobody saw closed has to wait. Why it cannot be made the round tells.
+                let _ = self.on_disk(|desk| desk.spool.make_outbox()).await;
                 watch = OutboxWatch::start(&root).ok();
             }
             let next = self.round(std::mem::take(&mut hints.closed)).await;

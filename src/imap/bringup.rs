@@ -12,7 +12,7 @@ use super::guard::Guard;
 use super::session::Session;
 use super::{Error, Options};
 use crate::mail::sasl::Credentials;
-use crate::net::patience::{BRING_UP, GOODBYE};
+use crate::net::patience::{BRING_UP, GOODBYE, GREETING};
 use crate::net::{self, Endpoint, Stream, Tls};
 use async_imap::Client;
 use async_imap::imap_proto::{Capability, Response, Status};
@@ -107,7 +107,13 @@ impl Greeted {
     }
 
     async fn greeting(&mut self) -> Result<(), Error> {
-        let reply = self.client.read_response().await.map_err(unreadable)?.ok_or(Error::Closed)?;
+        let reply = timeout(GREETING, self.client.read_response()).await.map_err(|_| Error::NoGreeting)?;
+        let reply = match reply {
+            Err(error) if error.kind() == io::ErrorKind::Other => {
+                return Err(Error::NotImap(self.client.get_mut().first_line()));
+            }
+            reply => reply.map_err(unreadable)?.ok_or(Error::Closed)?,
+        };
         match reply.parsed() {
             Response::Data { status: Status::Ok, .. } => Ok(()),
             Response::Data { status: Status::PreAuth, .. } => {
@@ -268,6 +274,7 @@ fn login_error(answer: Answer) -> Error {
 fn muted(error: Error) -> Error {
     match error {
         Error::Bye(_) | Error::Refused { .. } => Error::StartTls("the server ended the session before TLS"),
+        Error::NotImap(_) => Error::NotImap(None),
         other => other,
     }
 }

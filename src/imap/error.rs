@@ -29,6 +29,12 @@ pub enum Error {
     /// The server was silent for too long.
     #[error("the mail server did not answer in time")]
     TimedOut,
+    /// Nothing that could be a greeting came.
+    #[error("the mail server did not greet in time")]
+    NoGreeting,
+    /// The greeting is none of IMAP; the words only where they came through TLS.
+    #[error("this is no IMAP server{}", .0.as_ref().map(|words| format!(": it said {words}")).unwrap_or_default())]
+    NotImap(Option<String>),
     /// So little comes that the end of it cannot be waited for.
     #[error("the mail server answers too slowly to wait for the end")]
     TooSlow,
@@ -152,6 +158,10 @@ impl Classified for Error {
     fn hint(&self) -> Option<String> {
         match self {
             Error::Dial(error) => error.hint(),
+            Error::NoGreeting => {
+                Some("check `port` and `tls`: the port may want the other `tls` mode (993: implicit)".into())
+            }
+            Error::NotImap(_) => Some("check `host` and `port` of the mail server".into()),
             Error::StartTls(_) => Some("set tls = \"implicit\" if the server has a TLS port (993)".into()),
             Error::NoMechanism(_) => Some("check `auth` of the account".into()),
             Error::Refused { text, .. } if is_denied(text) => {

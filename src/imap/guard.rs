@@ -6,6 +6,7 @@
 //! the server sent after it stays here, where it can be seen: behind STARTTLS it is an attack (RFC 3207 §6), behind
 //! AUTHENTICATE it belongs to the session.
 
+use super::error::clean;
 use bytes::{Buf, BytesMut};
 use memchr::memchr;
 use std::io;
@@ -27,16 +28,23 @@ pub(super) struct Guard<S> {
     /// How much of `input` is checked and may be handed on.
     ready: usize,
     total: usize,
+    /// The first line, as far as it may be shown.
+    first: Option<String>,
 }
 
 impl<S> Guard<S> {
     pub(super) fn new(stream: S) -> Guard<S> {
-        Guard { stream, input: BytesMut::new(), ready: 0, total: 0 }
+        Guard { stream, input: BytesMut::new(), ready: 0, total: 0, first: None }
     }
 
     /// The stream, and what was read from it and not handed on.
     pub(super) fn into_parts(self) -> (S, BytesMut) {
         (self.stream, self.input)
+    }
+
+    /// The first line that the server said.
+    pub(super) fn first_line(&mut self) -> Option<String> {
+        self.first.take()
     }
 
     /// Checks the next line, if it is complete.
@@ -57,6 +65,9 @@ impl<S> Guard<S> {
         }
         if line.trim_ascii_end().ends_with(b"}") {
             return Err(refuse("a literal before login"));
+        }
+        if self.first.is_none() {
+            self.first = Some(clean(&String::from_utf8_lossy(line)));
         }
         self.ready = end + 1;
         Ok(())

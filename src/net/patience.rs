@@ -2,7 +2,8 @@
 //!
 //! Three bounds, because each alone has a hole. Silence: not one octet moves. Pace: a server, or a box in between, that
 //! lets an octet through every minute is never silent and never done. Bring-up: everything from the look-up of the name
-//! to the end of login, because each of its steps may be good and all of them together have no end. The pace counts only
+//! to the end of login, because each of its steps may be good and all of them together have no end; the greeting has a
+//! bound of its own, because its lack tells of a wrong port. The pace counts only
 //! time spent waiting for the socket, so a slow disk on our side costs the server nothing. Pure; the session brings
 //! the clock. One deadline for a whole command was rejected: a FETCH of large messages may rightly take an hour.
 
@@ -11,6 +12,8 @@ use std::time::Duration;
 /// From the look-up of the name to the end of login. Dialling and TLS alone may take 40 s, and Exchange holds a login
 /// back for half a minute when it throttles.
 pub const BRING_UP: Duration = Duration::from_secs(120);
+/// From the open stream to the greeting: a server that waits for TLS on a port for TLS says nothing, ever.
+pub const GREETING: Duration = Duration::from_secs(30);
 /// Not one octet, in either direction.
 pub const SILENCE: Duration = Duration::from_secs(60);
 /// How long the server may take to say good-bye.

@@ -1,10 +1,12 @@
 //! What stands in the outbox, and which of it is complete.
 //!
 //! Only regular files, never through a symbolic link; no dot-files, `*~`, `*.tmp`, `*.part`, and nothing in
-//! subdirectories, except `new/` and `cur/` of a Maildir dropped there. A file is complete when its writer closed it and a
-//! quarter of a second has passed since (`echo >f; cat >>f` closes twice); without word of a close, when size and
-//! modification time did not change for two seconds. Hints come from outside; the clock is an argument. What has the name
-//! of a message and will not be taken is named, because somebody waits for it to be sent.
+//! subdirectories, except `new/` and `cur/` of a Maildir dropped there. A file is complete when its writer closed it, or
+//! a hard link brought it whole, and a quarter of a second has passed since (`echo >f; cat >>f` closes twice); without
+//! word of a close (start, lost events, network file systems), when neither content nor inode changed for a minute: a
+//! writer may pause longer than a few seconds, and half a message must never be sent. Hints come from outside; the clock
+//! is an argument. A lease (F_SETLEASE) would tell an open writer, but there is no way to ask for one without unsafe
+//! code. What has the name of a message and will not be taken is named, because somebody waits for it to be sent.
 
 use super::error::{Error, at};
 use crate::ownership;
@@ -17,8 +19,8 @@ use std::path::{Path, PathBuf};
 
 /// After the last change of a file that was closed.
 const SETTLE_CLOSED: SignedDuration = SignedDuration::from_millis(250);
-/// Without change, for a file whose close nobody reported.
-const SETTLE_OPEN: SignedDuration = SignedDuration::from_secs(2);
+/// After the last change of a file whose close nobody reported: its writer may only be slow.
+const SETTLE_OPEN: SignedDuration = SignedDuration::from_secs(60);
 /// Files looked at in one scan; the others come in their turn.
 const MAX_FILES: usize = 10_000;
 /// Names told of what is not taken; enough to see that something is wrong.
@@ -69,8 +71,19 @@ pub struct Outbox {
 #[derive(Clone, Copy, Debug)]
 struct Sighting {
     identity: FileIdentity,
+    /// Last change of the inode.
+    changed: Option<Timestamp>,
     since: Timestamp,
     closed: bool,
+}
+
+/// A file as the listing shows it.
+#[derive(Clone, Copy, Debug)]
+struct Sight {
+    identity: FileIdentity,
+    changed: Option<Timestamp>,
+    /// Its place or a second name says that it is complete.
+    is_delivered: bool,
 }
 
 impl FileIdentity {
@@ -85,8 +98,12 @@ impl FileIdentity {
     }
 
     fn modified_at(&self) -> Option<Timestamp> {
-        Timestamp::new(self.modified.0, i32::try_from(self.modified.1).ok()?).ok()
+        timestamp(self.modified)
     }
+}
+
+fn timestamp((seconds, nanoseconds): (i64, i64)) -> Option<Timestamp> {
+    Timestamp::new(seconds, i32::try_from(nanoseconds).ok()?).ok()
 }
 
 impl Outbox {
@@ -100,9 +117,10 @@ impl Outbox {
         let Listing { found, passed_over } = self.list()?;
         let mut scan = Scan { passed_over, ..Scan::default() };
         let mut sightings = BTreeMap::new();
-        for (path, identity, is_delivered) in found {
-            let hint = is_delivered || closed.contains(&path);
-            let sighting = sighted(self.sightings.get(&path), identity, hint, now);
+        for (path, sight) in found {
+            let hint = sight.is_delivered || closed.contains(&path);
+            let sighting = sighted(self.sightings.get(&path), sight, hint, now);
+            let identity = sight.identity;
             match complete_at(&sighting, now) {
                 at if at <= now && identity.size == 0 => {
                     pass_over(&mut scan.passed_over, path.clone(), "is empty");
@@ -133,8 +151,7 @@ impl Outbox {
 /// What stands in the outbox under the name of a message.
 #[derive(Debug, Default)]
 struct Listing {
-    /// Path, identity, and whether its place says that it is complete.
-    found: Vec<(PathBuf, FileIdentity, bool)>,
+    found: Vec<(PathBuf, Sight)>,
     passed_over: BTreeMap<PathBuf, &'static str>,
 }
 
@@ -153,7 +170,12 @@ fn list_into(directory: &Path, is_maildir: bool, listing: &mut Listing) -> Resul
             continue;
         }
         if metadata.is_file() {
-            listing.found.push((entry.path(), FileIdentity::of(&metadata), is_maildir));
+            let sight = Sight {
+                identity: FileIdentity::of(&metadata),
+                changed: timestamp((metadata.ctime(), metadata.ctime_nsec())),
+                is_delivered: is_maildir || metadata.nlink() > 1,
+            };
+            listing.found.push((entry.path(), sight));
         } else if is_maildir || !metadata.is_dir() || !KNOWN_DIRECTORIES.contains(&&*name) {
             pass_over(&mut listing.passed_over, entry.path(), oddity(&metadata));
         }
@@ -192,155 +214,28 @@ fn is_candidate(name: &str) -> bool {
 }
 
 /// What is known of a file, its present look taken in.
-fn sighted(before: Option<&Sighting>, identity: FileIdentity, closed: bool, now: Timestamp) -> Sighting {
+fn sighted(before: Option<&Sighting>, sight: Sight, closed: bool, now: Timestamp) -> Sighting {
+    let Sight { identity, changed, .. } = sight;
     match before {
         // A clock that went back starts the wait anew.
         Some(&known) if known.identity == identity && known.since <= now => {
-            Sighting { closed: known.closed || closed, ..known }
+            Sighting { changed, closed: known.closed || closed, ..known }
         }
-        _ => Sighting { identity, since: now, closed },
+        _ => Sighting { identity, changed, since: now, closed },
     }
 }
 
-/// When the file counts as complete if it does not change meanwhile.
+/// When the file counts as complete if it does not change meanwhile. Times from the future count as the first sight.
 fn complete_at(sighting: &Sighting, now: Timestamp) -> Timestamp {
-    let (start, settle) = if sighting.closed {
-        let modified = sighting.identity.modified_at().filter(|&modified| modified <= now);
-        (modified.unwrap_or(sighting.since), SETTLE_CLOSED)
-    } else {
-        (sighting.since, SETTLE_OPEN)
+    let past = |time: Option<Timestamp>| time.filter(|&time| time <= now).unwrap_or(sighting.since);
+    let modified = past(sighting.identity.modified_at());
+    let (start, settle) = match sighting.closed {
+        true => (modified, SETTLE_CLOSED),
+        false => (modified.max(past(sighting.changed)), SETTLE_OPEN),
     };
     start.checked_add(settle).unwrap_or(start)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::Classified;
-    use std::os::unix::fs::{PermissionsExt, symlink};
-    use std::os::unix::net::UnixListener;
-
-    fn later(time: Timestamp, milliseconds: i64) -> Timestamp {
-        time + SignedDuration::from_millis(milliseconds)
-    }
-
-    fn names(scan: &Scan) -> Vec<String> {
-        let name = |file: &OutboxFile| file.path.file_name().unwrap().to_string_lossy().into_owned();
-        let mut names: Vec<String> = scan.ready.iter().map(name).collect();
-        names.sort();
-        names
-    }
-
-    #[test]
-    fn only_finished_regular_files_are_taken() {
-        let root = tempfile::tempdir().unwrap();
-        let at = |name: &str| root.path().join(name);
-        for name in [
-            "a.eml",
-            ".hidden",
-            "a.eml~",
-            "b.tmp",
-            "c.part",
-            "#d#",
-            "failed/x",
-            "drafts/x",
-            "new/1",
-            "cur/2:2,S",
-            "tmp/3",
-        ] {
-            fs::create_dir_all(at(name).parent().unwrap()).unwrap();
-            fs::write(at(name), "To: a@x\n").unwrap();
-        }
-        fs::write(at("empty"), "").unwrap();
-        symlink(at("a.eml"), at("link")).unwrap();
-        let _socket = UnixListener::bind(at("socket")).unwrap();
-        let mut outbox = Outbox::new(root.path());
-        let now = later(Timestamp::now(), 10_000);
-        outbox.scan(now, &BTreeSet::new()).unwrap();
-        let scan = outbox.scan(later(now, 2000), &BTreeSet::new()).unwrap();
-        assert_eq!(names(&scan), ["1", "2:2,S", "a.eml"]);
-        let passed_over: Vec<_> = scan.passed_over.into_iter().collect();
-        assert_eq!(
-            passed_over,
-            [
-                (at("drafts"), "is a directory"),
-                (at("empty"), "is empty"),
-                (at("link"), "is a symbolic link"),
-                (at("socket"), "is no regular file")
-            ]
-        );
-    }
-
-    #[test]
-    fn nothing_is_taken_from_where_others_can_put_files() {
-        let root = tempfile::tempdir().unwrap();
-        let new = root.path().join("new");
-        fs::create_dir(&new).unwrap();
-        fs::write(new.join("1"), "To: a@x\n").unwrap();
-        let (mut outbox, none) = (Outbox::new(root.path()), BTreeSet::new());
-        let now = later(Timestamp::now(), 10_000);
-        let open = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-        for directory in [root.path(), new.as_path()] {
-            open(directory, 0o777);
-            let error = outbox.scan(now, &none).unwrap_err();
-            let told = format!("refusing the outbox {}: it is writable for others", directory.display());
-            assert_eq!(error.to_string(), told);
-            assert!(error.hint().unwrap().contains(&format!("chmod go-w {}", directory.display())));
-            open(directory, 0o755);
-        }
-        assert_eq!(names(&outbox.scan(now, &none).unwrap()), ["1"]);
-    }
-
-    #[test]
-    fn an_empty_file_is_passed_over_only_when_nobody_writes_it() {
-        let root = tempfile::tempdir().unwrap();
-        let path = root.path().join("a");
-        fs::write(&path, "").unwrap();
-        let (mut outbox, none) = (Outbox::new(root.path()), BTreeSet::new());
-        let now = later(Timestamp::now(), 10_000);
-        let first = outbox.scan(now, &none).unwrap();
-        assert_eq!((first.passed_over.len(), first.again_at), (0, Some(later(now, 2000))));
-        let second = outbox.scan(later(now, 2000), &none).unwrap();
-        assert_eq!((second.passed_over.len(), second.again_at), (1, None));
-        fs::write(&path, "To: a@x").unwrap();
-        outbox.scan(later(now, 3000), &none).unwrap();
-        assert_eq!(names(&outbox.scan(later(now, 5000), &none).unwrap()), ["a"]);
-    }
-
-    #[test]
-    fn a_file_nobody_saw_closed_must_stand_still_for_two_seconds() {
-        let root = tempfile::tempdir().unwrap();
-        let path = root.path().join("a");
-        fs::write(&path, "To").unwrap();
-        let (mut outbox, none) = (Outbox::new(root.path()), BTreeSet::new());
-        let now = later(Timestamp::now(), 10_000);
-        let first = outbox.scan(now, &none).unwrap();
-        assert_eq!((first.ready.len(), first.again_at), (0, Some(later(now, 2000))));
-        assert_eq!(outbox.scan(later(now, 1999), &none).unwrap().ready, []);
-        fs::write(&path, "To: a@x").unwrap();
-        assert_eq!(outbox.scan(later(now, 2000), &none).unwrap().ready, [], "it grew");
-        assert_eq!(names(&outbox.scan(later(now, 4000), &none).unwrap()), ["a"]);
-    }
-
-    #[test]
-    fn a_closed_file_is_taken_as_soon_as_it_is_quiet() {
-        let identity = FileIdentity { device: 1, inode: 2, size: 3, modified: (1000, 0) };
-        let at = |milliseconds| Timestamp::from_millisecond(milliseconds).unwrap();
-        let seen = sighted(None, identity, true, at(1_000_100));
-        assert_eq!(complete_at(&seen, at(1_000_100)), at(1_000_250));
-        let known = sighted(Some(&seen), identity, false, at(1_000_250));
-        assert!(known.closed, "a hint is remembered");
-        let grown = FileIdentity { size: 4, ..identity };
-        assert!(
-            !sighted(Some(&seen), grown, false, at(1_000_250)).closed,
-            "and forgotten when it is written again"
-        );
-        let renamed = sighted(None, identity, true, at(5_000_000));
-        assert!(
-            complete_at(&renamed, at(5_000_000)) <= at(5_000_000),
-            "an old file renamed in is taken at once"
-        );
-        let future = sighted(None, FileIdentity { modified: (9_000, 0), ..identity }, true, at(1_000_000));
-        assert_eq!(complete_at(&future, at(1_000_000)), at(1_000_250));
-    }
-}
+#[path = "outbox_tests.rs"]
+mod tests;

@@ -1,7 +1,7 @@
 //! Hints that something moved in the outbox, from inotify by way of `notify`.
 //!
 //! Hints only: the truth is a scan. They merge, so a flood of events costs one wake-up, and what is forgotten on
-//! overflow only makes a scan wait for a file to stand still. OPEN events, which our own reading makes, are dropped first.
+//! overflow only makes a file wait until it stood still for long. OPEN events, which our own reading makes, are dropped first.
 //! Network file systems give no events: callers scan every minute anyway.
 
 use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RenameMode};

@@ -166,6 +166,10 @@ impl Classified for Error {
                 "check the port and `tls` of the submission server; if they are right, somebody may be \
                  tampering with the connection"
             }
+            Error::Lost { stage: Stage::Greeting, source } if source.kind() == io::ErrorKind::TimedOut => {
+                "check `port` and `tls` of the submission server: the port may want the other `tls` mode \
+                 (465: implicit)"
+            }
             Error::Injected => "somebody may be tampering with the connection",
             Error::NoMechanism { .. } => "set `auth` to what the submission server offers",
             _ => return None,

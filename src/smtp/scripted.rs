@@ -348,6 +348,17 @@ async fn silence_after_the_dot_is_uncertain_and_before_it_an_error() {
     assert!(matches!(result, Err(Error::Lost { stage: Stage::Data, .. })) && !asked);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_port_that_says_nothing_may_want_the_other_tls_mode() {
+    for tls in [Tls::StartTls, Tls::None] {
+        let begun = tokio::time::Instant::now();
+        let (stream, _silent) = duplex(64);
+        let error = Session::open(Box::new(stream), &endpoint(tls)).await.unwrap_err();
+        assert_eq!(begun.elapsed(), Duration::from_secs(30));
+        assert!(error.hint().unwrap().contains("the other `tls` mode"), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn a_reply_before_the_end_of_the_text_is_never_a_success() {
     let start = format!("{MAIL}C: RCPT TO:<b@x>\nS: 250 ok\nC: DATA\n");

@@ -16,7 +16,9 @@ use tokio::time::timeout;
 /// How long to wait for the server (RFC 5321 §4.5.3.2).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadlines {
-    /// The greeting and every command but the next three.
+    /// The greeting; less than the RFC says, because a port for TLS says nothing, ever, to one who does not begin it.
+    pub(super) greeting: Duration,
+    /// Every command but the next three.
     pub(super) command: Duration,
     /// The reply to DATA.
     pub(super) data: Duration,
@@ -30,6 +32,7 @@ pub(super) struct Deadlines {
 
 impl Deadlines {
     pub(super) const RFC5321: Deadlines = Deadlines {
+        greeting: Duration::from_secs(30),
         command: Duration::from_secs(300),
         data: Duration::from_secs(120),
         block: Duration::from_secs(180),
@@ -39,6 +42,7 @@ impl Deadlines {
 
     fn of(&self, stage: Stage) -> Duration {
         match stage {
+            Stage::Greeting => self.greeting,
             Stage::Data => self.data,
             Stage::Body => self.block,
             Stage::Dot => self.dot,

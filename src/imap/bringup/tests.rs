@@ -5,7 +5,7 @@ use crate::imap::Error;
 use crate::imap::script::{bring_up, options};
 use crate::mail::sasl::Credentials;
 use crate::net::Tls;
-use crate::net::patience::BRING_UP;
+use crate::net::patience::{BRING_UP, GREETING};
 use tokio::time::Instant;
 
 /// base64 of `user=u@x^Aauth=Bearer tok^A^A`
@@ -106,11 +106,11 @@ async fn a_login_without_an_end_is_given_up_in_one_deadline() {
     let login = format!("C: B2 AUTHENTICATE XOAUTH2 {TOKEN}\n");
     let hello = hello("SASL-IR AUTH=XOAUTH2");
     for transcript in [
-        "W: 999".to_owned(),
-        "D: * OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] a greeting that never ends".to_owned(),
+        "S: * OK ready\nC: B1 CAPABILITY\nW: 999".to_owned(),
+        "S: * OK ready\nC: B1 CAPABILITY\nD: * CAPABILITY IMAP4rev1 an answer that never ends".to_owned(),
         format!("S: * OK ready\nC: B1 CAPABILITY\n{words}"),
-        format!("W: 50\n{hello}{login}{words}"),
-        format!("W: 55\n{hello}{login}W: 40\nS: B2 OK in\nC: P1 CAPABILITY\nW: 40\nS: P1 OK done"),
+        format!("W: 25\n{hello}{login}{words}"),
+        format!("W: 25\n{hello}{login}W: 50\nS: B2 OK in\nC: P1 CAPABILITY\nW: 50\nS: P1 OK done"),
     ] {
         let begun = Instant::now();
         let (outcome, _server) = bring_up(Tls::None, &transcript).await;
@@ -152,4 +152,30 @@ async fn no_credential_leaves_where_the_start_is_wrong() {
     }
     let (outcome, _server) = bring_up(Tls::None, &hello("AUTH=PLAIN")).await;
     assert!(matches!(outcome, Err(Error::NoMechanism("OAUTHBEARER or XOAUTH2"))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_port_that_says_nothing_may_want_the_other_tls_mode() {
+    let endless = "D: * OK [CAPABILITY IMAP4rev1] a greeting that never ends";
+    for (tls, transcript) in [(Tls::StartTls, "W: 1000"), (Tls::None, "W: 1000"), (Tls::None, endless)] {
+        let begun = Instant::now();
+        let (outcome, _server) = bring_up(tls, transcript).await;
+        let error = outcome.unwrap_err();
+        assert_eq!(begun.elapsed(), GREETING);
+        assert!(error.hint().unwrap().contains("the other `tls` mode"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_of_another_kind_is_named_and_quoted_only_where_it_is_known() {
+    for (tls, told) in [
+        (Tls::None, "this is no IMAP server: it said 220 mx ESMTP ready"),
+        (Tls::StartTls, "this is no IMAP server"),
+    ] {
+        let (outcome, server) = bring_up(tls, "S: 220 mx ESMTP ready").await;
+        server.finished().await;
+        let error = outcome.unwrap_err();
+        assert_eq!(error.to_string(), told);
+        assert!(error.hint().unwrap().contains("`host` and `port`"));
+    }
 }
