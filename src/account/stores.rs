@@ -7,7 +7,7 @@ use crate::mail::MailboxName;
 use crate::maildir::{self, Hints, Layout, LineEndings, Maildir, MaildirWatch};
 use crate::sync::MailboxRecord;
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The Maildir and the ledger of one account.
 pub(super) struct Stores {
@@ -53,14 +53,15 @@ impl Stores {
         let (account, path) = (account.clone(), state_dir.join("ledger.db"));
         let open = move || -> Result<Stores, Error> {
             let owner = format!("{} at {}", account.user, account.imap.host);
-            Ok(Stores { maildir: maildir(&account)?, ledger: Ledger::open(&path, &owner)? })
+            let maildir = maildir(&account, Maildir::open)?;
+            Ok(Stores { maildir, ledger: Ledger::open(&path, &owner)? })
         };
         tokio::task::spawn_blocking(open).await.unwrap_or(Err(Error::Interrupted))
     }
 }
 
-/// The Maildir of an account as configured. Blocks.
-pub(super) fn maildir(account: &Account) -> Result<Maildir, maildir::Error> {
+/// The Maildir of an account as configured, opened by `open`.
+pub(super) fn maildir<T>(account: &Account, open: impl FnOnce(PathBuf, Layout, LineEndings) -> T) -> T {
     let layout = match account.layout {
         config::Layout::Nested => Layout::Nested,
         config::Layout::MaildirPlusPlus => Layout::MaildirPlusPlus,
@@ -69,7 +70,7 @@ pub(super) fn maildir(account: &Account) -> Result<Maildir, maildir::Error> {
         config::LineEndings::Lf => LineEndings::Lf,
         config::LineEndings::Crlf => LineEndings::Crlf,
     };
-    Maildir::open(account.maildir.clone(), layout, line_endings)
+    open(account.maildir.clone(), layout, line_endings)
 }
 
 /// The watch on the Maildir. Where the kernel refuses watches, directories are scanned instead.

@@ -14,7 +14,7 @@ use super::name::{self, UniqueNames};
 use super::quarantine::Quarantine;
 use super::scan::{self, Found};
 use crate::mail::{Flags, MailboxName, UniqueName};
-use crate::sync::{Likeness, LocalChange, LocalView, Outgoing, Staged};
+use crate::sync::{Likeness, LocalChange, LocalView, Outgoing, Seen, Staged};
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
 use std::collections::BTreeMap;
@@ -70,6 +70,16 @@ impl Store {
         let files = messages.iter().map(|(unique, found)| (unique.clone(), found.flags())).collect();
         *self.index() = Some(Index { mailbox: mailbox.clone(), messages });
         Ok(Some(LocalView { directory: dir.identity()?, marked: dir.is_marked(), files }))
+    }
+
+    /// The directory of a mailbox as it stands; `None` where it, or the root, is missing.
+    pub(super) fn seen(&self, mailbox: &MailboxName) -> Result<Option<Seen>, Error> {
+        match self.root.mailbox(mailbox) {
+            Ok(Some(dir)) => Ok(Some(Seen { directory: dir.identity()?, marked: dir.is_marked() })),
+            Ok(None) => Ok(None),
+            Err(Error::Root { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     pub(super) fn identify(
