@@ -17,7 +17,7 @@ use crate::mail::{Flags, MailboxName, UniqueName};
 use crate::sync::{Likeness, LocalChange, LocalView, Outgoing, Seen, Staged};
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -33,6 +33,8 @@ pub(super) struct Store {
     pub(super) endings: LineEndings,
     pub(super) names: UniqueNames,
     index: Mutex<Option<Index>>,
+    /// Empty files that the log has named.
+    named_empty: Mutex<BTreeSet<(MailboxName, UniqueName)>>,
 }
 
 /// The messages of the mailbox that was read last.
@@ -61,7 +63,7 @@ struct Touched {
 
 impl Store {
     pub(super) fn new(root: Root, endings: LineEndings, names: UniqueNames) -> Store {
-        Store { root, endings, names, index: Mutex::new(None) }
+        Store { root, endings, names, index: Mutex::new(None), named_empty: Mutex::default() }
     }
 
     pub(super) fn scan(&self, mailbox: &MailboxName) -> Result<Option<LocalView>, Error> {
@@ -92,6 +94,10 @@ impl Store {
         self.visit(&dir, names.iter().map(|unique| (unique, unique)), |unique, _, found| {
             let file_name = found.file_name(unique);
             let Some(file) = dir.open_message(found.place, &file_name)? else { return Ok(Step::Missed) };
+            if is_empty(&file).map_err(Error::io("look at", dir.describe(&file_name)))? {
+                self.warn_of_empty(&dir, unique, &file_name);
+                return Ok(Step::Done);
+            }
             let likeness = content::likeness(file).map_err(Error::io("read", dir.describe(&file_name)))?;
             likenesses.insert(unique.clone(), likeness);
             Ok(Step::Done)
@@ -105,6 +111,9 @@ impl Store {
         self.visit(&dir, [(unique, ())], |unique, (), found| {
             let file_name = found.file_name(unique);
             let Some(file) = dir.open_message(found.place, &file_name)? else { return Ok(Step::Missed) };
+            if is_empty(&file).map_err(Error::io("look at", dir.describe(&file_name)))? {
+                return Ok(Step::Done);
+            }
             let opened = describe_file(file, found.flags());
             outgoing = Some(opened.map_err(Error::io("read", dir.describe(&file_name)))?);
             Ok(Step::Done)
@@ -195,6 +204,15 @@ impl Store {
         }
         *slot = index;
         Ok(pending.into_iter().map(|(unique, _)| unique.clone()).collect())
+    }
+
+    /// Names an empty file in the log, once.
+    fn warn_of_empty(&self, dir: &MailboxDir, unique: &UniqueName, file_name: &str) {
+        let mut named = self.named_empty.lock().unwrap_or_else(PoisonError::into_inner);
+        if named.insert((dir.mailbox.clone(), unique.clone())) {
+            let mailbox = &dir.mailbox;
+            tracing::warn!(%mailbox, file = file_name, "an empty file is no message: it is not uploaded");
+        }
     }
 
     fn index_published(&self, mailbox: &MailboxName, unique: UniqueName, found: Found) {
@@ -291,6 +309,11 @@ fn unlink(dir: &MailboxDir, place: Place, file_name: &str) -> Result<(), Error> 
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(errno) => Err(Error::io("remove", dir.describe(file_name))(errno)),
     }
+}
+
+/// Whether a file has nothing in it, not even a header: somebody may be about to write it.
+fn is_empty(file: &File) -> std::io::Result<bool> {
+    Ok(file.metadata()?.len() == 0)
 }
 
 fn describe_file(mut file: File, flags: Flags) -> std::io::Result<Outgoing> {

@@ -84,7 +84,7 @@ pub trait Local: Send {
     /// Reads a mailbox directory; `None` where there is none.
     fn scan(&mut self, mailbox: &MailboxName) -> impl Future<Output = Outcome<Option<LocalView>>> + Send;
 
-    /// How these files are recognised; files that vanished meanwhile are left out.
+    /// How these files are recognised; files that vanished meanwhile are left out, and empty ones, which are no messages.
     fn identify(
         &mut self,
         mailbox: &MailboxName,
@@ -114,7 +114,7 @@ pub trait Local: Send {
         changes: &[LocalChange],
     ) -> impl Future<Output = Outcome<()>> + Send;
 
-    /// Opens a file for upload; `None` where it vanished meanwhile.
+    /// Opens a file for upload; `None` where it vanished meanwhile or is empty.
     fn read(
         &mut self,
         mailbox: &MailboxName,
