@@ -111,9 +111,6 @@ impl Store {
         self.visit(&dir, [(unique, ())], |unique, (), found| {
             let file_name = found.file_name(unique);
             let Some(file) = dir.open_message(found.place, &file_name)? else { return Ok(Step::Missed) };
-            if is_empty(&file).map_err(Error::io("look at", dir.describe(&file_name)))? {
-                return Ok(Step::Done);
-            }
             let opened = describe_file(file, found.flags());
             outgoing = Some(opened.map_err(Error::io("read", dir.describe(&file_name)))?);
             Ok(Step::Done)

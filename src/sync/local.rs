@@ -114,7 +114,7 @@ pub trait Local: Send {
         changes: &[LocalChange],
     ) -> impl Future<Output = Outcome<()>> + Send;
 
-    /// Opens a file for upload; `None` where it vanished meanwhile or is empty.
+    /// Opens a file for upload; `None` where it vanished meanwhile.
     fn read(
         &mut self,
         mailbox: &MailboxName,
