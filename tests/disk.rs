@@ -14,7 +14,7 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -234,6 +234,49 @@ fn a_maildir_that_is_not_there_any_more_deletes_nothing() {
     fs::rename(&aside, &maildir).unwrap();
     assert!(home.ok(&["sync"]).contains("in step"));
     sides::assert_equal(&host, "alice", &home.maildir("alice"), Dates::Compare);
+}
+
+#[test]
+fn a_sent_copy_waits_while_the_maildir_is_away_and_makes_no_other() {
+    sent_waits(|_| {}, "cannot open the Maildir root");
+}
+
+#[test]
+fn a_sent_copy_waits_where_the_disk_is_not_mounted() {
+    let replace = |maildir: &Path| fs::DirBuilder::new().mode(0o700).create(maildir).unwrap();
+    sent_waits(replace, "missing or was replaced");
+}
+
+/// Sends a message while the Maildir is away and `replace` stands for it; its copy comes when the Maildir is back.
+fn sent_waits(replace: impl FnOnce(&Path), told: &str) {
+    let host = Host::start();
+    fill_server(&host, 3);
+    let home = home(&host);
+    let daemon = home.start();
+    home.wait_state("alice", "watching");
+    let (maildir, aside) = (home.maildir_path("alice"), home.dir().join("aside"));
+    assert!(maildir.join("Sent").is_dir());
+    fs::rename(&maildir, &aside).unwrap();
+    replace(&maildir);
+    let there = maildir.exists();
+
+    home.send("alice", "letter", &message("letter"));
+    host.sink.wait_for(1);
+    let words = "directory of mailbox Sent is missing or was replaced";
+    wait::until(wait::PATIENCE, words, || daemon.stderr().contains(words));
+    let error = || home.status()["accounts"][0]["error"].as_str().map(str::to_owned);
+    wait::until(wait::PATIENCE, told, || error().is_some_and(|error| error.contains(told)));
+    assert_eq!(maildir.exists(), there, "the Maildir is made again");
+    assert!(!maildir.join("Sent").exists(), "Sent is made again");
+
+    let _ = fs::remove_dir(&maildir);
+    fs::rename(&aside, &maildir).unwrap();
+    home.ok(&["sync"]);
+    wait::until(wait::PATIENCE, "the copy in Sent", || home.maildir("alice").count("Sent") == 1);
+    sides::wait_equal(&host, "alice", &home.maildir("alice"), wait::PATIENCE);
+    wait::until(wait::PATIENCE, "the error to go", || error().is_none());
+    assert_eq!(host.sink.received().len(), 1);
+    daemon.kill();
 }
 
 #[test]

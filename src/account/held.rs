@@ -65,7 +65,8 @@ impl Inbound {
         let base = self.stores.ledger.base(mailbox).await?;
         let view = self.stores.maildir.scan(mailbox).await?;
         let known = record.directory;
-        let is_lost = known.is_some_and(|known| ground(known, view.as_ref()) == Ground::Lost);
+        let is_lost =
+            known.is_some_and(|known| ground(known, view.as_ref().map(|view| view.seen())) == Ground::Lost);
         let mut entries = Vec::new();
         if is_lost {
             let directory = self.stores.maildir.create(mailbox).await?;

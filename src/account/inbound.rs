@@ -6,6 +6,7 @@
 use super::board::Complaint;
 use super::observe::{self, Counter};
 use super::rest::{delay, rest};
+use super::sent::Target;
 use super::session::connect;
 use super::stores::{Stores, Watched};
 use super::wake::Looks;
@@ -13,7 +14,7 @@ use super::{Order, Shared, Told};
 use crate::config::{self, Incoming, Mailboxes};
 use crate::error::Class;
 use crate::imap;
-use crate::mail::{MailboxName, SpecialUse};
+use crate::mail::MailboxName;
 use crate::maildir::{Hint, KEEP};
 use crate::status::{State, Summary};
 use crate::sync::guard::DeletionLimit;
@@ -48,7 +49,7 @@ pub(super) struct Inbound {
     /// Mailboxes whose directory may have changed since it was last seen in step: trouble came before, or a hint that
     /// was not followed to its end.
     pub(super) unclean: BTreeSet<MailboxName>,
-    sent_mailbox: watch::Sender<Option<MailboxName>>,
+    sent_mailbox: watch::Sender<Option<Target>>,
     last_scan: Option<Instant>,
     /// Deletions of the last minute.
     deleted: Vec<(Instant, MailboxName, Side, u32)>,
@@ -58,7 +59,7 @@ impl Inbound {
     pub(super) fn new(
         shared: Shared,
         stores: Stores,
-        sent_mailbox: watch::Sender<Option<MailboxName>>,
+        sent_mailbox: watch::Sender<Option<Target>>,
     ) -> Inbound {
         let limit = shared.account.deletion_limit;
         let policy = Policy {
@@ -295,7 +296,7 @@ impl Inbound {
             return Err(Complaint::of_trouble(trouble));
         }
         self.shared.board.well(&records);
-        self.sent_mailbox.send_replace(Some(sent_mailbox(&records)));
+        self.sent_mailbox.send_replace(Some(Target::of(&records)));
         self.housekeep().await;
         Ok(())
     }
@@ -370,10 +371,4 @@ pub(super) async fn next_hint(watched: &mut Watched) -> Hint {
         Some(hints) => hints.next().await,
         None => std::future::pending().await,
     }
-}
-
-/// Where copies of sent messages go.
-fn sent_mailbox(records: &[MailboxRecord]) -> MailboxName {
-    let marked = records.iter().find(|record| record.special_use == Some(SpecialUse::Sent) && !record.absent);
-    marked.map_or_else(|| MailboxName::new("Sent"), |record| record.name.clone())
 }

@@ -7,12 +7,11 @@ use super::Shared;
 use super::board::Complaint;
 use super::desk::{Desk, NextLook};
 use super::login::Proof;
-use super::sent;
+use super::sent::{self, Target};
 use super::session::{refused, tokenless};
 use crate::backoff::Backoff;
 use crate::config::Sent;
 use crate::error::{Class, Classified, chain};
-use crate::mail::MailboxName;
 use crate::net::Endpoint;
 use crate::queue::watch::{Hints, OutboxWatch};
 use crate::queue::{self, Entry, Id, Sender, State};
@@ -35,7 +34,7 @@ const SELDOM: Duration = Duration::from_secs(300);
 struct Outbound {
     shared: Shared,
     desk: Arc<Mutex<Desk>>,
-    sent: watch::Receiver<Option<MailboxName>>,
+    sent: watch::Receiver<Option<Target>>,
     failures: u32,
     /// No connection before this: the server or the login was in trouble.
     not_before: Option<Timestamp>,
@@ -49,7 +48,7 @@ struct Outbound {
 }
 
 /// Runs until the account stops.
-pub(super) async fn run(shared: Shared, sent: watch::Receiver<Option<MailboxName>>) {
+pub(super) async fn run(shared: Shared, sent: watch::Receiver<Option<Target>>) {
     shared.board.outbox_at(&shared.account.outbox);
     while !shared.stop.is_cancelled() {
         let (root, directory) = (shared.account.outbox.clone(), shared.state_dir.join("queue"));
@@ -295,9 +294,9 @@ impl Outbound {
     async fn file(&self, id: &Id) -> Result<(), Complaint> {
         if self.shared.account.sent == Sent::Append {
             // Not known before the first pass; then this loop is woken.
-            let Some(mailbox) = self.sent.borrow().clone() else { return Ok(()) };
+            let Some(target) = self.sent.borrow().clone() else { return Ok(()) };
             let message = self.message(id).await?;
-            let filed = sent::file(&self.shared.account, id, message, &mailbox).await;
+            let filed = sent::file(&self.shared.account, id, message, &target).await;
             filed.map_err(|trouble| Complaint::of_trouble(&trouble))?;
             self.shared.wake.poke(|looks| looks.sweep = true);
         }

@@ -171,7 +171,7 @@ impl Inbound {
         let known = records.iter().find(|record| record.name == inbox).and_then(|record| record.directory);
         let view = self.stores.maildir.scan(&inbox).await?;
         let (Some(known), Some(view)) = (known, view) else { return Ok(BTreeMap::new()) };
-        if ground(known, Some(&view)) != Ground::Firm {
+        if ground(known, Some(view.seen())) != Ground::Firm {
             return Ok(BTreeMap::new());
         }
         let is_safe = |due: &ledger::Due| due.name.as_ref().is_none_or(|name| view.files.contains_key(name));

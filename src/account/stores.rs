@@ -8,7 +8,7 @@ use crate::mail::MailboxName;
 use crate::maildir::{self, Hints, Layout, LineEndings, Maildir, MaildirWatch};
 use crate::sync::MailboxRecord;
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The Maildir and the ledger of one account.
 pub(super) struct Stores {
@@ -67,7 +67,7 @@ impl Stores {
     pub(super) async fn open(account: &Account, state_dir: &Path) -> Result<Stores, Error> {
         let (account, path) = (account.clone(), state_dir.join("ledger.db"));
         let open = move || -> Result<Stores, Error> {
-            Ok(Stores { maildir: maildir(&account)?, ledger: Ledger::open(&path)? })
+            Ok(Stores { maildir: maildir(&account, Maildir::open)?, ledger: Ledger::open(&path)? })
         };
         tokio::task::spawn_blocking(open).await.unwrap_or(Err(Error::Interrupted))
     }
@@ -97,8 +97,8 @@ fn owner(account: &Account) -> String {
     format!("{} at {}{by}", account.user, account.incoming.server().host)
 }
 
-/// The Maildir of an account as configured. Blocks.
-pub(super) fn maildir(account: &Account) -> Result<Maildir, maildir::Error> {
+/// The Maildir of an account as configured, opened by `open`.
+pub(super) fn maildir<T>(account: &Account, open: impl FnOnce(PathBuf, Layout, LineEndings) -> T) -> T {
     let layout = match account.layout {
         config::Layout::Nested => Layout::Nested,
         config::Layout::MaildirPlusPlus => Layout::MaildirPlusPlus,
@@ -107,7 +107,7 @@ pub(super) fn maildir(account: &Account) -> Result<Maildir, maildir::Error> {
         config::LineEndings::Lf => LineEndings::Lf,
         config::LineEndings::Crlf => LineEndings::Crlf,
     };
-    Maildir::open(account.maildir.clone(), layout, line_endings)
+    open(account.maildir.clone(), layout, line_endings)
 }
 
 /// The watch on the Maildir. Where the kernel refuses watches, directories are scanned instead.

@@ -29,7 +29,9 @@ pub use quarantine::{KEEP, Quarantined};
 pub use watch::{Hint, Hints, MaildirWatch};
 
 use crate::mail::{Flags, MailboxName, UniqueName};
-use crate::sync::{Arrival, DirectoryId, Likeness, Local, LocalChange, LocalView, Outcome, Outgoing, Staged};
+use crate::sync::{
+    Arrival, DirectoryId, Likeness, Local, LocalChange, LocalView, Outcome, Outgoing, Seen, Staged,
+};
 use dir::Root;
 use name::UniqueNames;
 use std::collections::BTreeMap;
@@ -53,11 +55,17 @@ impl Maildir {
     /// # Errors
     /// When the root cannot be made, is not the user's own, or others may write in it.
     pub fn open(root: PathBuf, layout: Layout, line_endings: LineEndings) -> Result<Maildir, Error> {
+        let maildir = Maildir::at(root, layout, line_endings);
+        maildir.store.root.make()?;
+        Ok(maildir)
+    }
+
+    /// The tree at `root`, which is not made where it is missing.
+    pub fn at(root: PathBuf, layout: Layout, line_endings: LineEndings) -> Maildir {
         let root = Root { path: root, layout };
-        root.make()?;
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let names = UniqueNames::new(std::process::id(), &host);
-        Ok(Maildir { store: Arc::new(Store::new(root, line_endings, names)), failure: None })
+        Maildir { store: Arc::new(Store::new(root, line_endings, names)), failure: None }
     }
 
     /// The directory in which all mailboxes are.
@@ -106,6 +114,15 @@ impl Maildir {
     /// When a directory cannot be read.
     pub async fn sweep_tmp(&self, now: SystemTime) -> Outcome<u64> {
         self.blocking(move |store| quarantine::sweep_tmp(&store.root, now)).await
+    }
+
+    /// The directory of a mailbox as it stands, without reading what is in it; `None` where it, or the root, is missing.
+    ///
+    /// # Errors
+    /// When it cannot be looked at.
+    pub async fn seen(&self, mailbox: &MailboxName) -> Outcome<Option<Seen>> {
+        let mailbox = mailbox.clone();
+        self.blocking(move |store| store.seen(&mailbox)).await
     }
 
     /// Puts a message of our own (CRLF) into a mailbox under a name that the caller chose, durably. Nothing happens where

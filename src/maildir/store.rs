@@ -14,10 +14,10 @@ use super::name::{self, UniqueNames};
 use super::quarantine::Quarantine;
 use super::scan::{self, Found};
 use crate::mail::{Flags, MailboxName, UniqueName};
-use crate::sync::{Likeness, LocalChange, LocalView, Outgoing, Staged};
+use crate::sync::{Likeness, LocalChange, LocalView, Outgoing, Seen, Staged};
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -33,6 +33,8 @@ pub(super) struct Store {
     pub(super) endings: LineEndings,
     pub(super) names: UniqueNames,
     index: Mutex<Option<Index>>,
+    /// Empty files that the log has named.
+    named_empty: Mutex<BTreeSet<(MailboxName, UniqueName)>>,
 }
 
 /// The messages of the mailbox that was read last.
@@ -61,7 +63,7 @@ struct Touched {
 
 impl Store {
     pub(super) fn new(root: Root, endings: LineEndings, names: UniqueNames) -> Store {
-        Store { root, endings, names, index: Mutex::new(None) }
+        Store { root, endings, names, index: Mutex::new(None), named_empty: Mutex::default() }
     }
 
     pub(super) fn scan(&self, mailbox: &MailboxName) -> Result<Option<LocalView>, Error> {
@@ -70,6 +72,16 @@ impl Store {
         let files = messages.iter().map(|(unique, found)| (unique.clone(), found.flags())).collect();
         *self.index() = Some(Index { mailbox: mailbox.clone(), messages });
         Ok(Some(LocalView { directory: dir.identity()?, marked: dir.is_marked(), files }))
+    }
+
+    /// The directory of a mailbox as it stands; `None` where it, or the root, is missing.
+    pub(super) fn seen(&self, mailbox: &MailboxName) -> Result<Option<Seen>, Error> {
+        match self.root.mailbox(mailbox) {
+            Ok(Some(dir)) => Ok(Some(Seen { directory: dir.identity()?, marked: dir.is_marked() })),
+            Ok(None) => Ok(None),
+            Err(Error::Root { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     pub(super) fn identify(
@@ -82,6 +94,10 @@ impl Store {
         self.visit(&dir, names.iter().map(|unique| (unique, unique)), |unique, _, found| {
             let file_name = found.file_name(unique);
             let Some(file) = dir.open_message(found.place, &file_name)? else { return Ok(Step::Missed) };
+            if is_empty(&file).map_err(Error::io("look at", dir.describe(&file_name)))? {
+                self.warn_of_empty(&dir, unique, &file_name);
+                return Ok(Step::Done);
+            }
             let likeness = content::likeness(file).map_err(Error::io("read", dir.describe(&file_name)))?;
             likenesses.insert(unique.clone(), likeness);
             Ok(Step::Done)
@@ -187,6 +203,15 @@ impl Store {
         Ok(pending.into_iter().map(|(unique, _)| unique.clone()).collect())
     }
 
+    /// Names an empty file in the log, once.
+    fn warn_of_empty(&self, dir: &MailboxDir, unique: &UniqueName, file_name: &str) {
+        let mut named = self.named_empty.lock().unwrap_or_else(PoisonError::into_inner);
+        if named.insert((dir.mailbox.clone(), unique.clone())) {
+            let mailbox = &dir.mailbox;
+            tracing::warn!(%mailbox, file = file_name, "an empty file is no message: it is not uploaded");
+        }
+    }
+
     fn index_published(&self, mailbox: &MailboxName, unique: UniqueName, found: Found) {
         if let Some(index) = self.index().as_mut().filter(|index| index.mailbox == *mailbox) {
             index.messages.insert(unique, found);
@@ -281,6 +306,11 @@ fn unlink(dir: &MailboxDir, place: Place, file_name: &str) -> Result<(), Error> 
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(errno) => Err(Error::io("remove", dir.describe(file_name))(errno)),
     }
+}
+
+/// Whether a file has nothing in it, not even a header: somebody may be about to write it.
+fn is_empty(file: &File) -> std::io::Result<bool> {
+    Ok(file.metadata()?.len() == 0)
 }
 
 fn describe_file(mut file: File, flags: Flags) -> std::io::Result<Outgoing> {

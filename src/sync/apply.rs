@@ -184,7 +184,9 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
         upload: &Upload,
         steps: &Steps,
     ) -> Outcome<()> {
-        let Some(message) = self.local.read(mailbox, name).await? else {
+        // Emptied meanwhile is as good as gone: a message has a header.
+        let message = self.local.read(mailbox, name).await?.filter(|message| message.size > 0);
+        let Some(message) = message else {
             self.later(mailbox, Entry::Unloosen(name.clone()));
             return Ok(());
         };

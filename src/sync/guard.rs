@@ -1,6 +1,6 @@
 //! What may stop a plan: too many deletions, or a directory that is not the one we knew. Pure.
 
-use super::{DirectoryId, Held, LocalView, Side};
+use super::{DirectoryId, Held, Seen, Side};
 
 /// How many deletions of one mailbox in one pass need no approval. Both must be exceeded to hold a plan back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,11 +45,11 @@ pub enum Ground {
     Lost,
 }
 
-/// Judges a scanned directory against the one known.
-pub fn ground(known: DirectoryId, view: Option<&LocalView>) -> Ground {
-    match view {
+/// Judges the directory seen against the one known.
+pub fn ground(known: DirectoryId, seen: Option<Seen>) -> Ground {
+    match seen {
         None => Ground::Lost,
-        Some(view) => match (view.directory == known, view.marked) {
+        Some(seen) => match (seen.directory == known, seen.marked) {
             (true, true) => Ground::Firm,
             (true, false) | (false, true) => Ground::Moved,
             (false, false) => Ground::Lost,
@@ -89,15 +89,11 @@ mod tests {
     #[test]
     fn only_the_same_marked_directory_is_firm_ground() {
         let known = DirectoryId { device: 1, inode: 2 };
-        let view = |inode, marked| LocalView {
-            directory: DirectoryId { device: 1, inode },
-            marked,
-            files: std::collections::BTreeMap::new(),
-        };
-        assert_eq!(ground(known, Some(&view(2, true))), Ground::Firm);
-        assert_eq!(ground(known, Some(&view(3, true))), Ground::Moved);
-        assert_eq!(ground(known, Some(&view(2, false))), Ground::Moved);
-        assert_eq!(ground(known, Some(&view(3, false))), Ground::Lost);
+        let seen = |inode, marked| Some(Seen { directory: DirectoryId { device: 1, inode }, marked });
+        assert_eq!(ground(known, seen(2, true)), Ground::Firm);
+        assert_eq!(ground(known, seen(3, true)), Ground::Moved);
+        assert_eq!(ground(known, seen(2, false)), Ground::Moved);
+        assert_eq!(ground(known, seen(3, false)), Ground::Lost);
         assert_eq!(ground(known, None), Ground::Lost);
     }
 }

@@ -14,6 +14,15 @@ pub struct DirectoryId {
     pub inode: u64,
 }
 
+/// A directory as it stands on the disk now, without what is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Which directory it is.
+    pub directory: DirectoryId,
+    /// Whether our marker file stands in it.
+    pub marked: bool,
+}
+
 /// A mailbox directory as a scan shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalView {
@@ -23,6 +32,13 @@ pub struct LocalView {
     pub marked: bool,
     /// The files of `new` and `cur`: unique name to flags.
     pub files: BTreeMap<UniqueName, Flags>,
+}
+
+impl LocalView {
+    /// The directory itself.
+    pub fn seen(&self) -> Seen {
+        Seen { directory: self.directory, marked: self.marked }
+    }
 }
 
 /// A message that stands complete and durable in `tmp`, to be published.
@@ -68,7 +84,7 @@ pub trait Local: Send {
     /// Reads a mailbox directory; `None` where there is none.
     fn scan(&mut self, mailbox: &MailboxName) -> impl Future<Output = Outcome<Option<LocalView>>> + Send;
 
-    /// How these files are recognised; files that vanished meanwhile are left out.
+    /// How these files are recognised; files that vanished meanwhile are left out, and empty ones, which are no messages.
     fn identify(
         &mut self,
         mailbox: &MailboxName,

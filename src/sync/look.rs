@@ -8,12 +8,12 @@ use super::apply::settled;
 use super::delta::{self, LocalDelta, RemoteDelta};
 use super::guard::{Ground, ground};
 use super::pair::Candidate;
-use super::pass::{Extent, Looked, Pass, Refusal};
+use super::pass::{Extent, Looked, Pass, directory_lost};
 use super::plan::Observed;
 use super::report::{Event, Report};
 use super::{
     Base, DirectoryId, Entry, Ledger, Likeness, Local, LocalView, Loose, MailboxRecord, Marks, Outcome,
-    Remote, RemoteView, RowState, Scope, Since, Staged, Trouble,
+    Remote, RemoteView, RowState, Since, Staged,
 };
 use crate::mail::{MailboxName, Uid, UidSet, UidValidity, UniqueName};
 use std::collections::BTreeMap;
@@ -119,15 +119,12 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
     /// reader renames may miss a file.
     async fn scan(&mut self, record: &MailboxRecord, base: &Base) -> Outcome<Scanned> {
         let account = self.account;
-        let lost = || {
-            let (account, mailbox) = (account.to_owned(), record.name.clone());
-            Trouble::new(Scope::Mailbox, Refusal::DirectoryLost { account, mailbox })
-        };
+        let lost = || directory_lost(account, &record.name);
         let Some(known) = record.directory else {
             return Ok((LocalDelta::default(), Ground::Firm, None));
         };
         let view = self.local.scan(&record.name).await?;
-        let judged = ground(known, view.as_ref());
+        let judged = ground(known, view.as_ref().map(LocalView::seen));
         let (Some(view), false) = (view, judged == Ground::Lost) else { return Err(lost()) };
         let mut local = delta::local(base, &view);
         if !local.gone.is_empty() {

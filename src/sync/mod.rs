@@ -36,8 +36,8 @@ mod sources;
 mod testing;
 
 pub use ledger::{Base, Entry, Held, Ledger, Loose, MailboxRecord, Row, RowState, Side};
-pub use local::{DirectoryId, Local, LocalChange, LocalView, Staged};
-pub use pass::{Extent, Pass};
+pub use local::{DirectoryId, Local, LocalChange, LocalView, Seen, Staged};
+pub use pass::{Extent, Pass, directory_lost};
 pub use remote::{
     Arrival, At, Fate, Fetched, FlagChange, Gone, Landed, Likeness, Listed, Listing, Marks, Outgoing, Remote,
     RemoteMailbox, RemoteView, Since,

@@ -6,7 +6,7 @@
 use super::apply::Apply;
 use super::plan::{Observed, OnDelete, Policy, plan};
 use super::report::{Observer, Report};
-use super::{Ledger, Likeness, Local, MailboxRecord, Outcome, Remote};
+use super::{Ledger, Likeness, Local, MailboxRecord, Outcome, Remote, Scope, Trouble};
 use crate::error::{Class, Classified};
 use crate::mail::{MailboxName, SpecialUse};
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,6 +63,12 @@ pub(super) enum Refusal {
     DirectoryLost { account: String, mailbox: MailboxName },
     #[error("messages moved here wait until the mailbox they come from can be looked at")]
     Waiting,
+}
+
+/// The directory of a mailbox is not the one that the ledger knows: nothing may be written there.
+pub fn directory_lost(account: &str, mailbox: &MailboxName) -> Trouble {
+    let (account, mailbox) = (account.to_owned(), mailbox.clone());
+    Trouble::new(Scope::Mailbox, Refusal::DirectoryLost { account, mailbox })
 }
 
 impl Classified for Refusal {

@@ -145,3 +145,25 @@ fn mail_deleted_the_moment_it_arrives_stays_deleted() {
         scene.wait_for(&expected);
     });
 }
+
+#[test]
+fn an_empty_file_is_not_uploaded_until_something_is_in_it() {
+    let scene = Scene::start();
+    scene.put("INBOX", "", ["known".to_owned()]);
+    scene.sync();
+    let known = scene.mail.find("INBOX", "known").unwrap();
+    fs::write(&known.path, "").unwrap();
+    let empty = scene.mail.add("INBOX", b"", "");
+    let output = scene.home.run(&["sync"]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{told}");
+    let name = empty.file_name().unwrap().to_str().unwrap();
+    assert_eq!(told.matches(name).count(), 1, "named once: {told}");
+    assert!(empty.exists());
+    let count = || scene.remote(Dates::Ignore)["INBOX"].len();
+    assert_eq!(count(), 1, "the truncated file counts as gone, or the empty one was uploaded");
+
+    fs::write(&empty, "From: alice@mail.test\nSubject: written\n\nNow.\n").unwrap();
+    scene.sync();
+    assert_eq!(count(), 2);
+}
