@@ -2,7 +2,7 @@
 //!
 //! OAUTHBEARER is RFC 7628, XOAUTH2 is Google's and Microsoft's mechanism (no RFC), PLAIN is RFC 4616. Invariant: a
 //! token goes by one of the first two or not at all, a password by PLAIN; what the server offers never changes which
-//! secret leaves. What is returned by [`Mechanism::message`] is a secret: it must never reach a log. Pure; knows
+//! secret leaves. What is returned by [`Credentials::message`] is a secret: it must never reach a log. Pure; knows
 //! neither protocol nor where a token comes from.
 
 use secrecy::{ExposeSecret, SecretString};
