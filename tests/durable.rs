@@ -120,7 +120,7 @@ fn a_rotated_token_is_on_disk_before_its_access_token_is_used() {
     assert_eq!(renames.len(), 1, "the token was rotated once");
     let durable = published(&trace, renames[0]);
     let port = host.dovecot.ports.imap;
-    let uses = trace.all(|call| call.sends_to(port) && call.contains("AUTHENTICATE XOAUTH2"));
+    let uses = trace.all(|call| call.sends_to(port) && call.contains("AUTHENTICATE OAUTHBEARER"));
     assert!(!uses.is_empty(), "the access token was used");
     for used in uses {
         assert!(durable.precedes(used), "used before it is durable\n{durable}\n{used}");
