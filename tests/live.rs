@@ -226,7 +226,10 @@ fn an_outbox_that_was_removed_is_made_again_and_watched() {
     let outbox = home.outbox("alice");
     for round in 1..3 {
         until(PATIENCE, "the outbox", || outbox.is_dir());
-        home.send("alice", "draft", &draft("bob", "from a new outbox"));
+        // Dropped maybe before the new outbox is watched; a second name says that it is whole.
+        let whole = home.dir().join(format!("draft-{round}"));
+        fs::write(&whole, draft("bob", "from a new outbox")).unwrap();
+        fs::hard_link(&whole, outbox.join("draft")).unwrap();
         host.sink.wait_for(round);
         until(PATIENCE, "the outbox to be empty", || !outbox.join("draft").exists());
         fs::remove_dir(&outbox).unwrap();
