@@ -37,7 +37,7 @@ fn starttls_on_both_ways_encrypts_before_the_login() {
     // Dovecot says of each login whether it came over TLS; the host's own look at INBOX did not.
     let log = host.dovecot.log();
     let logins = |service: &str| -> Vec<&str> {
-        log.lines().filter(|line| line.contains(service) && line.contains("method=XOAUTH2")).collect()
+        log.lines().filter(|line| line.contains(service) && line.contains("method=OAUTHBEARER")).collect()
     };
     let (imap, smtp) = (logins("imap-login: "), logins("submission-login: "));
     assert!(

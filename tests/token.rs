@@ -98,8 +98,9 @@ fn a_revoked_login_parks_one_account_until_the_next_login_and_no_other() {
     let home = home_of(&host, &["alice", "bob"]);
     let daemon = started(&home, &["alice", "bob"]);
     let before = host.tokens.requests("alice");
-    host.tokens.revoke_access("alice");
+    // In this order: between the two no other token can be had.
     host.tokens.fail("alice", Failure::InvalidGrant, usize::MAX);
+    host.tokens.revoke_access("alice");
     host.dovecot.kick("alice");
     let alice = home.wait_state("alice", "needs-login");
     assert!(alice["hint"].as_str().unwrap().contains("posthaste login alice"), "{alice}");
