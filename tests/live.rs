@@ -234,7 +234,9 @@ fn an_outbox_that_was_removed_is_made_again_and_watched() {
         until(PATIENCE, "the outbox to be empty", || !outbox.join("draft").exists());
         fs::remove_dir(&outbox).unwrap();
     }
-    assert!(!daemon.stderr().contains("WARN"), "{}", daemon.stderr());
+    let said = daemon.stderr();
+    let is_about_outbox = |line: &&str| line.contains("outbox") || line.contains("submit");
+    assert_eq!(said.lines().filter(|line| line.contains("WARN")).find(is_about_outbox), None, "{said}");
 }
 
 /// A submission server of its own, which can be scripted, behind which mail is watched as usual.
