@@ -28,8 +28,7 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
             return Ok(());
         }
         for record in records {
-            let is_troubled = report.mailboxes.get(&record.name).is_some_and(|seen| seen.trouble.is_some());
-            if is_troubled || record.absent || record.directory.is_none() || !(self.wanted)(&record.name) {
+            if !self.may_look(record, report) {
                 continue;
             }
             let Ok(Some(view)) = self.local.scan(&record.name).await else { continue };
@@ -64,18 +63,20 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         // Only a directory that lost something is a source: the others are not opened on the server for this.
         let again = Extent { remote_quiet: holders, dry_run: extent.dry_run, ..Extent::default() };
         for record in records.iter().filter(|record| again.remote_quiet.contains(&record.name)) {
-            // What could not be looked at before is not looked at better now.
-            let is_troubled = report.mailboxes.get(&record.name).is_some_and(|seen| seen.trouble.is_some());
-            if is_troubled || record.absent || record.directory.is_none() || !(self.wanted)(&record.name) {
+            if !self.may_look(record, report) {
                 continue;
             }
             self.look(record, None, &again, looked, report).await?;
         }
         Ok(())
     }
-}
 
-impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
+    /// Whether a mailbox takes part and was well so far: what could not be looked at before is not looked at better now.
+    fn may_look(&self, record: &MailboxRecord, report: &Report) -> bool {
+        let is_troubled = report.mailboxes.get(&record.name).is_some_and(|seen| seen.trouble.is_some());
+        !is_troubled && !record.absent && record.directory.is_some() && (self.wanted)(&record.name)
+    }
+
     /// A deletion on a server without MOVE is a copy to the Trash and an expunge. Where it was cut off between the two, the
     /// copy is new in the Trash: what is new there is recognised, so that it is not copied again.
     pub(super) async fn look_for_copies(
