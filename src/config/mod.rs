@@ -10,6 +10,7 @@ mod anchors;
 mod app;
 mod duration;
 pub mod edit;
+mod endpoints;
 mod error;
 mod layers;
 mod logins;
