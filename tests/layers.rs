@@ -87,6 +87,7 @@ const PURE: &[&str] = &[
     "oauth/flow/paste.rs",
     "config/meant.rs",
     "provider/answers.rs",
+    "provider/issuers.rs",
     "provider/meant.rs",
     "provider/table.rs",
     "provider/written.rs",

@@ -3,11 +3,11 @@
 //! Invariant: codes, secrets and tokens travel by `https`, or by `http` to loopback, and of a known issuer to nobody else.
 //! A key that the provider's row has, or that would have no effect, is refused.
 
-use super::account::{Incoming, OAuth2};
+use super::account::OAuth2;
 use super::meaning::{Refusal, Written};
 use super::servers::Servers;
 use super::{app, typed};
-use crate::provider::{self, Flow, Protocol, SecretRule, is_loopback, is_redirect};
+use crate::provider::{self, Flow, Protocol, Route, SecretRule, Stray, is_loopback, is_redirect};
 use std::collections::BTreeMap;
 use url::Url;
 
@@ -79,7 +79,11 @@ fn refused(known: &provider::OAuth) -> BTreeMap<Flow, String> {
 }
 
 /// The endpoints that are written down.
-pub(super) fn of_account(written: &Written<'_>, oauth: &typed::OAuth, servers: &Servers) -> Result<OAuth2, Refusal> {
+pub(super) fn of_account(
+    written: &Written<'_>,
+    oauth: &typed::OAuth,
+    servers: &Servers,
+) -> Result<OAuth2, Refusal> {
     for (key, is_named) in [("tenant", oauth.tenant.is_some()), ("cloud", oauth.cloud.is_some())] {
         if is_named {
             return Err(written.refuse(&["oauth", key], format!("`{key}` has no meaning without a provider")));
@@ -92,15 +96,13 @@ pub(super) fn of_account(written: &Written<'_>, oauth: &typed::OAuth, servers: &
         );
         return Err(written.refuse(&["oauth"], message));
     };
-    let token_url = url(written, "token_url", token_url)?;
-    refuse_strangers(written, servers, &token_url)?;
     let at =
         |key: &str, text: &Option<String>| text.as_deref().map(|text| url(written, key, text)).transpose();
-    Ok(OAuth2 {
+    let own = OAuth2 {
         client_id: None,
         client_secret: None,
         app: None,
-        token_url,
+        token_url: url(written, "token_url", token_url)?,
         authorize_url: at("authorize_url", &oauth.authorize_url)?,
         device_url: at("device_url", &oauth.device_url)?,
         revoke_url: at("revoke_url", &oauth.revoke_url)?,
@@ -114,24 +116,30 @@ pub(super) fn of_account(written: &Written<'_>, oauth: &typed::OAuth, servers: &
         needs_secret: false,
         token_hosts: servers.token_hosts.clone(),
         token_of: written.name.to_owned(),
-    })
+    };
+    refuse_strangers(written, servers, &own)?;
+    Ok(own)
 }
 
-/// A slip in a host name must not carry a token of a known issuer to a stranger.
-fn refuse_strangers(written: &Written<'_>, servers: &Servers, token_url: &Url) -> Result<(), Refusal> {
-    let incoming = match servers.incoming {
-        Incoming::Imap(_) => "imap",
-        Incoming::Pop(_) => "pop",
+/// A slip in a name must not carry a code, a secret or a token of a known issuer to a stranger.
+fn refuse_strangers(written: &Written<'_>, servers: &Servers, own: &OAuth2) -> Result<(), Refusal> {
+    let endpoints = [
+        ("token_url", Some(&own.token_url)),
+        ("authorize_url", own.authorize_url.as_ref()),
+        ("device_url", own.device_url.as_ref()),
+        ("revoke_url", own.revoke_url.as_ref()),
+    ];
+    let hosts =
+        [(servers.incoming.table(), Some(servers.incoming.server())), ("smtp", servers.smtp.as_ref())];
+    let route = Route {
+        endpoints: endpoints.into_iter().filter_map(|(key, url)| Some((key, url?.as_str()))).collect(),
+        scopes: own.scopes.iter().map(String::as_str).collect(),
+        servers: hosts.into_iter().filter_map(|(key, it)| Some((key, it?.host.as_str()))).collect(),
     };
-    let may_receive = |host: &str| written.providers.may_receive(token_url, host);
-    for (key, server) in [(incoming, Some(servers.incoming.server())), ("smtp", servers.smtp.as_ref())] {
-        let Some(server) = server.filter(|server| !may_receive(&server.host)) else { continue };
-        let issuer = token_url.host_str().unwrap_or_default();
-        let message =
-            format!("tokens of {issuer} are not for {}: it is no host of that provider", server.host);
-        return Err(written.refuse(&[key, "host"], message));
+    match written.providers.stray(&route) {
+        Some(Stray { keys, message }) => Err(written.refuse(&keys, message)),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// The tenant becomes a part of a URL's path, so it is a name or an id and nothing else.

@@ -107,6 +107,7 @@ impl Refuser<'_> {
             token_url: secure(token_url)?,
             device_url: optional(&written.device_url)?,
             revoke_url: optional(&written.revoke_url)?,
+            aliases: written.aliases.map(Spanned::into_inner).unwrap_or_default(),
             consent_url: optional(&written.consent_url)?,
             register_url: optional(&written.register_url)?,
             tenant: written.tenant,

@@ -7,12 +7,14 @@
 
 pub mod answers;
 mod autoconfig;
+mod issuers;
 mod meant;
 mod place;
 mod table;
 mod written;
 
 pub use autoconfig::{Autoconfig, Issuer};
+pub use issuers::{Route, Stray};
 pub use place::{is_host, is_loopback, is_redirect};
 pub use table::{Hosted, Table};
 
@@ -75,6 +77,8 @@ pub struct OAuth {
     pub device_url: Option<String>,
     /// Where a refresh token is revoked (RFC 7009), where the provider has such an endpoint.
     pub revoke_url: Option<String>,
+    /// Other names of its login servers: domains, with what is below them. Known of built-in rows only.
+    pub aliases: Vec<String>,
     /// Where an administrator lets an application in; may contain `{tenant}`.
     pub consent_url: Option<String>,
     /// Where a client is registered, for a person to open.
@@ -246,13 +250,17 @@ impl Provider {
 }
 
 impl Site {
+    /// The hosts of its servers; one may come twice.
+    pub fn hosts(&self) -> impl Iterator<Item = &str> {
+        [&self.imap, &self.pop, &self.smtp].into_iter().flatten().map(|server| server.host.as_str())
+    }
+
     /// The hosts that an access token may be sent to: the servers of this installation, where there are tokens at all.
     pub fn token_hosts(&self) -> Vec<String> {
-        let servers = [&self.imap, &self.pop, &self.smtp].into_iter().flatten();
         let mut hosts: Vec<String> = Vec::new();
-        for server in servers.filter(|_| self.oauth.is_some()) {
-            if !hosts.contains(&server.host) {
-                hosts.push(server.host.clone());
+        for host in self.hosts().filter(|_| self.oauth.is_some()) {
+            if !hosts.iter().any(|known| known == host) {
+                hosts.push(host.to_owned());
             }
         }
         hosts
@@ -268,6 +276,11 @@ impl OAuth {
 }
 
 impl Scopes {
+    /// Every scope that tells a mail server's.
+    pub fn all(&self) -> impl Iterator<Item = &String> {
+        [&self.imap, &self.pop, &self.smtp, &self.app].into_iter().flatten()
+    }
+
     /// What to ask for when a person logs in for these protocols.
     pub fn for_person(&self, protocols: &[Protocol]) -> Vec<String> {
         let mut wanted: Vec<String> = Vec::new();

@@ -27,12 +27,27 @@ pub fn is_redirect(text: &str) -> bool {
     is_loopback(host) && !names_port && !authority.contains('@')
 }
 
+/// The host of a URL as names are compared, in lower case and without a final dot; empty where there is none.
+pub(super) fn host_of(url: &str) -> String {
+    let host = Url::parse(url).ok().and_then(|url| url.host_str().map(plain));
+    host.unwrap_or_default()
+}
+
+/// The domain whose hosts are neighbours of this one; none for an address, or right below a top-level domain.
+pub(super) fn neighbourhood(host: &str) -> Option<&str> {
+    let (_, domain) = host.trim_end_matches('.').split_once('.')?;
+    (host.parse::<IpAddr>().is_err() && domain.contains('.')).then_some(domain)
+}
+
 /// Whether a name is a domain or below it, label by label; case and a final dot do not matter.
 pub(super) fn is_below(name: &str, domain: &str) -> bool {
-    let plain = |text: &str| text.trim_end_matches('.').to_ascii_lowercase();
     let (name, domain) = (plain(name), plain(domain));
     !domain.is_empty()
         && name.strip_suffix(&domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+fn plain(name: &str) -> String {
+    name.trim_end_matches('.').to_ascii_lowercase()
 }
 
 #[cfg(test)]
@@ -77,5 +92,13 @@ mod tests {
         assert!(is_below("ASPMX.l.google.com.", "google.com") && is_below("google.com", "Google.com"));
         assert!(!is_below("evilgoogle.com", "google.com") && !is_below("google.com.evil.test", "google.com"));
         assert!(!is_below("anything", "") && !is_below("", "google.com"));
+    }
+
+    #[test]
+    fn neighbours_are_below_one_domain_that_is_somebodys() {
+        assert_eq!(neighbourhood("imap.gmail.com."), Some("gmail.com"));
+        assert_eq!((neighbourhood("gmail.com"), neighbourhood("127.0.0.1")), (None, None));
+        assert_eq!(host_of("https://OAuth2.googleapis.com./token"), "oauth2.googleapis.com");
+        assert_eq!((host_of("mail-w"), host_of("mail:imap_full")), (String::new(), String::new()));
     }
 }

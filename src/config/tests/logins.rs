@@ -85,6 +85,38 @@ fn a_token_never_goes_to_a_host_outside_its_providers_list() {
 }
 
 #[test]
+fn a_login_of_a_known_issuer_stays_with_it() {
+    let own = |imap: &str, oauth: &str| {
+        let text =
+            format!("[accounts.a]\naddress = \"a@x.test\"\nimap.host = \"{imap}\"\noauth = {{ {oauth} }}\n");
+        load_with(&text, &[]).map(drop).map_err(|error| error.to_string())
+    };
+    let (google, scope) = ("token_url = \"https://oauth2.googleapis.com/token\"", "https://mail.google.com/");
+    let revoke = |host: &str| format!("{google}, revoke_url = \"https://{host}/revoke\"");
+    let message = own("imap.gmail.com", &revoke("oauth2.googleapis.co")).unwrap_err();
+    assert!(
+        message.starts_with("c.toml:4:75: oauth2.googleapis.co does not belong to oauth2.googleapis.com"),
+        "{message}"
+    );
+    assert_eq!(own("imap.gmail.com", &revoke("oauth2.googleapis.com")), Ok(()));
+    let typo = "token_url = \"https://oauth2.googleapis.co/token\"";
+    let browser = "authorize_url = \"https://accounts.google.com/o/oauth2/v2/auth\"";
+    let message = own("imap.gmail.com", &format!("{typo}, {browser}")).unwrap_err();
+    assert!(message.contains("which `authorize_url` points to"), "{message}");
+    let message = own("imap.gmail.com", &format!("{typo}, scopes = [\"{scope}\"]")).unwrap_err();
+    assert!(message.contains("which `scopes` points to"), "{message}");
+    for alias in ["accounts.google.com/o/oauth2", "www.googleapis.com/oauth2/v3", "oauth2.googleapis.com."] {
+        let oauth = format!("token_url = \"https://{alias}/token\"");
+        assert!(own("imap.evil.test", &oauth).unwrap_err().contains("are not for imap.evil.test"), "{alias}");
+    }
+    let sso = |revoke: &str| {
+        own("imap.x.test", &format!("token_url = \"https://sso.x.test/t\", revoke_url = \"{revoke}\""))
+    };
+    assert_eq!(sso("https://sso.x.test/r"), Ok(()));
+    assert!(sso("https://sso.y.test/r").unwrap_err().contains("tokens of sso.x.test are not for sso.y.test"));
+}
+
+#[test]
 fn a_secret_comes_from_one_place() {
     let gmail = "[accounts.g]\naddress = \"a@gmail.com\"\n[accounts.g.oauth]\nclient_id = \"c\"\n";
     let text = format!("{gmail}client_secret_credential = \"secret\"\n");
