@@ -17,14 +17,21 @@ pub fn is_loopback(host: &str) -> bool {
 }
 
 /// Whether a URL is a loopback redirect (RFC 8252 §7.3): it ends at this machine and carries no port, not even the usual
-/// one, because each login listens on a free port.
+/// one, because each login listens on a free port. Nothing stands behind its path, where the answer will, and it is
+/// spelled as a browser spells it (`127.1` is not), because the browser's request is compared with it.
 pub fn is_redirect(text: &str) -> bool {
     let Ok(url) = Url::parse(text) else { return false };
-    let Some(rest) = text.strip_prefix("http://") else { return false };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let names_port = authority.rsplit(']').next().is_some_and(|after| after.contains(':'));
-    let host = url.host_str().unwrap_or_default();
-    is_loopback(host) && !names_port && !authority.contains('@')
+    let is_plain = url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    let normal = url.as_str();
+    let is_normal = normal == text || normal.strip_suffix('/') == Some(text);
+    url.scheme() == "http"
+        && url.host_str().is_some_and(is_loopback)
+        && url.port().is_none()
+        && is_plain
+        && is_normal
 }
 
 /// The host of a URL as names are compared, in lower case and without a final dot; empty where there is none.
@@ -82,6 +89,12 @@ mod tests {
             "https://localhost",
             "x",
             "http://evil.test",
+            "http://127.1",
+            "http://LOCALHOST",
+            "http://localhost?x=1",
+            "http://localhost/back?",
+            "http://localhost/#top",
+            "http://:secret@localhost",
         ] {
             assert!(!is_redirect(url), "{url}");
         }
