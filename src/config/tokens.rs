@@ -47,9 +47,13 @@ pub(super) fn auth(written: &Written<'_>, servers: &Servers) -> Result<Auth, Ref
     }
 }
 
-/// A provider that takes no passwords says so here, not at each refused login.
+/// A provider that takes no passwords says so here, not at each refused login; it is known by its name or its server.
+/// Submission to it from another server's account is left to it: it may allow what reading does not (Exchange does).
 fn check_passwords(written: &Written<'_>, servers: &Servers) -> Result<(), Refusal> {
-    let provider = servers.provider.as_deref().and_then(|name| written.providers.by_name(name));
+    let provider = match &servers.provider {
+        Some(name) => written.providers.by_name(name),
+        None => written.providers.by_host(&servers.incoming.server().host),
+    };
     let Some((provider, Passwords::Refused { why })) = provider.map(|it| (it, &it.passwords)) else {
         return Ok(());
     };

@@ -4,7 +4,7 @@
 
 use super::issuers::{Issuers, Route, Stray};
 use super::meant::{self, refuse};
-use super::place::is_below;
+use super::place::{is_below, neighbourhood};
 use super::written::{Cloud, Row, Rows};
 use super::{Error, Provider, Site};
 use std::collections::BTreeMap;
@@ -87,6 +87,12 @@ impl Table {
     /// Every provider, those of the user first.
     pub fn iter(&self) -> impl Iterator<Item = &Provider> {
         self.rows.iter()
+    }
+
+    /// The first provider with a server of this name, or with a neighbour of it (below the same domain).
+    pub fn by_host(&self, host: &str) -> Option<&Provider> {
+        let is_near = |known: &str| neighbourhood(known).is_some_and(|domain| is_below(host, domain));
+        self.rows.iter().find(|row| row.sites().flat_map(Site::hosts).any(is_near))
     }
 
     /// What of a login would lead a code, a secret or a token to a stranger, by what the built-in rows know.

@@ -44,6 +44,25 @@ fn app_passwords_work_where_the_provider_takes_them() {
         assert!(message.starts_with("c.toml:4:8: "), "{message}");
         assert!(message.contains("cannot be used with a password"), "{message}");
     }
+    let own = |table: &str| {
+        let text = LAB.replace("imap = { host = \"mail.test\" }\n", table);
+        load_with(&text, &[]).map(drop).map_err(|error| error.to_string())
+    };
+    for host in
+        ["outlook.office365.com", "Outlook.Office365.com.", "imap-mail.outlook.com", "outlook.office365.us"]
+    {
+        let message = own(&format!("imap = {{ host = \"{host}\" }}\n")).unwrap_err();
+        assert!(
+            message.starts_with("c.toml:3:8: ") && message.contains("takes no passwords"),
+            "{host}: {message}"
+        );
+    }
+    let drop = own("protocol = \"pop3\"\npop = { host = \"outlook.office365.com\" }\n").unwrap_err();
+    assert!(drop.contains("takes no passwords"), "{drop}");
+    let relayed = "imap = { host = \"mail.test\" }\nsmtp = { host = \"smtp.office365.com\" }\n";
+    for allowed in ["imap.host = \"imap.gmail.com\"\n", "imap.host = \"127.0.0.1\"\n", relayed] {
+        assert_eq!(own(allowed), Ok(()));
+    }
 }
 
 #[test]
