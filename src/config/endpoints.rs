@@ -7,7 +7,9 @@ use super::account::OAuth2;
 use super::meaning::{Refusal, Written};
 use super::servers::Servers;
 use super::{app, typed};
-use crate::provider::{self, Flow, Protocol, Route, SecretRule, Stray, is_loopback, is_redirect};
+use crate::provider::{
+    self, Flow, Protocol, Route, SecretRule, Stray, is_loopback, is_redirect, is_set_by_login,
+};
 use std::collections::BTreeMap;
 use url::Url;
 
@@ -34,6 +36,7 @@ pub(super) fn of_provider(
         ("revoke_url", oauth.revoke_url.is_some()),
         ("redirect", oauth.redirect.is_some()),
         ("scopes", oauth.scopes.is_some()),
+        ("parameters", oauth.parameters.is_some()),
     ];
     if let Some((key, _)) = named.iter().find(|(_, is_named)| *is_named) {
         return Err(written.refuse(
@@ -111,7 +114,7 @@ pub(super) fn of_account(
         redirect: redirect(written, oauth)?,
         scopes: oauth.scopes.clone().unwrap_or_default(),
         app_scopes: oauth.scopes.clone().unwrap_or_default(),
-        parameters: BTreeMap::new(),
+        parameters: parameters(written, oauth)?,
         refused: BTreeMap::new(),
         needs_secret: false,
         token_hosts: servers.token_hosts.clone(),
@@ -179,6 +182,18 @@ fn url(written: &Written<'_>, key: &str, text: &str) -> Result<Url, Refusal> {
             "`http` is possible only to a loopback address, not to {host}; expected `https`"
         ))),
         scheme => Err(refuse(format!("`{scheme}` is no scheme for this, expected `https`"))),
+    }
+}
+
+/// What the server of one's own wants beside the standard, like `prompt` (OpenID Connect Core §3.1.2.1).
+fn parameters(written: &Written<'_>, oauth: &typed::OAuth) -> Result<BTreeMap<String, String>, Refusal> {
+    let parameters = oauth.parameters.clone().unwrap_or_default();
+    match parameters.keys().find(|name| is_set_by_login(name)) {
+        Some(name) => Err(written.refuse(
+            &["oauth", "parameters", name],
+            format!("`{name}` is set by each login itself; leave it out"),
+        )),
+        None => Ok(parameters),
     }
 }
 

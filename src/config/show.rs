@@ -8,6 +8,7 @@ use super::account::{
 };
 use super::duration;
 use crate::net::{Endpoint, Tls};
+use std::collections::BTreeMap;
 use std::fmt::{self, Display, Write};
 use std::path::Path;
 
@@ -158,7 +159,11 @@ fn write_oauth(out: &mut String, name: &str, oauth: &OAuth2, comment: &str) -> f
         }
     }
     writeln!(out, "{comment}redirect = {}", quoted(&oauth.redirect))?;
-    writeln!(out, "{comment}scopes = {}", list(oauth.scopes.iter().cloned()))
+    writeln!(out, "{comment}scopes = {}", list(oauth.scopes.iter().cloned()))?;
+    match oauth.parameters.is_empty() {
+        true => Ok(()),
+        false => writeln!(out, "{comment}parameters = {}", map(&oauth.parameters)),
+    }
 }
 
 /// Where a secret comes from; never the secret.
@@ -195,6 +200,11 @@ fn line(out: &mut String, key: &str, value: impl Display) -> fmt::Result {
 
 fn list(elements: impl Iterator<Item = String>) -> String {
     format!("[{}]", elements.map(|element| quoted(&element)).collect::<Vec<_>>().join(", "))
+}
+
+fn map(entries: &BTreeMap<String, String>) -> String {
+    let entries = entries.iter().map(|(key, value)| format!("{} = {}", quoted(key), quoted(value)));
+    format!("{{ {} }}", entries.collect::<Vec<_>>().join(", "))
 }
 
 /// A JSON string is a TOML basic string: the escapes of the one are a subset of the other's.

@@ -15,6 +15,7 @@ mod written;
 
 pub use autoconfig::{Autoconfig, Issuer};
 pub use issuers::{Route, Stray};
+pub use meant::is_set_by_login;
 pub use place::{is_host, is_loopback, is_redirect};
 pub use table::{Hosted, Table};
 

@@ -358,6 +358,15 @@ fn what_is_missing_or_unknown_in_a_row_is_named() {
 }
 
 #[test]
+fn a_users_row_cannot_set_what_each_login_sets() {
+    let (at, message) = refusal("[fastmail.oauth]\nparameters = { prompt = \"consent\", state = \"x\" }\n");
+    assert!(at == "state" && message.contains("set by each login"), "{at}: {message}");
+    let table = Table::with_user_rows("[fastmail.oauth]\nparameters = { prompt = \"consent\" }\n").unwrap();
+    let oauth = table.by_name("fastmail").unwrap().site.oauth.as_ref().unwrap();
+    assert_eq!(oauth.parameters["prompt"], "consent");
+}
+
+#[test]
 fn names_tell_uses_in_any_case() {
     let text = "[fastmail]\nspecial_use = { sent = [\"Wysłane\"], trash = [\"KOSZ\"] }\n";
     let table = Table::with_user_rows(text).unwrap();

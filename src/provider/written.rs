@@ -100,7 +100,7 @@ pub(super) struct OAuth {
     pub(super) flows: Option<BTreeSet<Flow>>,
     pub(super) refused: Option<BTreeMap<Flow, String>>,
     pub(super) client_secret: Option<SecretRule>,
-    pub(super) parameters: Option<BTreeMap<String, String>>,
+    pub(super) parameters: Option<BTreeMap<Spanned<String>, String>>,
     pub(super) rotation: Option<Rotation>,
 }
 

@@ -136,6 +136,35 @@ fn a_login_of_a_known_issuer_stays_with_it() {
 }
 
 #[test]
+fn a_server_of_ones_own_is_asked_with_what_it_wants() {
+    let own = |oauth: &str| {
+        format!(
+            "[accounts.a]\naddress = \"a@x.test\"\nimap.host = \"imap.x.test\"\n[accounts.a.oauth]\ntoken_url = \"https://sso.x.test/t\"\n{oauth}\n"
+        )
+    };
+    let config = load(&own("parameters = { prompt = \"consent\", \"acr.Values\" = \"a \\\"b\\\"\" }"));
+    let wanted = [("acr.Values", "a \"b\""), ("prompt", "consent")];
+    assert_eq!(
+        oauth_of(&config, "a").parameters,
+        wanted.map(|(name, value)| (name.into(), value.into())).into()
+    );
+    assert_eq!(load(&config.accounts[0].to_toml()), config);
+    let variable = [("POSTHASTE_ACCOUNTS__A__OAUTH__PARAMETERS__PROMPT", "login")];
+    let config = load_with(&own(""), &variable).unwrap();
+    assert_eq!(oauth_of(&config, "a").parameters["prompt"], "login");
+    for name in ["state", "scope", "code_challenge", "redirect_uri", "client_secret", "login_hint"] {
+        let message = refusal(&own(&format!("parameters = {{ {name} = \"x\" }}")));
+        assert!(
+            message.starts_with("c.toml:6:") && message.contains("is set by each login itself"),
+            "{message}"
+        );
+    }
+    let message =
+        refusal("[accounts.g]\naddress = \"a@gmail.com\"\noauth.parameters = { prompt = \"none\" }\n");
+    assert!(message.contains("`parameters` is known from provider `gmail`"), "{message}");
+}
+
+#[test]
 fn a_secret_comes_from_one_place() {
     let gmail = "[accounts.g]\naddress = \"a@gmail.com\"\n[accounts.g.oauth]\nclient_id = \"c\"\n";
     let text = format!("{gmail}client_secret_credential = \"secret\"\n");

@@ -111,9 +111,12 @@ impl Classified for Error {
             Error::MissingScope { .. } => {
                 "log in again and tick the box for mail where the provider asks what to allow".into()
             }
-            Error::NoRefreshToken => "ask for the scope `offline_access` where the provider knows it; else withdraw the \
-                                      application's access in the settings of your provider account and log in again"
-                .into(),
+            Error::NoRefreshToken => {
+                "without a provider, add `offline_access` to `scopes` in the account's `oauth` table where the server knows it, \
+                 and parameters = { prompt = \"consent\" } where it speaks OpenID Connect; else withdraw the application's access \
+                 in the settings of your provider account; then log in again"
+                    .into()
+            }
             Error::TimedOut { .. } | Error::Flooded | Error::Expired => "log in again".into(),
             Error::Redirect { .. } => "set `redirect` to http://127.0.0.1 or http://localhost".into(),
             Error::Listen { .. } => return None,
