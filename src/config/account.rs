@@ -140,6 +140,8 @@ pub struct OAuth2 {
     pub register_url: Option<String>,
     /// The loopback redirect without its port, exactly as written: providers compare it letter by letter.
     pub redirect: String,
+    /// Whether the provider takes it with any path behind it.
+    pub any_path: bool,
     /// The scopes to ask for.
     pub scopes: Vec<String>,
     /// The scopes of an application that acts without a person; empty where nothing is known of that.

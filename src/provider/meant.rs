@@ -125,6 +125,7 @@ impl Refuser<'_> {
             register_url: optional(&written.register_url)?,
             tenant: written.tenant,
             redirect: written.redirect.as_ref().map_or_else(|| Ok(REDIRECT.to_owned()), redirect)?,
+            any_path: written.any_path.unwrap_or(false),
             scopes,
             flows,
             refused: written.refused.unwrap_or_default(),

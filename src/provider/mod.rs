@@ -88,6 +88,8 @@ pub struct OAuth {
     pub tenant: Option<String>,
     /// The loopback redirect without its port, in the spelling that the provider accepts (RFC 8252 §7.3).
     pub redirect: String,
+    /// Whether the provider takes it with any path behind it.
+    pub any_path: bool,
     /// The scopes, by protocol.
     pub scopes: Scopes,
     /// The ways to a token that work for mail.

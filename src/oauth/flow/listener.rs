@@ -12,6 +12,7 @@ use super::page::{self, Page};
 use crate::net::{Loopback, Stream};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use oauth2::CsrfToken;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
@@ -53,6 +54,12 @@ pub struct Caught {
 /// A browser that waits for its page.
 #[derive(Debug)]
 pub struct Browser(Stream);
+
+/// The redirect with a path of this login only, for a provider that takes any: no other program on this machine knows
+/// where to ask.
+pub fn with_random_path(redirect: &str) -> String {
+    format!("{}/{}", redirect.trim_end_matches('/'), CsrfToken::new_random().secret())
+}
 
 impl Browser {
     /// Shows how the login ended. A browser that is gone misses it, and that is all.
