@@ -126,6 +126,10 @@ pub struct OAuth2 {
     pub client_secret: Option<Secret>,
     /// How the program logs in by itself; `None` where a person does.
     pub app: Option<App>,
+    /// The tenant, at a provider that has such; it is part of the URLs.
+    pub tenant: Option<String>,
+    /// The provider's installation, where it is not the global one.
+    pub cloud: Option<String>,
     /// Where tokens come from.
     pub token_url: Url,
     /// Where the browser goes.

@@ -8,7 +8,7 @@ use super::meaning::{Refusal, Written};
 use super::servers::Servers;
 use super::{app, typed};
 use crate::provider::{
-    self, Flow, Protocol, Route, SecretRule, Stray, is_loopback, is_redirect, is_set_by_login,
+    self, Flow, GLOBAL, Protocol, Route, SecretRule, Stray, is_loopback, is_redirect, is_set_by_login,
 };
 use std::collections::BTreeMap;
 use url::Url;
@@ -53,6 +53,7 @@ pub(super) fn of_provider(
         client_id: None,
         client_secret: None,
         app: None,
+        cloud: oauth.cloud.clone().filter(|cloud| cloud != GLOBAL),
         token_url: at("token_url", &known.token_url)?,
         authorize_url: Some(at("authorize_url", &known.authorize_url)?),
         device_url: maybe("device_url", &known.device_url)?,
@@ -68,6 +69,7 @@ pub(super) fn of_provider(
         needs_secret: known.client_secret == SecretRule::Required,
         token_hosts: servers.token_hosts.clone(),
         token_of: written.name.to_owned(),
+        tenant: known.tenant.as_ref().map(|_| tenant),
     })
 }
 
@@ -106,6 +108,8 @@ pub(super) fn of_account(
         client_id: None,
         client_secret: None,
         app: None,
+        tenant: None,
+        cloud: None,
         token_url: url(written, "token_url", token_url)?,
         authorize_url: at("authorize_url", &oauth.authorize_url)?,
         device_url: at("device_url", &oauth.device_url)?,

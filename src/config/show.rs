@@ -147,6 +147,11 @@ fn write_oauth(out: &mut String, name: &str, oauth: &OAuth2, comment: &str) -> f
         write_secret(out, "client_secret", secret)?;
     }
     write_app(out, oauth.app.as_ref())?;
+    for (key, choice) in [("tenant", &oauth.tenant), ("cloud", &oauth.cloud)] {
+        if let Some(choice) = choice {
+            line(out, key, quoted(choice))?;
+        }
+    }
     let urls = [
         ("authorize_url", oauth.authorize_url.as_ref()),
         ("token_url", Some(&oauth.token_url)),

@@ -25,6 +25,9 @@ use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+/// What the provider's own installation is called, beside its clouds.
+pub const GLOBAL: &str = "global";
+
 /// A mail provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Provider {
@@ -241,9 +244,9 @@ pub enum Error {
 }
 
 impl Provider {
-    /// The installation of that name; `global` is the provider itself.
+    /// The installation of that name; [`GLOBAL`] is the provider itself.
     pub fn in_cloud(&self, cloud: &str) -> Option<&Site> {
-        if cloud == "global" { Some(&self.site) } else { self.clouds.get(cloud) }
+        if cloud == GLOBAL { Some(&self.site) } else { self.clouds.get(cloud) }
     }
 
     /// Every installation.
