@@ -272,7 +272,8 @@ impl Inner {
         Err(Error::OtherClient {
             account: self.config.account.clone(),
             client_id: saved.client_id.clone(),
-            issuer: saved.issuer.origin().ascii_serialization(),
+            // With its path: tenants of one host differ in nothing else.
+            issuer: format!("{}{}", saved.issuer.origin().ascii_serialization(), saved.issuer.path()),
         })
     }
 

@@ -431,6 +431,11 @@ async fn nothing_is_sent_without_a_login_or_with_one_that_is_not_safe_or_not_our
     let keeper = home.logged_in(&server);
     let other = KeeperConfig { client_id: "other".into(), ..keeper.inner.config.clone() };
     assert!(matches!(Keeper::new(other).token().await, Err(Error::OtherClient { .. })));
+    let mut moved = keeper.inner.config.clone();
+    moved.token_url.set_path("/another-tenant/token");
+    let error = Keeper::new(moved).token().await.unwrap_err();
+    let saved = keeper.inner.config.token_url.as_str();
+    assert!(error.to_string().ends_with(&format!(" at {saved}")), "the path tells tenants apart: {error}");
     let plain = KeeperConfig {
         token_url: "http://login.test/token?key=CANARY".parse().unwrap(),
         ..keeper.inner.config.clone()
