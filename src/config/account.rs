@@ -34,7 +34,7 @@ pub struct Account {
     pub incoming: Incoming,
     /// Where mail is submitted; `None` where the account only receives.
     pub smtp: Option<Endpoint>,
-    /// Capabilities of the IMAP server that are not to be used, because the provider's are known to fail.
+    /// Capabilities of the server that mail comes from that are not to be used, because the provider's are known to fail.
     pub disable: BTreeSet<String>,
     /// Special uses by names of mailboxes in lower case, where the provider's servers tell none.
     pub special_use: BTreeMap<String, SpecialUse>,

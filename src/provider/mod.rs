@@ -45,7 +45,7 @@ pub struct Provider {
     pub sent: Filing,
     /// Whether it takes app passwords.
     pub passwords: Passwords,
-    /// Capabilities of its IMAP servers that are not to be used, in capitals.
+    /// Capabilities of its IMAP and POP3 servers that are not to be used, in capitals.
     pub disable: BTreeSet<String>,
     /// Special uses by names of mailboxes in lower case, where its servers tell none.
     pub special_use: BTreeMap<String, SpecialUse>,
