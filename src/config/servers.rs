@@ -73,7 +73,9 @@ fn provider<'a>(written: &Written<'a>, address: &str) -> Result<Option<&'a Provi
             Some(provider) => Ok(Some(provider)),
             None => {
                 let known = written.providers.names().join("`, `");
-                let message = format!("unknown provider `{name}`, expected one of `{known}`");
+                let message = format!(
+                    "unknown provider `{name}`, expected one of `{known}`; for another server leave it out and name the hosts"
+                );
                 Err(written.refuse(&["provider"], message))
             }
         };

@@ -49,7 +49,7 @@ pub struct Provider {
     pub disable: BTreeSet<String>,
     /// Special uses by names of mailboxes in lower case, where its servers tell none.
     pub special_use: BTreeMap<String, SpecialUse>,
-    /// What it allows in a day, a minute, a message.
+    /// What it allows in a day, a minute, a message: for the page about providers. Nothing is refused by them.
     pub limits: Limits,
     /// Keys of the row whose values nobody verified, dotted: `smtp.port`.
     pub unverified: Vec<String>,
@@ -103,7 +103,7 @@ pub struct OAuth {
     pub client_secret: SecretRule,
     /// What is added to the authorization request.
     pub parameters: BTreeMap<String, String>,
-    /// What a refresh does to the refresh token.
+    /// What a refresh does to the refresh token: a note for people.
     pub rotation: Rotation,
 }
 

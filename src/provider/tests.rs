@@ -394,3 +394,22 @@ fn the_page_for_users_tells_of_every_provider() {
         }
     }
 }
+
+#[test]
+fn the_page_for_users_tells_every_limit() {
+    let (_, page) = include_str!("../../docs/providers.md").split_once("\n## Limits\n").unwrap();
+    for row in table().iter() {
+        let (named, limits) = (row.title.split([' ', ',']).next().unwrap(), row.limits);
+        let line = page.lines().find(|line| line.starts_with(&format!("| {named}"))).unwrap_or_default();
+        let numbers: Vec<String> =
+            line.split(|it: char| !it.is_ascii_digit() && it != ' ').map(|it| it.replace(' ', "")).collect();
+        let often = [limits.messages_per_minute, limits.messages_per_day, limits.recipients_per_day];
+        let once = [limits.connections, limits.submission_connections, limits.recipients_per_message];
+        let megabytes = [limits.downloaded_bytes_per_day, limits.uploaded_bytes_per_day];
+        let megabytes = megabytes.map(|bytes| bytes.map(|bytes| bytes / 1_000_000));
+        let counts = often.into_iter().chain(once).flatten().map(u64::from);
+        for number in counts.chain(megabytes.into_iter().flatten()).chain(limits.message_bytes) {
+            assert!(numbers.contains(&number.to_string()), "{}: {number} in {line}", row.name);
+        }
+    }
+}
