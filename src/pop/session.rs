@@ -55,7 +55,7 @@ impl Session {
             greeting(&mut wire).await?;
         }
         let offers = capabilities(&mut wire).await?.unwrap_or_default();
-        let mechanism = auth::log_in(&mut wire, &offers, credentials).await?;
+        let mechanism = auth::log_in(&mut wire, &offers, credentials, endpoint).await?;
         // They may be others after login (RFC 2449 §5).
         let offers = capabilities(&mut wire).await?.unwrap_or(offers);
         Ok(Session { wire, offers, mechanism })

@@ -48,7 +48,7 @@ async fn a_challenge_after_the_token_is_answered_as_the_mechanism_wants() {
     let script = format!("{EXCHANGE}C: AUTH XOAUTH2\nS: +\nC: {TOKEN}\n{rest}");
     assert_eq!(refused(log_in(&script, &bearer()).await).class(), Class::NeedsLogin);
 
-    let message = "bixhPXRlc3RAY29udG9zby5vbm1pY3Jvc29mdC5jb20sAWF1dGg9QmVhcmVyIEV3QkFBbDNCQUFVRkZwVUFvN0ozVmUwYmpMQldaV0NjbFJDM0VvQUEBAQ==";
+    let message = "bixhPXRlc3RAY29udG9zby5vbm1pY3Jvc29mdC5jb20sAWhvc3Q9bG9jYWxob3N0AXBvcnQ9OTk1AWF1dGg9QmVhcmVyIEV3QkFBbDNCQUFVRkZwVUFvN0ozVmUwYmpMQldaV0NjbFJDM0VvQUEBAQ==";
     let rest = "S: + eyJzdGF0dXMiOiJpbnZhbGlkX3Rva2VuIn0=\nC: AQ==\nS: -ERR [AUTH] no\n";
     let script = format!("{GMAIL}C: AUTH OAUTHBEARER\nS: + \nC: {message}\n{rest}");
     assert_eq!(refused(log_in(&script, &bearer()).await).class(), Class::NeedsLogin);
