@@ -11,6 +11,7 @@ mod app;
 mod duration;
 pub mod edit;
 mod error;
+mod hooks;
 mod layers;
 mod logins;
 mod mailboxes;
@@ -30,6 +31,7 @@ pub use account::{
     Secret, Sent,
 };
 pub use error::{Error, Place};
+pub use hooks::Hooks;
 pub use mailboxes::Mailboxes;
 pub use secret::Hidden;
 
@@ -51,6 +53,8 @@ const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 pub struct Config {
     /// Every account, by name.
     pub accounts: Vec<Account>,
+    /// What is run when something happens.
+    pub hooks: Hooks,
 }
 
 impl Config {
@@ -98,7 +102,7 @@ impl Config {
         let accounts = meaning::accounts(&layered, home, credentials, providers)
             .and_then(|accounts| inspect(&accounts).map(|()| accounts));
         let accounts = accounts.map_err(|refusal| blame(refusal, &source, &written, &overrides))?;
-        Ok(Config { accounts })
+        Ok(Config { accounts, hooks: Hooks::meant(&layered.hooks) })
     }
 }
 
