@@ -172,6 +172,7 @@ impl Board {
             tracing::warn!(account = %self.account, error = %complaint.text, hint, "trouble");
         }
         self.change(|standing, status| {
+            status.told_elsewhere = complaint.is_told;
             standing.account = Some(complaint);
             status.state = state;
             status.detail = String::new();
@@ -187,6 +188,7 @@ impl Board {
             standing.held = self.held_hint(records);
             status.state = if held > 0 { State::Held } else { State::Watching };
             status.detail = String::new();
+            status.told_elsewhere = false;
             status.deletions_held = held;
             status.last_contact = Some(Timestamp::now());
             status.next_try = None;

@@ -214,6 +214,6 @@ fn map(entries: &BTreeMap<String, String>) -> String {
 }
 
 /// A JSON string is a TOML basic string: the escapes of the one are a subset of the other's.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")
 }

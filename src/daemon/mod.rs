@@ -7,6 +7,7 @@
 //! Order at the start: configuration, lock on the state, control socket, units, READY. Order at the end: STOPPING,
 //! units, control socket, lock.
 
+mod bell;
 mod board;
 pub mod fleet;
 mod herald;

@@ -185,7 +185,7 @@ fn wait(text: &str, now: Timestamp) -> Option<Duration> {
 }
 
 /// Foreign text made fit to be shown: one line, bounded, no control characters, nothing that could be a token.
-pub(super) fn words(text: &str) -> String {
+pub fn words(text: &str) -> String {
     let mut shown = String::new();
     for word in text.split_whitespace() {
         if shown.len() + word.len().min(WORD) >= WORDS {

@@ -18,6 +18,7 @@ mod store;
 mod time;
 pub mod token;
 
+pub use answer::words;
 pub use error::{Error, login_hint};
 pub use keeper::{Keeper, KeeperConfig, WeakKeeper};
 pub use time::server_time;

@@ -13,6 +13,7 @@ mod browser;
 mod canary;
 mod device;
 mod independent;
+mod notice;
 mod paste;
 mod revocation;
 mod scene;
