@@ -14,6 +14,7 @@ mod canary;
 mod device;
 mod independent;
 mod paste;
+mod processes;
 mod revocation;
 mod scene;
 mod terminal;

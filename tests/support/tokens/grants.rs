@@ -47,7 +47,7 @@ impl State {
             }
             return Err(Answer::refused());
         }
-        if self.rotates {
+        if self.rotates && !self.overlaps {
             self.refresh.remove(&token);
             self.retired.insert(token, grant.clone());
         }
