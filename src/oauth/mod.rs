@@ -12,6 +12,7 @@ pub mod credential;
 mod endpoint;
 mod error;
 pub mod flow;
+mod gate;
 mod keeper;
 pub mod password;
 mod store;
@@ -20,6 +21,6 @@ pub mod token;
 
 pub use answer::words;
 pub use error::{Error, login_hint};
-pub use keeper::{Keeper, KeeperConfig, WeakKeeper};
+pub use keeper::{Keeper, KeeperConfig, LoggedOut};
 pub use time::server_time;
 pub use token::AccessToken;

@@ -38,9 +38,6 @@ pub enum Error {
         /// How long was waited.
         patience: Duration,
     },
-    /// So many requests that none of them could be the browser's.
-    #[error("a program on this machine disturbs the login with requests")]
-    Flooded,
     /// The authorization server said no.
     #[error("the login was refused ({error}){}", said(description))]
     Denied {
@@ -83,7 +80,7 @@ impl Classified for Error {
     fn class(&self) -> Class {
         match self {
             Error::Token(error) => error.class(),
-            Error::Listen { .. } | Error::Flooded => Class::RETRY,
+            Error::Listen { .. } => Class::RETRY,
             Error::NoEndpoint { .. } | Error::Redirect { .. } | Error::NoRefreshToken => Class::Configuration,
             Error::TimedOut { .. }
             | Error::Denied { .. }
@@ -117,7 +114,7 @@ impl Classified for Error {
                  in the settings of your provider account; then log in again"
                     .into()
             }
-            Error::TimedOut { .. } | Error::Flooded | Error::Expired => "log in again".into(),
+            Error::TimedOut { .. } | Error::Expired => "log in again".into(),
             Error::Redirect { .. } => "set `redirect` to http://127.0.0.1 or http://localhost".into(),
             Error::Listen { .. } => return None,
         })
