@@ -43,6 +43,8 @@ pub struct Provider {
     pub disable: BTreeSet<String>,
     /// Special uses by names of mailboxes in lower case, where its servers tell none.
     pub special_use: BTreeMap<String, SpecialUse>,
+    /// The globs that a new account begins with, where not all mailboxes are wanted.
+    pub mailboxes: Vec<String>,
     /// What it allows in a day, a minute, a message.
     pub limits: Limits,
     /// Keys of the row whose values nobody verified, dotted: `smtp.port`.
@@ -83,6 +85,8 @@ pub struct OAuth {
     pub tenant: Option<String>,
     /// The loopback redirect without its port, in the spelling that the provider accepts (RFC 8252 §7.3).
     pub redirect: String,
+    /// Whether anybody can register a client for mail.
+    pub registration: Registration,
     /// The scopes, by protocol.
     pub scopes: Scopes,
     /// The ways to a token that work for mail.
@@ -148,6 +152,16 @@ pub enum SecretRule {
     Optional,
     /// Clients are public; the token endpoint refuses one.
     Forbidden,
+}
+
+/// Whether anybody can register a client for mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Registration {
+    /// On a page of the provider.
+    Open,
+    /// Not any more, or only by hand: a password is the way for whoever has no client.
+    Closed,
 }
 
 /// What a refresh does to the refresh token.
