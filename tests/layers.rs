@@ -36,7 +36,7 @@ const LAYERS: &[(&str, Imports)] = &[
     ("provider", Also(&["net"])),
     ("supervisor", Strictly(&["error", "backoff"])),
     ("control", Also(&[])),
-    ("config", Also(&["provider", "net"])),
+    ("config", Also(&["provider", "net", "disk"])),
     (
         "account",
         Also(&[

@@ -21,6 +21,7 @@ mod sent;
 mod session;
 mod standing;
 mod stores;
+mod unsent;
 mod wake;
 mod watch;
 
@@ -227,6 +228,8 @@ pub async fn run(
     }
     if shared.account.smtp.is_some() {
         loops.spawn(outbound::run(shared.clone(), sent));
+    } else {
+        loops.spawn(unsent::run(shared.clone()));
     }
     while let Some(end) = loops.join_next().await {
         if let Err(failure) = end

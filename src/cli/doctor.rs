@@ -47,6 +47,15 @@ impl Doctor {
 
     /// Examines, prints, and fails if a check did.
     pub async fn run(&self, context: &Context) -> Result<(), CommandError> {
+        let examination = self.look(context).await?;
+        match examination.ok {
+            true => Ok(()),
+            false => Err(CommandError::new(Exit::Failed, chart::sum(&examination))),
+        }
+    }
+
+    /// Examines and prints.
+    pub async fn look(&self, context: &Context) -> Result<Examination, CommandError> {
         let accounts = direct::chosen(context, self.account.as_slice())?;
         let surroundings = Arc::new(Surroundings {
             state_dir: context.environment.state_dir.clone(),
@@ -63,10 +72,7 @@ impl Doctor {
             let file = file.clone().unwrap_or_else(usual_file);
             self.report(context, &examination, &surroundings, &file).await?;
         }
-        match examination.ok {
-            true => Ok(()),
-            false => Err(CommandError::new(Exit::Failed, chart::sum(&examination))),
-        }
+        Ok(examination)
     }
 
     /// Examines all side by side; each is shown when it and those before it are done.

@@ -64,7 +64,7 @@ pub struct Shared {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// From a mail address to an account that works
-    Add(add::Add),
+    Add(Box<add::Add>),
     /// The daemon, in the foreground
     Run(run::Run),
     /// One complete two-way pass, now

@@ -88,6 +88,13 @@ fn the_example_is_understood_and_shows_every_key() {
     }
 }
 
+#[test]
+fn the_example_names_no_file_that_a_new_user_lacks() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), EXAMPLE).unwrap();
+    Config::check(file.path(), std::iter::empty(), Path::new("/home/a")).unwrap();
+}
+
 /// Every key, as the typed structures themselves tell when they refuse an unknown one.
 fn keys() -> Vec<String> {
     let probes = [

@@ -4,7 +4,7 @@
 
 use super::place::{is_host, is_loopback, is_redirect};
 use super::written::{Cloud, OAuth as WrittenOAuth, Row, Server, Wire};
-use super::{Error, OAuth, Passwords, Provider, Rotation, SecretRule, Site};
+use super::{Error, OAuth, Passwords, Provider, Registration, Rotation, SecretRule, Site};
 use crate::mail::SpecialUse;
 use crate::net::{Endpoint, Tls};
 use std::collections::BTreeMap;
@@ -51,6 +51,7 @@ pub(super) fn provider(name: &str, row: &Row, at: Range<usize>) -> Result<Provid
         passwords: row.password.clone().unwrap_or(passwords),
         disable: row.disable.iter().flatten().map(|capability| capability.to_ascii_uppercase()).collect(),
         special_use: special_use(row),
+        mailboxes: row.mailboxes.clone().unwrap_or_default(),
         limits: row.limits.unwrap_or_default(),
         unverified: row.unverified.clone().unwrap_or_default(),
     })
@@ -126,6 +127,7 @@ impl Refuser<'_> {
             tenant: written.tenant,
             redirect: written.redirect.as_ref().map_or_else(|| Ok(REDIRECT.to_owned()), redirect)?,
             any_path: written.any_path.unwrap_or(false),
+            registration: written.registration.unwrap_or(Registration::Open),
             scopes,
             flows,
             refused: written.refused.unwrap_or_default(),

@@ -49,6 +49,8 @@ pub struct Provider {
     pub disable: BTreeSet<String>,
     /// Special uses by names of mailboxes in lower case, where its servers tell none.
     pub special_use: BTreeMap<String, SpecialUse>,
+    /// The globs that a new account begins with, where not all mailboxes are wanted.
+    pub mailboxes: Vec<String>,
     /// What it allows in a day, a minute, a message: for the page about providers. Nothing is refused by them.
     pub limits: Limits,
     /// Keys of the row whose values nobody verified, dotted: `smtp.port`.
@@ -93,6 +95,8 @@ pub struct OAuth {
     pub redirect: String,
     /// Whether the provider takes it with any path behind it.
     pub any_path: bool,
+    /// Whether anybody can register a client for mail.
+    pub registration: Registration,
     /// The scopes, by protocol.
     pub scopes: Scopes,
     /// The ways to a token that work for mail.
@@ -158,6 +162,16 @@ pub enum SecretRule {
     Optional,
     /// Clients are public; the token endpoint refuses one.
     Forbidden,
+}
+
+/// Whether anybody can register a client for mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Registration {
+    /// On a page of the provider.
+    Open,
+    /// Not any more, or only by hand: a password is the way for whoever has no client.
+    Closed,
 }
 
 /// What a refresh does to the refresh token.

@@ -2,7 +2,7 @@
 //!
 //! What can be refused for its value carries its place in the text. Nothing is interpreted here; see `meant`.
 
-use super::{Filing, Flow, Limits, Passwords, Rotation, Scopes, SecretRule};
+use super::{Filing, Flow, Limits, Passwords, Registration, Rotation, Scopes, SecretRule};
 use crate::mail::SpecialUse;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +25,7 @@ pub(super) struct Row {
     pub(super) password: Option<Passwords>,
     pub(super) disable: Option<BTreeSet<String>>,
     pub(super) special_use: Option<BTreeMap<Use, Vec<String>>>,
+    pub(super) mailboxes: Option<Vec<String>>,
     pub(super) limits: Option<Limits>,
     pub(super) unverified: Option<Vec<String>>,
     pub(super) oauth: Option<OAuth>,
@@ -97,6 +98,7 @@ pub(super) struct OAuth {
     pub(super) tenant: Option<String>,
     pub(super) redirect: Option<Spanned<String>>,
     pub(super) any_path: Option<bool>,
+    pub(super) registration: Option<Registration>,
     pub(super) scopes: Option<Scopes>,
     pub(super) flows: Option<BTreeSet<Flow>>,
     pub(super) refused: Option<BTreeMap<Flow, String>>,
@@ -124,6 +126,7 @@ impl Row {
             password: self.password.or(base.password),
             disable: self.disable.or(base.disable),
             special_use: self.special_use.or(base.special_use),
+            mailboxes: self.mailboxes.or(base.mailboxes),
             limits: self.limits.or(base.limits),
             unverified: self.unverified.or(base.unverified),
             oauth: over(self.oauth, base.oauth),
@@ -181,6 +184,7 @@ fn over(written: Option<OAuth>, base: Option<OAuth>) -> Option<OAuth> {
         tenant: written.tenant.or(base.tenant),
         redirect: written.redirect.or(base.redirect),
         any_path: written.any_path.or(base.any_path),
+        registration: written.registration.or(base.registration),
         scopes: written.scopes.or(base.scopes),
         flows: written.flows.or(base.flows),
         refused: written.refused.or(base.refused),

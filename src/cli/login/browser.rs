@@ -11,6 +11,10 @@ use crate::oauth::flow::listener::{Caught, Listener, with_random_path};
 use crate::oauth::flow::{self, Callback, PATIENCE, Page};
 use std::process::Stdio;
 
+/// Some refusals never come back here.
+const STAYS: &str = "If the page shows an error and stays there, end this with Ctrl-C; what helps is in docs/providers.md, \
+                     \"When the browser shows an error\".";
+
 pub(super) async fn log_in(context: &Context, subject: &Subject<'_>) -> Result<(), CommandError> {
     let (listener, attempt) = begin(subject).await.map_err(|error| subject.failed(&error))?;
     let name = &subject.account.name;
@@ -26,6 +30,7 @@ pub(super) async fn log_in(context: &Context, subject: &Subject<'_>) -> Result<(
             "Open it in a browser of this machine; for another one: posthaste login {name} --paste"
         ));
     }
+    output::complain(STAYS);
     let caught = listener.wait(attempt.expected(), PATIENCE).await;
     finish(subject, attempt, caught.map_err(|error| subject.failed(&error))?).await
 }
