@@ -95,6 +95,17 @@ fn a_shared_mailbox_is_opened_with_the_token_of_its_user_who_also_submits_for_it
     home.send("team", "answer", b"From: team@mail.test\nTo: bob@mail.test\nSubject: answer\n\nHello.\n");
     assert_eq!(own.sink.wait_for(1)[0].sender, "team@mail.test");
     assert!(own.dovecot.log().contains("submission-login: Info: Login: user=<alice>"));
+    // Under way: the token ends for both at once, and every refresh replaces the refresh token.
+    own.tokens.revoke_access("alice");
+    own.dovecot.kick("alice");
+    shared.dovecot.kick("team");
+    for (account, host) in [("alice", &own), ("team", &shared)] {
+        host.deliver(account, &message("with the next token"));
+        let maildir = home.maildir(account);
+        until(PATIENCE, account, || maildir.find("INBOX", "with the next token").is_some());
+    }
+    assert_eq!(own.tokens.requests("alice"), before + 2, "one more serves both");
+    assert!(!own.tokens.was_reused("alice"));
 }
 
 #[test]
