@@ -233,7 +233,7 @@ impl Home {
 
     /// Waits until `status` shows the account in `state`; the account.
     pub fn wait_state(&self, account: &str, state: &str) -> Value {
-        wait::until_some(wait::PATIENCE, &format!("{account} to be {state}"), || {
+        wait::until_told(wait::PATIENCE, &format!("{account} to be {state}"), || {
             let status = self.status();
             let found = status["accounts"].as_array()?.iter().find(|one| one["name"] == account)?.clone();
             (found["state"] == state).then_some(found)

@@ -7,7 +7,7 @@ use super::super::scene::Scene;
 use super::super::support::authority::Authority;
 use super::super::support::process::Account;
 use super::super::support::sink::{Sink, Stage, Step};
-use super::super::support::wait::{PATIENCE, until, until_some};
+use super::super::support::wait::{PATIENCE, until, until_told};
 use super::super::support::{Host, message};
 use super::beside_bob;
 use Outcome::{Deferred, Failed, Kept};
@@ -54,7 +54,7 @@ fn letter(from: &str, subject: &str) -> Vec<u8> {
 
 /// The account's status, once its message has come to this outcome at its server.
 fn wait_outcome(scene: &Scene, sink: &Sink, user: &str, outcome: Outcome, words: &str) -> Value {
-    until_some(PATIENCE, &format!("{user}: {outcome:?} {words}"), || {
+    until_told(PATIENCE, &format!("{user}: {outcome:?} {words}"), || {
         let status = scene.home.status();
         let account = status["accounts"].as_array()?.iter().find(|one| one["name"] == user)?.clone();
         let error = account["error"].as_str().unwrap_or_default();
@@ -86,10 +86,13 @@ fn every_refusal_of_a_submission_server_is_its_own_accounts_and_mail_goes_on() {
         accounts.push(Account { smtp: (sink.port(), "implicit"), ..account });
     }
     let (scene, _daemon) = beside_bob(host, accounts, &[]);
-    for (number, ((_, answer, outcome), sink)) in ANSWERS.iter().zip(&sinks).enumerate() {
+    for number in 0..ANSWERS.len() {
         let user = format!("user{number}");
         scene.home.wait_state(&user, "watching");
         scene.home.send(&user, "letter", &letter(&user, "from somebody in trouble"));
+    }
+    for (number, ((_, answer, outcome), sink)) in ANSWERS.iter().zip(&sinks).enumerate() {
+        let user = format!("user{number}");
         let words = answer.split(' ').nth(1).unwrap();
         let status = wait_outcome(&scene, sink, &user, *outcome, words);
         assert_eq!(status["state"], "watching", "{answer}: {status}");
