@@ -118,6 +118,11 @@ impl TokenServer {
         self.state().rotates = rotates;
     }
 
+    /// Whether the old refresh token stays good beside the new one, as Microsoft's do.
+    pub fn set_overlap(&self, overlaps: bool) {
+        self.state().overlaps = overlaps;
+    }
+
     /// Whether a refresh token that was rotated away ends the whole login when it comes again.
     pub fn set_reuse_detection(&self, detects: bool) {
         self.state().detects_reuse = detects;

@@ -48,7 +48,7 @@ impl State {
             }
             return Err(Answer::refused());
         }
-        if self.rotates {
+        if self.rotates && !self.overlaps {
             self.refresh.remove(&token);
             self.retired.insert(token, grant.clone());
         }

@@ -32,6 +32,8 @@ pub(super) struct State {
     /// `http://127.0.0.1:PORT`
     pub(super) base: String,
     pub(super) rotates: bool,
+    /// Whether rotation leaves the old token good.
+    pub(super) overlaps: bool,
     /// Whether a reuse ends the whole family.
     pub(super) detects_reuse: bool,
     pub(super) lifetime: Duration,
