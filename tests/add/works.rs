@@ -10,7 +10,7 @@ fn an_autoconfig_file_leads_to_an_account_that_works_with_tokens_or_a_password()
     host.furnish("alice");
     for (authentication, credentials) in [
         ("OAuth2", ["--client-id", "test", "--import"].as_slice()),
-        ("password-cleartext", &["--password-command", "printf secret"]),
+        ("password-cleartext", &["--password-command", &format!("printf {}", dovecot::PASSWORD)]),
     ] {
         let home = home();
         let file = autoconfig(&host, &home, authentication);
