@@ -4,11 +4,11 @@
 //! given only for the hosts that its provider lists.
 
 use super::keepers::Keepers;
-use crate::config::{self, Account, Auth, Credential, OAuth2, Secret};
+use crate::application::App;
+use crate::config::{Account, Auth, Credential, OAuth2, Secret};
 use crate::error::{Class, Classified};
 use crate::mail::sasl::Credentials;
 use crate::net::Endpoint;
-use crate::oauth::flow::app::App;
 use crate::oauth::{self, AccessToken, Keeper, KeeperConfig};
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -219,7 +219,7 @@ async fn keeper(
     let no_client = || Error::NoClient { account: account.name.clone() };
     let client_id = match &oauth.app {
         // Its key file says who it is.
-        Some(config::App::ServiceAccount { .. }) => oauth.client_id.clone().unwrap_or_default(),
+        Some(App::ServiceAccount { .. }) => oauth.client_id.clone().unwrap_or_default(),
         _ => oauth.client_id.clone().ok_or_else(no_client)?,
     };
     let client_secret = match &oauth.client_secret {
@@ -233,7 +233,7 @@ async fn keeper(
         token_url: oauth.token_url.clone(),
         scopes: oauth.scopes.clone(),
         store,
-        app: oauth.app.as_ref().map(app),
+        app: oauth.app.clone(),
     }))
 }
 
@@ -244,19 +244,6 @@ async fn reveal(secret: &Secret) -> Result<SecretString, oauth::Error> {
         Secret::Command(command) => oauth::password::run(command).await,
         Secret::Credential(Credential { name, directory }) => {
             oauth::credential::read(name, directory.as_deref()).await
-        }
-    }
-}
-
-/// As the keeper wants it; drivers do not know each other's types.
-fn app(app: &config::App) -> App {
-    match app {
-        config::App::Secret => App::Secret,
-        config::App::Certificate { certificate, key } => {
-            App::Certificate { certificate: certificate.clone(), key: key.clone() }
-        }
-        config::App::ServiceAccount { key, subject } => {
-            App::ServiceAccount { key: key.clone(), subject: subject.clone() }
         }
     }
 }

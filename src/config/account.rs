@@ -5,6 +5,7 @@
 
 use super::mailboxes::Mailboxes;
 use super::secret::Hidden;
+use crate::application::App;
 use crate::mail::{MailboxName, SpecialUse};
 use crate::net::Endpoint;
 use crate::provider::Flow;
@@ -155,27 +156,6 @@ pub struct OAuth2 {
     /// The account in whose state directory the token is kept, and that is named in logins: this one, unless several
     /// log in as the same user with the same client and scopes. Of those it is the account of that user's own mailbox.
     pub token_of: String,
-}
-
-/// How a program logs in without a person.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum App {
-    /// By the client's secret (RFC 6749 §4.4).
-    Secret,
-    /// By the key of a registered certificate (RFC 7523 §2.2).
-    Certificate {
-        /// The certificate.
-        certificate: PathBuf,
-        /// Its key.
-        key: PathBuf,
-    },
-    /// As a service account that acts for a person of its domain (RFC 7523 §2.1).
-    ServiceAccount {
-        /// Its key file.
-        key: PathBuf,
-        /// The person.
-        subject: String,
-    },
 }
 
 /// Where a secret comes from.

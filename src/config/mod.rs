@@ -26,8 +26,8 @@ mod tokens;
 mod typed;
 
 pub use account::{
-    Account, App, Auth, Credential, DeletionLimit, Incoming, Layout, LineEndings, OAuth2, OnDelete, Pop,
-    Secret, Sent,
+    Account, Auth, Credential, DeletionLimit, Incoming, Layout, LineEndings, OAuth2, OnDelete, Pop, Secret,
+    Sent,
 };
 pub use error::{Error, Place};
 pub use mailboxes::Mailboxes;

@@ -4,9 +4,10 @@
 //! never written, and what a provider's row supplies stands in comments, because the file may not repeat it.
 
 use super::account::{
-    Account, App, Auth, Credential, Incoming, Layout, LineEndings, OAuth2, OnDelete, Pop, Secret, Sent,
+    Account, Auth, Credential, Incoming, Layout, LineEndings, OAuth2, OnDelete, Pop, Secret, Sent,
 };
 use super::duration;
+use crate::application::App;
 use crate::net::{Endpoint, Tls};
 use std::fmt::{self, Display, Write};
 use std::path::Path;

@@ -3,6 +3,7 @@
 mod logins;
 
 use super::*;
+use crate::application::App;
 use crate::mail::MailboxName;
 use crate::net::Tls;
 use crate::provider::Flow;

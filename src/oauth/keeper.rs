@@ -10,9 +10,9 @@ mod refresh;
 
 use super::endpoint;
 use super::error::Error;
-use super::flow::app::App;
 use super::flow::{self, Granted};
 use super::token::AccessToken;
+use crate::application::App;
 use crate::error::{Class, Classified, chain};
 use jiff::Timestamp;
 use refresh::{Inner, State};

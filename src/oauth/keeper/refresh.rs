@@ -7,12 +7,13 @@
 //! Callers have the keeper's turn; this file must not know who waits for it.
 
 use super::{KeeperConfig, LoggedOut};
+use crate::application::App;
 use crate::backoff::Backoff;
 use crate::error::{Class, Classified};
 use crate::oauth::answer::{Answer, words};
 use crate::oauth::endpoint;
 use crate::oauth::error::Error;
-use crate::oauth::flow::app::{self, App};
+use crate::oauth::flow::app;
 use crate::oauth::flow::{self, Granted};
 use crate::oauth::gate::Gate;
 use crate::oauth::store::{Grant, Lock, Store};

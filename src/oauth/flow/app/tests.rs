@@ -9,6 +9,7 @@ use openssl::rsa::Rsa;
 use openssl::sign::Verifier;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use tempfile::TempDir;
 
 const TOKEN: &str = r#"{"token_type":"Bearer","access_token":"a1","expires_in":3600}"#;
