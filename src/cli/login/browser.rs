@@ -7,7 +7,7 @@ use super::Subject;
 use crate::cli::error::CommandError;
 use crate::cli::{Context, output};
 use crate::oauth::flow::code::Attempt;
-use crate::oauth::flow::listener::{Caught, Listener};
+use crate::oauth::flow::listener::{Caught, Listener, with_random_path};
 use crate::oauth::flow::{self, Callback, PATIENCE, Page};
 use std::process::Stdio;
 
@@ -38,7 +38,11 @@ pub(super) async fn log_in(context: &Context, subject: &Subject<'_>) -> Result<(
 /// The listener first, then the address that names its port.
 pub(super) async fn begin(subject: &Subject<'_>) -> Result<(Listener, Attempt), flow::Error> {
     let authorize = subject.authorize()?;
-    let listener = Listener::bind(&subject.oauth.redirect).await?;
+    let redirect = match subject.oauth.any_path {
+        true => with_random_path(&subject.oauth.redirect),
+        false => subject.oauth.redirect.clone(),
+    };
+    let listener = Listener::bind(&redirect).await?;
     let attempt = Attempt::new(subject.keeper.config(), &authorize, listener.redirect())?;
     Ok((listener, attempt))
 }
