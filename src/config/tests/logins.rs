@@ -141,8 +141,11 @@ fn a_login_of_a_known_issuer_stays_with_it() {
 fn a_draft_cannot_carry_a_token_to_a_stranger() {
     let at = |host: &str| edit::Draft {
         name: "a".into(),
-        address: "a@x.test".into(),
-        imap: Some(Endpoint { host: host.into(), port: 993, tls: Tls::Implicit, ca: None }),
+        address: Some("a@x.test".into()),
+        incoming: Some(edit::Server {
+            at: Some(Endpoint { host: host.into(), port: 993, tls: Tls::Implicit, ca: None }),
+            ca: None,
+        }),
         issuer: Some(Issuer {
             authorize_url: "https://accounts.google.com/o/oauth2/auth".parse().unwrap(),
             token_url: "https://accounts.google.com/o/oauth2/token".parse().unwrap(),
