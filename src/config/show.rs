@@ -59,7 +59,7 @@ impl Account {
         let table = self.incoming.table();
         write_server(out, &format!("{name}.{table}"), self.incoming.server(), comment)?;
         let Incoming::Pop(Pop { delete_after: Some(after), .. }) = &self.incoming else { return Ok(()) };
-        if !comment.is_empty() {
+        if !comment.is_empty() && self.incoming.server().ca.is_none() {
             writeln!(out, "\n[accounts.{name}.{table}]")?;
         }
         line(out, "delete_after", quoted(&duration::write(*after)))

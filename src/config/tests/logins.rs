@@ -242,6 +242,11 @@ fn a_trust_anchor_may_stand_beside_a_provider() {
     );
     assert_eq!(load(&shown), config, "{shown}");
     assert!(refusal(&text.replace("ca =", "port = 1, ca =")).contains("no `host`"), "servers of one's own");
+    let pop = load(
+        "[accounts.p]\naddress = \"a@fastmail.com\"\nprotocol = \"pop3\"\npop = { ca = \"/ca.pem\", delete_after = \"1d\" }\n",
+    );
+    assert_eq!(pop.accounts[0].incoming.server().ca, Some(PathBuf::from("/ca.pem")));
+    assert_eq!(load(&pop.accounts[0].to_toml()), pop, "{}", pop.accounts[0].to_toml());
 }
 
 #[test]
