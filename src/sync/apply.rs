@@ -103,6 +103,9 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
         for name in &steps.unloosen {
             self.later(mailbox, Entry::Unloosen(name.clone()));
         }
+        for (name, likeness) in &steps.estrange {
+            self.later(mailbox, Entry::Loosen(name.clone(), Loose::Stranger, *likeness));
+        }
         for row in &steps.adopt {
             self.later(mailbox, Entry::Pair(row.clone()));
         }

@@ -43,6 +43,7 @@ impl World {
             mailboxes: BTreeMap::new(),
             opened: 0,
             has_move: true,
+            read_only: false,
             refuses: None,
         };
         let local = FakeLocal::new(fuse.clone());
@@ -390,6 +391,22 @@ fn kept_messages_stay_on_the_server_and_do_not_come_back() {
     world.files("INBOX").clear();
     world.settle();
     assert_eq!((world.on_server()["INBOX"].len(), world.on_disk()["INBOX"].len()), (1, 0));
+}
+
+#[test]
+fn a_file_in_a_mailbox_that_takes_nothing_is_read_once_and_uploaded_when_it_does() {
+    let mut world = World::new(true, true);
+    world.settle();
+    world.remote.read_only = true;
+    world.add_local("INBOX", &content(1), "");
+    (0..3).for_each(|_| world.settle());
+    assert_eq!((world.local.identified, world.on_server()["INBOX"].len()), (1, 1));
+    let commits = world.ledger.commits;
+    world.settle();
+    assert_eq!(world.ledger.commits, commits, "nothing changed");
+    world.remote.read_only = false;
+    world.settle();
+    assert_eq!((world.local.identified, world.on_server()["INBOX"].len()), (1, 2));
 }
 
 #[derive(Clone, Debug)]

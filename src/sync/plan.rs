@@ -65,6 +65,8 @@ pub struct Observed {
     pub candidates: BTreeMap<UniqueName, Candidate>,
     /// Deletions held back so far.
     pub held: Vec<Held>,
+    /// Those of them that the base does not know: they were read to be recognised.
+    pub strangers: BTreeMap<UniqueName, Likeness>,
     /// Where the mailbox lives from now on, where it is not firm ground.
     pub resettle: Option<(Option<SpecialUse>, DirectoryId)>,
 }
@@ -121,6 +123,8 @@ pub struct Steps {
     pub unloosen: BTreeSet<UniqueName>,
     /// Pairs that exist already on both sides.
     pub adopt: Vec<Row>,
+    /// Files that cannot be uploaded, to be recognised without being read again.
+    pub estrange: BTreeMap<UniqueName, Likeness>,
     /// Files that readers renamed.
     pub rename: Vec<(Uid, UniqueName)>,
     /// Messages to fetch.
@@ -228,6 +232,7 @@ impl Steps {
             unloosen: mailbox.local.unloosened.clone(),
             adopt: Vec::new(),
             rename: Vec::new(),
+            estrange: BTreeMap::new(),
             download: BTreeMap::new(),
             upload: BTreeMap::new(),
             moves: Vec::new(),
@@ -308,7 +313,10 @@ impl Steps {
         self.download.append(&mut mailbox.remote.new);
         self.merge_flags(&mailbox);
         self.quarantine = mailbox.remote.gone.into_values().collect();
-        if !mailbox.read_only {
+        if mailbox.read_only {
+            self.estrange = mailbox.strangers;
+            self.estrange.retain(|name, _| mailbox.local.new.contains_key(name));
+        } else {
             for (name, flags) in mailbox.local.new {
                 if let Some(candidate) = mailbox.candidates.get(&name) {
                     self.upload.insert(name, Upload { likeness: candidate.likeness, flags });
