@@ -115,7 +115,9 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
         for row in &steps.keep {
             self.later(mailbox, Entry::Pair(Row { state: RowState::Kept, ..row.clone() }));
         }
-        self.report.mailbox(mailbox).adopted += steps.adopt.len() as u64;
+        let report = self.report.mailbox(mailbox);
+        report.adopted += steps.adopt.len() as u64;
+        report.kept += steps.keep.len() as u64;
         if self.pending.len() > before {
             self.flush().await?;
         }

@@ -219,20 +219,21 @@ fn compare(
     remote: RemoteDelta,
     local: LocalDelta,
 ) -> Observed {
+    let known = base.rows.iter().filter(|row| row.state != RowState::Kept).count();
     Observed {
         mailbox: record.name.clone(),
         uid_validity: view.marks.uid_validity,
         marks: (record.marks != Some(view.marks)).then_some(view.marks),
         read_only: view.read_only,
         storable: view.storable,
-        known: u32::try_from(base.rows.len()).unwrap_or(u32::MAX),
+        known: u32::try_from(known).unwrap_or(u32::MAX),
         doubted: Vec::new(),
         remote,
         local,
         remote_likeness: BTreeMap::new(),
         candidates: BTreeMap::new(),
-        held: record.held.clone(),
         strangers: BTreeMap::new(),
+        held: record.held.clone(),
         resettle: None,
     }
 }
