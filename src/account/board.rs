@@ -93,6 +93,12 @@ impl Board {
         });
     }
 
+    /// The server wants to be left alone for so long: no trouble, and nothing to do.
+    pub(super) fn left_alone(&self, left: Duration) {
+        self.state(State::Waiting, "the server wants to be left alone between two logins");
+        self.change(|_, status| status.next_try = Timestamp::now().checked_add(left).ok());
+    }
+
     /// A server said something.
     pub(super) fn heard(&self) {
         self.sender.send_modify(|status| status.last_contact = Some(Timestamp::now()));

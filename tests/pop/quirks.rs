@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::scene::Scene;
+use super::support::pop_server::Fault;
 use super::support::{message, wait};
 
 #[test]
@@ -189,6 +190,23 @@ fn a_server_that_wants_to_be_left_alone_is() {
     scene.put(&["two"]);
     scene.sync();
     scene.assert_here(&["one", "two"]);
+    assert_eq!(scene.seen("AUTH"), 2);
+}
+
+#[test]
+fn a_server_is_left_alone_after_a_failed_visit_and_over_a_restart() {
+    let scene = Scene::start();
+    scene.server.offer(&["SASL PLAIN", "UIDL", "LOGIN-DELAY 3600"]);
+    let rests = || scene.home.status()["accounts"][0]["detail"].to_string().contains("left alone");
+    let daemon = scene.home.start();
+    scene.home.wait_state("drop", "watching");
+    scene.server.fault("UIDL", Fault::Answer(b"-ERR [SYS/TEMP] later\r\n".to_vec()));
+    assert!(!scene.try_sync().status.success());
+    wait::until(wait::PATIENCE, "the delay to be kept after a failure", rests);
+    drop(daemon);
+    scene.server.calm();
+    let _daemon = scene.home.start();
+    wait::until(wait::PATIENCE, "the delay to be kept after a restart", rests);
     assert_eq!(scene.seen("AUTH"), 2);
 }
 
