@@ -80,6 +80,9 @@ impl Account {
         if matches!(self.incoming, Incoming::Imap(_)) {
             self.write_two_way(out)?;
         }
+        if !matches!(self.incoming, Incoming::Pop(Pop { delete_after: None, .. })) {
+            self.write_limit(out)?;
+        }
         line(
             out,
             "sent",
@@ -112,7 +115,11 @@ impl Account {
                 OnDelete::Keep => "keep",
             }),
         )?;
-        line(out, "poll_only", self.poll_only)?;
+        line(out, "poll_only", self.poll_only)
+    }
+
+    /// What has a meaning only where a deletion here can become one on the server.
+    fn write_limit(&self, out: &mut String) -> fmt::Result {
         let limit = self.deletion_limit;
         line(
             out,
