@@ -4,7 +4,7 @@
 //! given only for the hosts that its provider lists.
 
 use super::keepers::Keepers;
-use crate::config::{self, Account, Auth, Credential, OAuth2, Secret};
+use crate::config::{self, Account, Auth, Credential, OAuth2, Secret, TokenStore};
 use crate::error::{Class, Classified};
 use crate::mail::sasl::Credentials;
 use crate::net::Endpoint;
@@ -236,6 +236,7 @@ async fn keeper(
         token_url: oauth.token_url.clone(),
         scopes: oauth.scopes.clone(),
         store,
+        is_sealed: oauth.token_store == TokenStore::SecretService,
         app: oauth.app.as_ref().map(app),
     }))
 }

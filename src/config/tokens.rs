@@ -137,6 +137,7 @@ fn of_provider(
         needs_secret: known.client_secret == SecretRule::Required,
         token_hosts: servers.token_hosts.clone(),
         token_of: written.name.to_owned(),
+        token_store: written.file.token_store.unwrap_or_default(),
     })
 }
 
@@ -198,6 +199,7 @@ fn of_account(written: &Written<'_>, oauth: &typed::OAuth, servers: &Servers) ->
         needs_secret: false,
         token_hosts: servers.token_hosts.clone(),
         token_of: written.name.to_owned(),
+        token_store: written.file.token_store.unwrap_or_default(),
     })
 }
 

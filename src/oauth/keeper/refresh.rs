@@ -59,7 +59,7 @@ pub(super) struct State {
 
 impl Inner {
     pub(super) fn new(config: KeeperConfig, deadline: Duration) -> Inner {
-        let store = Store::new(config.store.clone(), config.account.clone());
+        let store = Store::new(config.store.clone(), config.account.clone(), config.is_sealed);
         Inner { config, store, deadline, state: Mutex::default() }
     }
 
