@@ -50,6 +50,7 @@ bench:
 	$(CARGO) run --release --locked --quiet --example bench
 
 install:
+	./tests/install-deps build
 	$(CARGO) build --release --locked --bin posthaste
 	install -D -m 755 $(TARGET)/release/posthaste $(BIN)
 	install -m 755 contrib/posthaste-drop $(DROP)

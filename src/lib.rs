@@ -6,7 +6,7 @@
 //!
 //! | layer | modules | may import |
 //! |---|---|---|
-//! | 0 | [`mail`] [`error`] [`backoff`] [`status`] [`ownership`] | nothing above |
+//! | 0 | [`mail`] [`error`] [`backoff`] [`status`] [`ownership`] [`application`] | nothing above |
 //! | 1 | [`sync`] and the pure leaves inside drivers | `mail error` |
 //! | 2 | [`net`] [`disk`] [`command`] | `error` |
 //! | 3 | [`imap`] [`pop`] [`smtp`] [`maildir`] [`ledger`] [`queue`] [`oauth`] [`provider`] [`supervisor`] [`control`] [`config`] | below; never each other |
@@ -19,6 +19,7 @@
 //! `daemon` handles signals; only `cli` prints; pure code takes `now` as an argument.
 
 pub mod account;
+pub mod application;
 pub mod backoff;
 pub mod cli;
 pub mod command;

@@ -206,7 +206,7 @@ fn a_reload_touches_only_what_changed() {
     fs::write(home.config(), "[accounts.alice]\naddres = 1\n").unwrap();
     daemon.reload();
     wait_status(&mut daemon, "configuration not reloaded");
-    assert!(daemon.stderr().contains("config.toml:2:1"), "{}", daemon.stderr());
+    until(PATIENCE, "the place of the mistake", || daemon.stderr().contains("config.toml:2:1"));
     for user in [alice, bob, carol] {
         host.deliver(user, &message("under the old configuration"));
         wait_mail(&home, user, "under the old configuration");

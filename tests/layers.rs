@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// What everybody may import.
-const VOCABULARY: &[&str] = &["mail", "error", "backoff", "status", "ownership"];
+const VOCABULARY: &[&str] = &["mail", "error", "backoff", "status", "ownership", "application"];
 
 /// Top-level modules, and what each may import beside itself and, unless it is strict, the vocabulary.
 const LAYERS: &[(&str, Imports)] = &[
@@ -21,6 +21,7 @@ const LAYERS: &[(&str, Imports)] = &[
     ("backoff", Strictly(&[])),
     ("status", Strictly(&[])),
     ("ownership", Strictly(&[])),
+    ("application", Strictly(&[])),
     ("sync", Also(&[])),
     ("net", Also(&[])),
     ("disk", Strictly(&[])),
@@ -35,7 +36,7 @@ const LAYERS: &[(&str, Imports)] = &[
     ("provider", Also(&["net"])),
     ("supervisor", Strictly(&["error", "backoff"])),
     ("control", Also(&[])),
-    ("config", Also(&["provider", "net"])),
+    ("config", Also(&["provider", "net", "disk"])),
     (
         "account",
         Also(&[
@@ -66,6 +67,7 @@ const POWERS: &[(&str, &[&str])] = &[
 const PURE: &[&str] = &[
     "mail",
     "backoff.rs",
+    "application.rs",
     "ownership.rs",
     "sync/delta.rs",
     "sync/plan.rs",
@@ -88,6 +90,7 @@ const PURE: &[&str] = &[
     "oauth/flow/paste.rs",
     "config/meant.rs",
     "provider/answers.rs",
+    "provider/issuers.rs",
     "provider/meant.rs",
     "provider/table.rs",
     "provider/written.rs",

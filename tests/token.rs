@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use rustix::process::Signal;
 use serde_json::Value;
 use support::canary::Canary;
 use support::imap_client::ImapClient;
@@ -170,22 +171,23 @@ fn a_logout_parks_the_account_ends_its_connections_and_leaves_its_mail() {
 fn the_token_command_prints_a_token_that_works() {
     let host = Host::start();
     let home = home_of(&host, &["alice"]);
-    let daemon = started(&home, &["alice"]);
-    for _ in 0..2 {
+    for has_daemon in [false, true] {
+        let daemon = has_daemon.then(|| started(&home, &["alice"]));
+        let before = host.tokens.requests("alice");
         let token = home.ok(&["token", "alice"]);
+        assert_eq!(
+            host.tokens.requests("alice"),
+            before + usize::from(!has_daemon),
+            "a daemon lends its own"
+        );
         let initial =
             BASE64_STANDARD.encode(format!("user=alice\x01auth=Bearer {}\x01\x01", token.trim_end()));
         let mut client = ImapClient::connect_tls(host.dovecot.ports.imaps, &host.ca());
         let (_, outcome) = client.authenticate("XOAUTH2", &initial);
         assert!(outcome.starts_with("OK"), "{outcome}");
+        assert_eq!(daemon.map(|daemon| warnings(&daemon)).unwrap_or_default(), 0);
     }
-    // Rotation by another process is no theft: the daemon reads the new token from the file.
-    host.tokens.revoke_access("alice");
-    host.dovecot.kick("alice");
-    host.deliver("alice", &message("after the rotation"));
-    wait_mail(&home, "alice", "after the rotation");
     assert!(!host.tokens.was_reused("alice"));
-    assert_eq!(warnings(&daemon), 0, "{}", daemon.stderr());
 }
 
 #[test]
@@ -271,6 +273,36 @@ fn a_silent_token_server_leaves_the_account_stoppable_and_the_other_well() {
     host.deliver("bob", &message("beside the silence"));
     wait_mail(&home, "bob", "beside the silence");
     assert_eq!(account(&home.status(), "alice")["state"], "connecting");
+    // Its answer may hold the only good token: it is waited for, unless somebody insists.
+    let mut daemon = daemon;
+    daemon.signal(Signal::TERM);
+    until(PATIENCE, "the daemon to say that it waits", || {
+        daemon.stderr().contains("a login is being renewed")
+    });
+    let insisted = Instant::now();
+    daemon.signal(Signal::TERM);
+    let status = daemon.wait();
+    assert!(status.code() == Some(143), "{status}");
+    assert!(insisted.elapsed() < Duration::from_secs(5), "after {:?}", insisted.elapsed());
+}
+
+#[test]
+fn a_token_server_that_cannot_be_reached_does_not_delay_a_stop() {
+    let host = Host::start();
+    let home = home();
+    // A listener that never accepts a word of TLS: the connection is open, and nothing has left.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://127.0.0.1:{}/token", silent.local_addr().unwrap().port());
+    let alice = Account::of(&host, "alice");
+    home.configure(std::slice::from_ref(&alice));
+    host.furnish("alice");
+    home.login("alice", &host.tokens.refresh_token("alice"));
+    let file = home.state("alice").join("token.json");
+    let saved = fs::read_to_string(&file).unwrap();
+    fs::write(&file, saved.replace(&host.tokens.token_url(), &url)).unwrap();
+    home.configure(&[Account { token_url: Some(url), ..alice }]);
+    let daemon = home.start();
+    let _stuck = silent.accept().unwrap();
     let (status, time) = daemon.stop();
     assert!(status.success() && time < Duration::from_secs(5), "{status} after {time:?}");
 }

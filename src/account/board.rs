@@ -1,7 +1,7 @@
 //! What an account tells about itself: the one place that writes its [`status::Account`].
 
 use super::advice::Adviser;
-use super::standing::Standing;
+use super::standing::{Standing, is_served};
 use crate::config;
 use crate::error::{Class, Classified, chain};
 use crate::mail::MailboxName;
@@ -91,6 +91,12 @@ impl Board {
                 status.next_try = None;
             }
         });
+    }
+
+    /// Waits until the inbound loop is logged in.
+    pub(super) async fn served(&self) {
+        // The board holds the other end, so that this one cannot be left alone.
+        let _ = self.sender.subscribe().wait_for(|status| is_served(status.state)).await;
     }
 
     /// A server said something.

@@ -2,7 +2,8 @@
 
 use super::error::CommandError;
 use super::{Context, output};
-use crate::config::{Account, App, Auth, EXAMPLE};
+use crate::application::App;
+use crate::config::{Account, Auth, EXAMPLE};
 
 /// Arguments of `config`.
 #[derive(Debug, clap::Args)]

@@ -5,6 +5,7 @@
 
 use super::mailboxes::Mailboxes;
 use super::secret::Hidden;
+use crate::application::App;
 use crate::mail::{MailboxName, SpecialUse};
 use crate::net::Endpoint;
 use crate::provider::Flow;
@@ -34,7 +35,7 @@ pub struct Account {
     pub incoming: Incoming,
     /// Where mail is submitted; `None` where the account only receives.
     pub smtp: Option<Endpoint>,
-    /// Capabilities of the IMAP server that are not to be used, because the provider's are known to fail.
+    /// Capabilities of the server that mail comes from that are not to be used, because the provider's are known to fail.
     pub disable: BTreeSet<String>,
     /// Special uses by names of mailboxes in lower case, where the provider's servers tell none.
     pub special_use: BTreeMap<String, SpecialUse>,
@@ -126,6 +127,10 @@ pub struct OAuth2 {
     pub client_secret: Option<Secret>,
     /// How the program logs in by itself; `None` where a person does.
     pub app: Option<App>,
+    /// The tenant, at a provider that has such; it is part of the URLs.
+    pub tenant: Option<String>,
+    /// The provider's installation, where it is not the global one.
+    pub cloud: Option<String>,
     /// Where tokens come from.
     pub token_url: Url,
     /// Where the browser goes.
@@ -140,6 +145,8 @@ pub struct OAuth2 {
     pub register_url: Option<String>,
     /// The loopback redirect without its port, exactly as written: providers compare it letter by letter.
     pub redirect: String,
+    /// Whether the provider takes it with any path behind it.
+    pub any_path: bool,
     /// The scopes to ask for.
     pub scopes: Vec<String>,
     /// The scopes of an application that acts without a person; empty where nothing is known of that.
@@ -168,27 +175,6 @@ pub enum TokenStore {
     File,
     /// Sealed with a key that the Secret Service keeps.
     SecretService,
-}
-
-/// How a program logs in without a person.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum App {
-    /// By the client's secret (RFC 6749 §4.4).
-    Secret,
-    /// By the key of a registered certificate (RFC 7523 §2.2).
-    Certificate {
-        /// The certificate.
-        certificate: PathBuf,
-        /// Its key.
-        key: PathBuf,
-    },
-    /// As a service account that acts for a person of its domain (RFC 7523 §2.1).
-    ServiceAccount {
-        /// Its key file.
-        key: PathBuf,
-        /// The person.
-        subject: String,
-    },
 }
 
 /// Where a secret comes from.

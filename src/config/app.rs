@@ -3,10 +3,11 @@
 //! Invariant: exactly one proof is named (a secret, a certificate with its key, or a service account), and one that the
 //! provider takes. Whether the files can be read is seen when they are used: a start asks the disk for nothing.
 
-use super::account::{App, Secret};
+use super::account::Secret;
 use super::meaning::{Refusal, Written};
 use super::paths;
 use super::typed::{self, FlowKind};
+use crate::application::App;
 use crate::provider::Flow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -10,6 +10,7 @@ mod anchors;
 mod app;
 mod duration;
 pub mod edit;
+mod endpoints;
 mod error;
 mod hooks;
 mod layers;
@@ -27,8 +28,8 @@ mod tokens;
 mod typed;
 
 pub use account::{
-    Account, App, Auth, Credential, DeletionLimit, Incoming, Layout, LineEndings, OAuth2, OnDelete, Pop,
-    Secret, Sent, TokenStore,
+    Account, Auth, Credential, DeletionLimit, Incoming, Layout, LineEndings, OAuth2, OnDelete, Pop, Secret,
+    Sent, TokenStore,
 };
 pub use error::{Error, Place};
 pub use hooks::Hooks;

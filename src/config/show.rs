@@ -4,10 +4,12 @@
 //! never written, and what a provider's row supplies stands in comments, because the file may not repeat it.
 
 use super::account::{
-    Account, App, Auth, Credential, Incoming, Layout, LineEndings, OAuth2, OnDelete, Pop, Secret, Sent,
+    Account, Auth, Credential, Incoming, Layout, LineEndings, OAuth2, OnDelete, Pop, Secret, Sent,
 };
 use super::duration;
+use crate::application::App;
 use crate::net::{Endpoint, Tls};
+use std::collections::BTreeMap;
 use std::fmt::{self, Display, Write};
 use std::path::Path;
 
@@ -146,6 +148,11 @@ fn write_oauth(out: &mut String, name: &str, oauth: &OAuth2, comment: &str) -> f
         write_secret(out, "client_secret", secret)?;
     }
     write_app(out, oauth.app.as_ref())?;
+    for (key, choice) in [("tenant", &oauth.tenant), ("cloud", &oauth.cloud)] {
+        if let Some(choice) = choice {
+            line(out, key, quoted(choice))?;
+        }
+    }
     let urls = [
         ("authorize_url", oauth.authorize_url.as_ref()),
         ("token_url", Some(&oauth.token_url)),
@@ -158,7 +165,11 @@ fn write_oauth(out: &mut String, name: &str, oauth: &OAuth2, comment: &str) -> f
         }
     }
     writeln!(out, "{comment}redirect = {}", quoted(&oauth.redirect))?;
-    writeln!(out, "{comment}scopes = {}", list(oauth.scopes.iter().cloned()))
+    writeln!(out, "{comment}scopes = {}", list(oauth.scopes.iter().cloned()))?;
+    match oauth.parameters.is_empty() {
+        true => Ok(()),
+        false => writeln!(out, "{comment}parameters = {}", map(&oauth.parameters)),
+    }
 }
 
 /// Where a secret comes from; never the secret.
@@ -195,6 +206,11 @@ fn line(out: &mut String, key: &str, value: impl Display) -> fmt::Result {
 
 fn list(elements: impl Iterator<Item = String>) -> String {
     format!("[{}]", elements.map(|element| quoted(&element)).collect::<Vec<_>>().join(", "))
+}
+
+fn map(entries: &BTreeMap<String, String>) -> String {
+    let entries = entries.iter().map(|(key, value)| format!("{} = {}", quoted(key), quoted(value)));
+    format!("{{ {} }}", entries.collect::<Vec<_>>().join(", "))
 }
 
 /// A JSON string is a TOML basic string: the escapes of the one are a subset of the other's.

@@ -3,9 +3,10 @@
 mod logins;
 
 use super::*;
+use crate::application::App;
 use crate::mail::MailboxName;
 use crate::net::Tls;
-use crate::provider::Flow;
+use crate::provider::{Flow, GLOBAL};
 use proptest::prelude::*;
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -87,6 +88,13 @@ fn the_example_is_understood_and_shows_every_key() {
     }
 }
 
+#[test]
+fn the_example_names_no_file_that_a_new_user_lacks() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), EXAMPLE).unwrap();
+    Config::check(file.path(), std::iter::empty(), Path::new("/home/a")).unwrap();
+}
+
 /// Every key, as the typed structures themselves tell when they refuse an unknown one.
 fn keys() -> Vec<String> {
     let probes = [
@@ -122,6 +130,22 @@ fn what_is_shown_means_the_same() {
     assert_eq!(load(&shown.join("\n")), config);
     let dotted = load(&LAB.replace("accounts.lab", "accounts.\"my.lab\""));
     assert_eq!(load(&dotted.accounts[0].to_toml()), dotted);
+}
+
+#[test]
+fn what_is_shown_means_the_same_for_every_installation_of_every_provider() {
+    for provider in PROVIDERS.iter().filter(|provider| provider.site.oauth.is_some()) {
+        for cloud in [GLOBAL].into_iter().chain(provider.clouds.keys().map(String::as_str)) {
+            let tenant = provider.site.oauth.as_ref().and_then(|oauth| oauth.tenant.as_ref());
+            let tenant = tenant.map(|_| "tenant = \"b.test\"\n").unwrap_or_default();
+            let config = load(&format!(
+                "[accounts.a]\naddress = \"a@b.test\"\nprovider = \"{}\"\n[accounts.a.oauth]\ncloud = \"{cloud}\"\n{tenant}",
+                provider.name
+            ));
+            let shown = config.accounts[0].to_toml();
+            assert_eq!(load(&shown), config, "{shown}");
+        }
+    }
 }
 
 #[test]

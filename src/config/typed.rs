@@ -151,4 +151,5 @@ pub(super) struct OAuth {
     pub(super) service_account: Option<String>,
     pub(super) redirect: Option<String>,
     pub(super) scopes: Option<Vec<String>>,
+    pub(super) parameters: Option<BTreeMap<String, String>>,
 }

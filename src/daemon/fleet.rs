@@ -15,6 +15,7 @@ use futures_util::future::{BoxFuture, join_all};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
+use tracing::info;
 
 /// How the configuration is read.
 pub type Load = dyn Fn() -> anyhow::Result<Config> + Send + Sync;
@@ -229,6 +230,11 @@ impl Fleet for Accounts {
                 Request::Status | Request::Reload => Ok(()),
             }
         })
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        let waits = || info!("a login is being renewed: waiting for the answer; a second signal does not");
+        Box::pin(self.keepers.close(waits))
     }
 }
 

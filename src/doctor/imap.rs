@@ -3,13 +3,13 @@
 use super::account::Patient;
 use super::advice;
 use super::chart::{Chart, Failed, Finding, Passed};
-use super::servers::{self, Names};
+use super::servers::{self, Names, Protected};
 use super::tls;
 use crate::config::{OnDelete, Sent};
 use crate::error::{Class, Classified, chain};
 use crate::imap::{self, Remote, Session};
 use crate::mail::{MailboxName, SpecialUse};
-use crate::net::{Endpoint, Stream, Tls};
+use crate::net::{Endpoint, Stream};
 use crate::provider::answers::Stage;
 use crate::sync::{Remote as _, RemoteMailbox};
 use std::collections::BTreeSet;
@@ -31,12 +31,6 @@ const OFFERS: &[(&str, &str, &str)] = &[
     ("SPECIAL-USE", "Sent and Trash are marked", "Sent and Trash are known by their names"),
 ];
 
-/// Before the greeting, or after it where STARTTLS comes in between.
-enum Protected {
-    Silent(Stream),
-    Greeted(Vec<String>),
-}
-
 /// Every check of the reading half.
 pub(super) async fn examine(patient: &Patient<'_>, endpoint: &Endpoint, chart: &Chart) {
     if let Some(session) = connect(patient, endpoint, chart).await {
@@ -47,23 +41,12 @@ pub(super) async fn examine(patient: &Patient<'_>, endpoint: &Endpoint, chart: &
 
 async fn connect(patient: &Patient<'_>, endpoint: &Endpoint, chart: &Chart) -> Option<Session> {
     let stream = servers::reach(chart, &NAMES, endpoint).await?;
-    let protected = async {
-        if endpoint.tls != Tls::StartTls {
-            let Passed { value, detail, warning } = servers::secure(stream, endpoint).await?;
-            return Ok(Passed { value: Protected::Silent(value), detail, warning });
-        }
-        let offers = imap::preview(stream, endpoint).await.map_err(|error| failed(patient, &error))?;
-        let detail = format!("STARTTLS; the certificate of {} is trusted", endpoint.host);
-        Ok(Passed::new(Protected::Greeted(offers), detail))
+    let greet = |stream: Stream| async move {
+        imap::preview(stream, endpoint).await.map_err(|error| failed(patient, &error))
     };
-    let protected = chart.run("imap.tls", protected).await?;
+    let protected = chart.run("imap.tls", Protected::new(stream, endpoint, greet)).await?;
     let greeting = async {
-        let offers = match protected {
-            Protected::Greeted(offers) => offers,
-            Protected::Silent(stream) => {
-                imap::preview(stream, endpoint).await.map_err(|error| failed(patient, &error))?
-            }
-        };
+        let offers = protected.greeted(greet).await?;
         let ways: Vec<&str> = offers.iter().filter_map(|offer| offer.strip_prefix("AUTH=")).collect();
         Ok(Passed::new((), format!("an IMAP server; logins by {}", ways.join(", "))))
     };

@@ -68,6 +68,13 @@ impl Examination {
     }
 }
 
+impl Step {
+    /// Whether it does not work.
+    pub fn has_failed(&self) -> bool {
+        self.outcome == Outcome::Fail
+    }
+}
+
 impl Examined {
     /// An account with its steps.
     pub fn new(name: &str, steps: Vec<Step>) -> Examined {
@@ -76,5 +83,5 @@ impl Examined {
 }
 
 fn has_failed(steps: &[Step]) -> bool {
-    steps.iter().any(|step| step.outcome == Outcome::Fail)
+    steps.iter().any(Step::has_failed)
 }

@@ -1,4 +1,4 @@
-//! The steps before a protocol speaks, the same for every server: its name, TCP, TLS from the first byte.
+//! The steps before a login, the same for every server: its name, TCP, TLS before or after the greeting.
 
 use super::chart::{Chart, Finding, Passed};
 use super::{chart::Failed, tls};
@@ -18,6 +18,40 @@ pub(super) async fn reach(chart: &Chart, names: &Names, endpoint: &Endpoint) -> 
         Ok(Passed::new(stream, format!("{endpoint} answers")))
     };
     chart.run(names.tcp, tcp).await
+}
+
+/// A connection under TLS: before the greeting, or after it where STARTTLS comes in between.
+pub(super) enum Protected<G> {
+    Silent(Stream),
+    Greeted(G),
+}
+
+impl<G> Protected<G> {
+    /// TLS from the first byte, or by STARTTLS, which `greet` does as a part of the greeting.
+    pub(super) async fn new<F: Future<Output = Result<G, Failed>>>(
+        stream: Stream,
+        endpoint: &Endpoint,
+        greet: impl FnOnce(Stream) -> F,
+    ) -> Finding<Protected<G>> {
+        if endpoint.tls != Tls::StartTls {
+            let Passed { value, detail, warning } = secure(stream, endpoint).await?;
+            return Ok(Passed { value: Protected::Silent(value), detail, warning });
+        }
+        let greeted = greet(stream).await?;
+        let detail = format!("STARTTLS; the certificate of {} is trusted", endpoint.host);
+        Ok(Passed::new(Protected::Greeted(greeted), detail))
+    }
+
+    /// What the server said in its greeting, now if not before.
+    pub(super) async fn greeted<F: Future<Output = Result<G, Failed>>>(
+        self,
+        greet: impl FnOnce(Stream) -> F,
+    ) -> Result<G, Failed> {
+        match self {
+            Protected::Silent(stream) => greet(stream).await,
+            Protected::Greeted(greeted) => Ok(greeted),
+        }
+    }
 }
 
 /// TLS from the first byte, or none at all within this machine; STARTTLS belongs to the protocol.

@@ -2,21 +2,15 @@
 
 use super::account::Patient;
 use super::chart::{Chart, Failed, Finding, Passed};
-use super::servers::{self, Names};
+use super::servers::{self, Names, Protected};
 use super::tls;
 use crate::error::{Class, Classified};
 use crate::mail::sasl::Mechanism;
-use crate::net::{Endpoint, Stream, Tls};
+use crate::net::{Endpoint, Stream};
 use crate::provider::answers::Stage;
 use crate::smtp::{self, Session};
 
 const NAMES: Names = Names { dns: "smtp.dns", tcp: "smtp.tcp" };
-
-/// Before the greeting, or after it where STARTTLS comes in between.
-enum Protected {
-    Silent(Stream),
-    Greeted(Session),
-}
 
 /// Every check of the sending half; none for an account that only receives.
 pub(super) async fn examine(patient: &Patient<'_>, chart: &Chart) {
@@ -29,33 +23,22 @@ pub(super) async fn examine(patient: &Patient<'_>, chart: &Chart) {
 
 async fn connect(patient: &Patient<'_>, endpoint: &Endpoint, chart: &Chart) -> Option<Session> {
     let stream = servers::reach(chart, &NAMES, endpoint).await?;
-    let protected = async {
-        if endpoint.tls != Tls::StartTls {
-            let Passed { value, detail, warning } = servers::secure(stream, endpoint).await?;
-            return Ok(Passed { value: Protected::Silent(value), detail, warning });
-        }
-        let session = Session::open(stream, endpoint).await.map_err(|error| failed(patient, &error))?;
-        let detail = format!("STARTTLS; the certificate of {} is trusted", endpoint.host);
-        Ok(Passed::new(Protected::Greeted(session), detail))
+    let greet = |stream: Stream| async move {
+        Session::open(stream, endpoint).await.map_err(|error| failed(patient, &error))
     };
-    let protected = chart.run("smtp.tls", protected).await?;
-    let mut session = chart.run("smtp.greeting", greet(patient, protected, endpoint)).await?;
+    let protected = chart.run("smtp.tls", Protected::new(stream, endpoint, greet)).await?;
+    let greeting = async { Ok(greeted(protected.greeted(greet).await?)) };
+    let mut session = chart.run("smtp.greeting", greeting).await?;
     chart.run("smtp.login", log_in(patient, endpoint, &mut session)).await?;
     chart.run("smtp.sender", sender(patient, &mut session)).await;
     Some(session)
 }
 
-async fn greet(patient: &Patient<'_>, protected: Protected, endpoint: &Endpoint) -> Finding<Session> {
-    let session = match protected {
-        Protected::Greeted(session) => session,
-        Protected::Silent(stream) => {
-            Session::open(stream, endpoint).await.map_err(|error| failed(patient, &error))?
-        }
-    };
+fn greeted(session: Session) -> Passed<Session> {
     let offers = session.offers();
     let size = offers.size.map(|octets| format!("; messages up to {} MB", octets / 1_000_000));
     let ways = offers.mechanisms.join(", ");
-    Ok(Passed::new(session, format!("a submission server; logins by {ways}{}", size.unwrap_or_default())))
+    Passed::new(session, format!("a submission server; logins by {ways}{}", size.unwrap_or_default()))
 }
 
 /// As the worker does it: a refused token costs one other, in a session of its own.

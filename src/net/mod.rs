@@ -9,6 +9,7 @@ mod exchangers;
 mod loopback;
 pub mod patience;
 mod plain;
+mod race;
 
 pub use exchangers::mail_exchangers;
 pub use loopback::Loopback;
@@ -25,8 +26,6 @@ use tokio::time::timeout;
 
 /// Look-up and TCP together; a server that needs longer is as good as down.
 const CONNECT: Duration = Duration::from_secs(20);
-/// One address of several, so that a dead one does not use up [`CONNECT`].
-const ONE_ADDRESS: Duration = Duration::from_secs(6);
 /// The TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(20);
 /// Silence after which the kernel probes the peer: below the 5 min after which many NATs forget a connection.
@@ -152,13 +151,9 @@ pub async fn resolve(endpoint: &Endpoint) -> Result<Vec<SocketAddr>, Error> {
     let found = lookup_host((endpoint.host.as_str(), endpoint.port)).await.map_err(failed)?;
     let addresses: Vec<SocketAddr> = found.collect();
     match addresses.is_empty() {
-        true => Err(failed(no_address())),
+        true => Err(failed(race::no_address())),
         false => Ok(addresses),
     }
-}
-
-fn no_address() -> io::Error {
-    io::Error::new(io::ErrorKind::NotFound, "the name has no address")
 }
 
 /// Puts TLS on a stream in the clear.
@@ -203,20 +198,11 @@ fn anchors(path: &Path) -> Result<Vec<native_tls::Certificate>, Error> {
 
 async fn connect(endpoint: &Endpoint) -> io::Result<TcpStream> {
     let timed_out = || io::Error::new(io::ErrorKind::TimedOut, "no answer");
-    timeout(CONNECT, connect_any(endpoint)).await.unwrap_or_else(|_| Err(timed_out()))
-}
-
-/// The addresses of the name in turn, until one answers.
-async fn connect_any(endpoint: &Endpoint) -> io::Result<TcpStream> {
-    let mut last = no_address();
-    for address in lookup_host((endpoint.host.as_str(), endpoint.port)).await? {
-        match timeout(ONE_ADDRESS, TcpStream::connect(address)).await {
-            Ok(Ok(tcp)) => return tune(tcp),
-            Ok(Err(error)) => last = error,
-            Err(_) => last = io::Error::new(io::ErrorKind::TimedOut, "no answer"),
-        }
-    }
-    Err(last)
+    let connected = async {
+        let addresses = lookup_host((endpoint.host.as_str(), endpoint.port)).await?.collect();
+        tune(race::first(addresses, TcpStream::connect).await?)
+    };
+    timeout(CONNECT, connected).await.unwrap_or_else(|_| Err(timed_out()))
 }
 
 /// No Nagle delay, and a kernel that notices dead peers (RFC 1122 §4.2.3.6, RFC 5482).

@@ -12,6 +12,7 @@ pub mod credential;
 mod endpoint;
 mod error;
 pub mod flow;
+mod gate;
 mod keeper;
 pub mod password;
 mod store;
@@ -21,6 +22,6 @@ mod vault;
 
 pub use answer::words;
 pub use error::{Error, login_hint};
-pub use keeper::{Keeper, KeeperConfig, WeakKeeper};
+pub use keeper::{Keeper, KeeperConfig, LoggedOut};
 pub use time::server_time;
 pub use token::AccessToken;

@@ -1,7 +1,7 @@
 //! Asks a user's command for a password or client secret: `password_command`, `client_secret_command`.
 //!
 //! Its output without one closing newline is the secret. Invariants: at most 10 s and 64 KiB; neither the command nor its
-//! output is ever shown, only the first line of its complaint.
+//! output is ever shown, only the first line of its complaint, and that only if the command could be run.
 //! Rejected: keeping the secret between calls, because the command is where the user decides how long it is open.
 
 use super::answer::words;
@@ -28,15 +28,18 @@ fn secret(ended: Ended) -> Result<SecretString, Error> {
     if u64::try_from(output.len()).unwrap_or(u64::MAX) > LONGEST {
         return Err(failed("gave too much output for a secret".into()));
     }
-    if !status.success() {
-        let complaint = String::from_utf8_lossy(&complaint);
-        let first = words(complaint.lines().next().unwrap_or_default());
-        let words = if first.is_empty() { String::new() } else { format!(": {first}") };
-        let complaint = format!("failed ({status}){words}");
-        return Err(match status.code() {
-            Some(NOT_EXECUTABLE | NOT_FOUND) => Error::NoCommand { complaint },
-            _ => failed(complaint),
-        });
+    match status.code() {
+        Some(0) => {}
+        // The shell's complaint would repeat the command, which is the secret itself where somebody mistook the key.
+        Some(NOT_EXECUTABLE | NOT_FOUND) => {
+            return Err(Error::NoCommand { complaint: format!("cannot be run ({status})") });
+        }
+        _ => {
+            let complaint = String::from_utf8_lossy(&complaint);
+            let first = words(complaint.lines().next().unwrap_or_default());
+            let words = if first.is_empty() { String::new() } else { format!(": {first}") };
+            return Err(failed(format!("failed ({status}){words}")));
+        }
     }
     if output.last() == Some(&b'\n') {
         output.pop();
@@ -81,10 +84,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_command_that_cannot_be_run_is_a_fault_of_the_configuration() {
-        for command in ["no-such-password-manager get mail", "/", "exit 126"] {
+        for command in ["GOCSPX-canary get mail", "GOCSPX-canary", "/", "exit 126"] {
             let error = run(command).await.unwrap_err();
             assert_eq!(error.class(), Class::Configuration, "{command}: {error}");
             assert!(error.hint().is_some());
+            assert!(!format!("{error} {error:?}").contains("canary"), "it may be the secret itself: {error}");
         }
     }
 

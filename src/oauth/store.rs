@@ -6,7 +6,9 @@
 //! token until the new one is saved: two refreshes with the same token look like theft to servers that rotate
 //! (RFC 9700 §4.14). A file that others can read, or that is not ours, is refused, never repaired in silence.
 //! All calls block. Rejected as the usual place: the Secret Service, which has no unlocked keyring on a machine without
-//! a session; where it is wanted, it keeps the key of a seal, and the sealed token stands here.
+//! a session; where it is wanted, it keeps the key of a seal, and the sealed token stands here. Rejected: the token before
+//! this one as a spare. No crash can lose the file, and a server that refuses the newest token refuses its predecessors
+//! too, or takes the use of one for theft and ends the login (RFC 9700 §4.14.2).
 
 use super::error::Error;
 use super::vault;
@@ -111,8 +113,20 @@ impl Store {
         Ok(Some(Grant { refresh_token, issuer: record.issuer, client_id: record.client_id }))
     }
 
+    /// Whether there is room for a grant: one as long as `grant` is written where the next one will be, and taken away.
+    pub(super) fn try_out(&self, _held: &Lock, grant: &Grant) -> Result<(), Error> {
+        self.write_beside(grant, Timestamp::UNIX_EPOCH).and_then(|fresh| remove(&fresh))
+    }
+
     /// Replaces the grant; durable when this returns.
     pub(super) fn save(&self, _held: &Lock, grant: &Grant, now: Timestamp) -> Result<(), Error> {
+        let fresh = self.write_beside(grant, now)?;
+        std::fs::rename(&fresh, &self.path).map_err(|error| Error::io("replace", &self.path, error))?;
+        self.sync_directory()
+    }
+
+    /// A file beside the grant's own, with this content; where it is.
+    fn write_beside(&self, grant: &Grant, now: Timestamp) -> Result<PathBuf, Error> {
         let (refresh_token, sealed) = match self.is_sealed {
             true => (String::new(), Some(vault::seal(&self.path, &grant.client_id, &grant.refresh_token)?)),
             false => (grant.refresh_token.expose_secret().to_owned(), None),
@@ -127,8 +141,7 @@ impl Store {
         let mut text = serde_json::to_vec_pretty(&record).map_err(|error| fails(error.into()))?;
         text.push(b'\n');
         file.write_all(&text).and_then(|()| file.sync_all()).map_err(fails)?;
-        std::fs::rename(&fresh, &self.path).map_err(|error| Error::io("replace", &self.path, error))?;
-        self.sync_directory()
+        Ok(fresh)
     }
 
     /// Deletes the grant; a missing one is fine.

@@ -2,12 +2,17 @@
 
 use super::*;
 use crate::net::Tls;
-use url::Url;
 
 const TABLE: &str = include_str!("provider.toml");
 
 fn table() -> Table {
     Table::built_in().unwrap()
+}
+
+/// Whether tokens from an endpoint may go to a mail host.
+fn may_receive(token_url: &str, host: &str) -> bool {
+    let endpoints = vec![("token_url", token_url)];
+    table().stray(&Route { endpoints, scopes: Vec::new(), servers: vec![("imap", host)] }).is_none()
 }
 
 /// Every installation with its name.
@@ -60,9 +65,9 @@ fn tokens_go_to_the_servers_of_the_row_and_only_where_there_are_tokens() {
             assert_eq!(hosts.contains(&server.host), site.oauth.is_some(), "{name}: {server}");
         }
         let Some(oauth) = &site.oauth else { continue };
-        let issuer = Url::parse(&oauth.token_url.replace("{tenant}", "common")).unwrap();
-        assert!(hosts.iter().all(|host| table().may_receive(&issuer, host)), "{name}");
-        assert!(!table().may_receive(&issuer, "mail.example.org"), "{name}");
+        let issuer = oauth.token_url.replace("{tenant}", "common");
+        assert!(hosts.iter().all(|host| may_receive(&issuer, host)), "{name}");
+        assert!(!may_receive(&issuer, "mail.example.org"), "{name}");
     }
 }
 
@@ -253,6 +258,73 @@ fn a_users_row_cannot_carry_a_token_to_a_stranger() {
 }
 
 #[test]
+fn an_issuer_is_known_by_every_name() {
+    for token_url in [
+        "https://oauth2.googleapis.com/token",
+        "https://OAuth2.googleapis.com./token",
+        "https://accounts.google.com/o/oauth2/token",
+        "https://www.googleapis.com/oauth2/v3/token",
+    ] {
+        assert!(may_receive(token_url, "imap.gmail.com") && may_receive(token_url, "imap.googlemail.com"));
+        assert!(!may_receive(token_url, "imap.gmail.com.evil.test"), "{token_url}");
+    }
+    for (token_url, host) in [
+        ("https://login.windows.net/common/oauth2/v2.0/token", "outlook.office365.com"),
+        ("https://westus.login.microsoft.com/x/oauth2/v2.0/token", "imap-mail.outlook.com"),
+        ("https://login.chinacloudapi.cn/x/oauth2/v2.0/token", "partner.outlook.cn"),
+        ("https://oauth.yandex.ru/token", "imap.yandex.ru"),
+    ] {
+        assert!(may_receive(token_url, host) && !may_receive(token_url, "imap.evil.test"), "{token_url}");
+    }
+    assert!(may_receive("https://login.windows.net.evil.test/token", "imap.evil.test"), "nobody's token");
+}
+
+#[test]
+fn every_address_of_a_login_belongs_to_the_issuer_that_one_of_them_names() {
+    let google = "https://accounts.google.com/o/oauth2/v2/auth";
+    let stray = |endpoints: &[(&'static str, &'static str)], scope: &'static str| {
+        let servers = vec![("imap", "imap.gmail.com")];
+        table()
+            .stray(&Route { endpoints: endpoints.to_vec(), scopes: vec![scope], servers })
+            .map(|it| it.keys[1])
+    };
+    let typo = ("token_url", "https://oauth2.googleapis.co/token");
+    assert_eq!(stray(&[typo, ("authorize_url", google)], ""), Some("token_url"));
+    assert_eq!(stray(&[typo], "https://mail.google.com/"), Some("token_url"));
+    assert_eq!(stray(&[typo], "mail"), None);
+    let right = ("token_url", "https://oauth2.googleapis.com/token");
+    for key in ["authorize_url", "device_url", "revoke_url"] {
+        assert_eq!(stray(&[right, (key, "https://accounts.goog1e.test/x")], ""), Some(key));
+    }
+    let microsoft = ("authorize_url", "https://login.microsoftonline.com/common/oauth2/v2.0/authorize");
+    assert_eq!(stray(&[right, microsoft], ""), Some("authorize_url"));
+    let proxy = ("token_url", "http://127.0.0.1:8080/token");
+    assert_eq!(stray(&[proxy, ("authorize_url", google)], "https://mail.google.com/"), None);
+    let unknown = ("token_url", "https://sso.uni.example/token");
+    assert_eq!(stray(&[unknown, ("authorize_url", "https://login.uni.example/")], ""), None);
+    assert_eq!(stray(&[unknown, ("revoke_url", "https://sso.uni.example./revoke")], ""), None);
+    assert_eq!(stray(&[unknown, ("revoke_url", "https://sso.uni.examp1e/revoke")], ""), Some("revoke_url"));
+}
+
+#[test]
+fn a_users_row_keeps_a_known_login_whole_and_teaches_nothing_about_issuers() {
+    let row = |authorize: &str, token: &str| {
+        format!(
+            "[x]\nsent = \"append\"\nimap = {{ host = \"imap.gmail.com\", port = 993, tls = \"implicit\" }}\n\
+             oauth = {{ authorize_url = \"{authorize}\", token_url = \"{token}\", flows = [\"code\"], scopes = {{}} }}\n"
+        )
+    };
+    let (google, typo) =
+        ("https://accounts.google.com/o/oauth2/v2/auth", "https://oauth2.googleapis.co/token");
+    let (at, message) = refusal(&row(google, typo));
+    assert_eq!(at, format!("\"{typo}\""));
+    assert!(message.contains("`authorize_url` points to"), "{message}");
+    assert!(Table::with_user_rows(&row(google, "https://www.googleapis.com/oauth2/v4/token")).is_ok());
+    let (at, _) = refusal("[yahoo.oauth]\naliases = [\"evil.test\"]\n");
+    assert_eq!(at, "[\"evil.test\"]");
+}
+
+#[test]
 fn a_users_row_keeps_secrets_off_the_wire() {
     let mail = |imap: &str| format!("[x]\nsent = \"append\"\nimap = {imap}\n");
     let server =
@@ -286,6 +358,15 @@ fn what_is_missing_or_unknown_in_a_row_is_named() {
 }
 
 #[test]
+fn a_users_row_cannot_set_what_each_login_sets() {
+    let (at, message) = refusal("[fastmail.oauth]\nparameters = { prompt = \"consent\", state = \"x\" }\n");
+    assert!(at == "state" && message.contains("set by each login"), "{at}: {message}");
+    let table = Table::with_user_rows("[fastmail.oauth]\nparameters = { prompt = \"consent\" }\n").unwrap();
+    let oauth = table.by_name("fastmail").unwrap().site.oauth.as_ref().unwrap();
+    assert_eq!(oauth.parameters["prompt"], "consent");
+}
+
+#[test]
 fn names_tell_uses_in_any_case() {
     let text = "[fastmail]\nspecial_use = { sent = [\"Wysłane\"], trash = [\"KOSZ\"] }\n";
     let table = Table::with_user_rows(text).unwrap();
@@ -310,6 +391,25 @@ fn the_page_for_users_tells_of_every_provider() {
         for (cloud, site) in &row.clouds {
             tells(&format!("`{cloud}`"));
             site.token_hosts().iter().for_each(|host| tells(host));
+        }
+    }
+}
+
+#[test]
+fn the_page_for_users_tells_every_limit() {
+    let (_, page) = include_str!("../../docs/providers.md").split_once("\n## Limits\n").unwrap();
+    for row in table().iter() {
+        let (named, limits) = (row.title.split([' ', ',']).next().unwrap(), row.limits);
+        let line = page.lines().find(|line| line.starts_with(&format!("| {named}"))).unwrap_or_default();
+        let numbers: Vec<String> =
+            line.split(|it: char| !it.is_ascii_digit() && it != ' ').map(|it| it.replace(' ', "")).collect();
+        let often = [limits.messages_per_minute, limits.messages_per_day, limits.recipients_per_day];
+        let once = [limits.connections, limits.submission_connections, limits.recipients_per_message];
+        let megabytes = [limits.downloaded_bytes_per_day, limits.uploaded_bytes_per_day];
+        let megabytes = megabytes.map(|bytes| bytes.map(|bytes| bytes / 1_000_000));
+        let counts = often.into_iter().chain(once).flatten().map(u64::from);
+        for number in counts.chain(megabytes.into_iter().flatten()).chain(limits.message_bytes) {
+            assert!(numbers.contains(&number.to_string()), "{}: {number} in {line}", row.name);
         }
     }
 }

@@ -15,6 +15,7 @@ mod device;
 mod independent;
 mod notice;
 mod paste;
+mod processes;
 mod revocation;
 mod scene;
 mod terminal;

@@ -1,6 +1,8 @@
 //! `login --paste`: the browser is elsewhere, and the person brings back its address.
 
-use super::scene::Scene;
+use std::net::TcpStream;
+
+use super::scene::{Scene, parameter};
 use super::support::person::{Decision, decide};
 
 #[test]
@@ -19,6 +21,20 @@ fn the_address_is_pasted_and_a_wrong_one_is_explained() {
     login.succeeds();
     let _daemon = scene.home.start();
     scene.home.wait_state("alice", "watching");
+}
+
+#[test]
+fn nobody_on_this_machine_can_end_a_paste() {
+    let scene = Scene::of(&["alice"]);
+    let mut login = scene.login(&["alice", "--paste"]);
+    let address = login.address();
+    let place = url::Url::parse(&parameter(&address, "redirect_uri")).unwrap();
+    for _ in 0..500 {
+        drop(TcpStream::connect(("127.0.0.1", place.port().unwrap())).unwrap());
+    }
+    let redirect = decide(&address, Decision::Allow);
+    login.type_line(&redirect);
+    login.succeeds();
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! the key is read for each request, from a file that only its owner can read, and kept nowhere.
 //! Rejected: a JWT crate, because signing is one call of the OpenSSL that is linked anyway.
 
+use crate::application::App;
 use crate::oauth::answer::Answer;
 use crate::oauth::endpoint;
 use crate::oauth::error::Error;
@@ -24,7 +25,7 @@ use openssl::x509::X509;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// Seconds that an assertion is good for; Microsoft recommends at most 10 minutes.
@@ -33,27 +34,6 @@ const LIFE: i64 = 300;
 const LONGEST: u64 = 64 * 1024;
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
-
-/// How a program proves who it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum App {
-    /// By the client's secret.
-    Secret,
-    /// By a key whose certificate is registered (RFC 7523 §2.2).
-    Certificate {
-        /// The certificate, PEM.
-        certificate: PathBuf,
-        /// Its RSA key, PEM, readable by nobody else.
-        key: PathBuf,
-    },
-    /// As a service account with domain-wide delegation (RFC 7523 §2.1).
-    ServiceAccount {
-        /// The key file as Google gives it, JSON, readable by nobody else.
-        key: PathBuf,
-        /// For whom it acts.
-        subject: String,
-    },
-}
 
 /// The parts of Google's key file that matter.
 #[derive(Deserialize)]
