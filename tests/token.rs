@@ -15,13 +15,12 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use rustix::process::Signal;
 use serde_json::Value;
-use support::canary::Canary;
 use support::imap_client::ImapClient;
 use support::process::{Account, Daemon, Home};
 use support::proxy::Proxy;
 use support::tokens::Failure;
 use support::wait::{PATIENCE, until};
-use support::{Host, dovecot, message};
+use support::{Host, message};
 
 fn home() -> Home {
     Home::new(env!("CARGO_BIN_EXE_posthaste"))
@@ -305,64 +304,4 @@ fn a_token_server_that_cannot_be_reached_does_not_delay_a_stop() {
     let _stuck = silent.accept().unwrap();
     let (status, time) = daemon.stop();
     assert!(status.success() && time < Duration::from_secs(5), "{status} after {time:?}");
-}
-
-/// Every token ever issued, and the password, also in the forms in which they go over the wire.
-fn secrets(host: &Host) -> Vec<String> {
-    let mut secrets = host.tokens.secrets();
-    assert!(secrets.len() >= 4, "{}", secrets.len());
-    let sasl = secrets.iter().flat_map(|secret| {
-        ["user=alice", "n,a=alice,"]
-            .map(|user| BASE64_STANDARD.encode(format!("{user}\x01auth=Bearer {secret}\x01\x01")))
-    });
-    secrets.extend(sasl.collect::<Vec<_>>());
-    secrets.push(BASE64_STANDARD.encode(format!("\0bob\0{}", dovecot::PASSWORD)));
-    secrets
-}
-
-#[test]
-fn no_secret_is_found_anywhere_but_in_the_token_file() {
-    let host = Host::start();
-    host.deliver("alice", &message("first"));
-    let home = home();
-    let password = Account { token_url: None, ..Account::of(&host, "bob") };
-    home.configure(&[Account::of(&host, "alice"), password]);
-    ["alice", "bob"].iter().for_each(|user| host.furnish(user));
-    let mut canary = Canary::default();
-    let mut run = |arguments: &[&str], input: &str| {
-        let mut command = home.command(arguments);
-        command.env("POSTHASTE_LOG", "trace").stdin(std::process::Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let _ = std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes());
-        let output = child.wait_with_output().unwrap();
-        canary.look(&arguments.join(" "), [output.stdout, output.stderr].concat());
-        output.status
-    };
-    assert!(
-        run(&["login", "alice", "--import"], &format!("{}\n", host.tokens.refresh_token("alice"))).success()
-    );
-    assert!(run(&["sync"], "").success());
-    let daemon = home.start_with(&[("POSTHASTE_LOG", "trace")]);
-    for user in ["alice", "bob"] {
-        home.wait_state(user, "watching");
-    }
-    home.send("alice", "draft", b"From: alice@mail.test\nTo: bob@mail.test\nSubject: canary\n\nHello.\n");
-    wait_mail(&home, "bob", "canary");
-    host.tokens.revoke_access("alice");
-    host.dovecot.kick("alice");
-    host.deliver("alice", &message("second"));
-    wait_mail(&home, "alice", "second");
-    assert!(run(&["sync", "alice"], "").success());
-    assert!(run(&["status"], "").success());
-    assert!(run(&["status", "--json"], "").success());
-    assert!(run(&["config", "show"], "").success());
-    host.tokens.revoke_access("alice");
-    host.tokens.fail("alice", Failure::InvalidGrant, usize::MAX);
-    host.dovecot.kick("alice");
-    home.wait_state("alice", "needs-login");
-    assert!(run(&["status", "--json"], "").success());
-    assert_eq!(run(&["sync", "alice"], "").code(), Some(77));
-    canary.look_at_daemon(&daemon);
-    canary.look_at_files(&home);
-    canary.assert_silent(&secrets(&host));
 }

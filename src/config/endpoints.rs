@@ -29,21 +29,7 @@ pub(super) fn of_provider(
         );
         return Err(written.refuse(&["auth"], message));
     };
-    let named = [
-        ("authorize_url", oauth.authorize_url.is_some()),
-        ("token_url", oauth.token_url.is_some()),
-        ("device_url", oauth.device_url.is_some()),
-        ("revoke_url", oauth.revoke_url.is_some()),
-        ("redirect", oauth.redirect.is_some()),
-        ("scopes", oauth.scopes.is_some()),
-        ("parameters", oauth.parameters.is_some()),
-    ];
-    if let Some((key, _)) = named.iter().find(|(_, is_named)| *is_named) {
-        return Err(written.refuse(
-            &["oauth", key],
-            format!("`{key}` is known from provider `{name}`; leave one of both out"),
-        ));
-    }
+    refuse_known(written, oauth, name)?;
     let tenant = tenant(written, oauth, known.tenant.as_deref(), name)?;
     app::check_tenant(written, oauth, &tenant)?;
     let at = |key: &str, template: &str| url(written, key, &template.replace("{tenant}", &tenant));
@@ -53,6 +39,7 @@ pub(super) fn of_provider(
         client_id: None,
         client_secret: None,
         app: None,
+        tenant: known.tenant.as_ref().map(|_| tenant.clone()),
         cloud: oauth.cloud.clone().filter(|cloud| cloud != GLOBAL),
         token_url: at("token_url", &known.token_url)?,
         authorize_url: Some(at("authorize_url", &known.authorize_url)?),
@@ -70,8 +57,23 @@ pub(super) fn of_provider(
         token_hosts: servers.token_hosts.clone(),
         token_of: written.name.to_owned(),
         token_store: written.file.token_store.unwrap_or_default(),
-        tenant: known.tenant.as_ref().map(|_| tenant),
     })
+}
+
+/// Refuses what the provider's row has.
+fn refuse_known(written: &Written<'_>, oauth: &typed::OAuth, name: &str) -> Result<(), Refusal> {
+    let named = [
+        ("authorize_url", oauth.authorize_url.is_some()),
+        ("token_url", oauth.token_url.is_some()),
+        ("device_url", oauth.device_url.is_some()),
+        ("revoke_url", oauth.revoke_url.is_some()),
+        ("redirect", oauth.redirect.is_some()),
+        ("scopes", oauth.scopes.is_some()),
+        ("parameters", oauth.parameters.is_some()),
+    ];
+    let Some((key, _)) = named.iter().find(|(_, is_named)| *is_named) else { return Ok(()) };
+    let message = format!("`{key}` is known from provider `{name}`; leave one of both out");
+    Err(written.refuse(&["oauth", key], message))
 }
 
 /// What a token must be good for.

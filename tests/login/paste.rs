@@ -47,6 +47,20 @@ fn a_denial_can_be_pasted_too() {
 }
 
 #[test]
+fn what_a_pasted_login_lacks_is_told_and_nothing_is_saved() {
+    let scene = Scene::of(&["alice"]);
+    let mut login = scene.login(&["alice", "--paste"]);
+    let redirect = decide(&login.address(), Decision::AllowWithout("mail"));
+    login.type_line(&redirect);
+    login.fails(&scene.token_file("alice"), 77, &["mail is missing", "tick the box"]);
+    scene.host.tokens.withhold_refresh("alice", true);
+    let mut login = scene.login(&["alice", "--paste"]);
+    let redirect = decide(&login.address(), Decision::Allow);
+    login.type_line(&redirect);
+    login.fails(&scene.token_file("alice"), 78, &["no refresh token", "offline_access"]);
+}
+
+#[test]
 fn without_a_terminal_nothing_is_begun_that_nobody_would_see() {
     let scene = Scene::of(&["alice"]);
     let login = scene.login(&["alice"]);

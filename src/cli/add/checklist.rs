@@ -29,16 +29,17 @@ const MICROSOFT: &[&str] = &[
 ];
 
 /// What comes in the browser afterwards, and has stopped people.
-const AT_GOOGLE: &str = "In the browser it says then that Google has not verified the application: Advanced, Go to it. Tick \
-                         the box for mail before you go on.";
+const AT_GOOGLE: &str = "The browser will say that Google has not verified the application: Advanced, Go to it. Tick the box \
+                         for mail before you go on.";
 const AT_OUTLOOK: &str = "IMAP must be on as well: outlook.com, Settings, Mail, Forwarding and IMAP.";
-const AT_MICROSOFT: &str = "Where the browser says then that an administrator must approve, one has to: docs/providers.md \
-                            says how.";
+const AT_MICROSOFT: &str =
+    "Where the browser says that an administrator must approve, docs/providers.md says how one does.";
 
 const OTHERS: &[&str] = &["Register a client for mail with the provider; its redirect URI is {redirect}"];
 
-/// The steps for the account's provider, and what to write in the end.
-pub(super) fn text(account: &Account, oauth: &OAuth2, providers: &Table, file: &Path) -> String {
+/// The steps for the account's provider, and what to do in the end: run the command again or write to `file`; without one
+/// the questions follow.
+pub(super) fn text(account: &Account, oauth: &OAuth2, providers: &Table, file: Option<&Path>) -> String {
     let provider = account.provider.as_deref().and_then(|name| providers.by_name(name));
     let (steps, after) = match account.provider.as_deref() {
         Some("gmail") => (GOOGLE, Some(AT_GOOGLE)),
@@ -49,7 +50,12 @@ pub(super) fn text(account: &Account, oauth: &OAuth2, providers: &Table, file: &
     let title = provider.map_or("The provider", |provider| provider.title.as_str());
     let mut text = format!("{title} lets in only clients that are registered. To register your own:\n\n");
     let register = oauth.register_url.as_deref().unwrap_or("the provider's pages for developers");
-    let last = last(account, oauth, file);
+    let last = match file {
+        Some(file) => last(account, oauth, file),
+        None => {
+            format!("Answer below; or end this with Ctrl-C, and later: posthaste add {}", account.address)
+        }
+    };
     let permissions = permissions(oauth);
     let filled = |step: &&str| {
         let step = step.replace("{register}", register).replace("{redirect}", &oauth.redirect);
@@ -63,7 +69,8 @@ pub(super) fn text(account: &Account, oauth: &OAuth2, providers: &Table, file: &
     if let Some(after) = after {
         let _ = writeln!(text, "\n{after}");
     }
-    if let Some(Passwords::Allowed { at: Some(at) }) = provider.map(|provider| &provider.passwords) {
+    let passwords = provider.filter(|_| file.is_some()).map(|provider| &provider.passwords);
+    if let Some(Passwords::Allowed { at: Some(at) }) = passwords {
         let address = &account.address;
         let _ = writeln!(
             text,

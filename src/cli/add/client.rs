@@ -74,7 +74,9 @@ fn registered(
     oauth: &OAuth2,
     providers: &Table,
 ) -> Result<Found, CommandError> {
-    let _ = output::print(&checklist::text(account, oauth, providers, &context.config_file))?;
+    // The file is for whom nobody asks.
+    let file = (!ask::is_possible()).then_some(context.config_file.as_path());
+    let _ = output::print(&checklist::text(account, oauth, providers, file))?;
     let missing = || {
         let message = format!(
             "account {} is written and needs a client of your own before it can log in",

@@ -63,7 +63,7 @@ impl Kind {
     /// The secret, from the person at the terminal; `None` where nothing is said.
     pub(super) fn asked(self, context: &Context, account: &str) -> Result<Option<Secret>, CommandError> {
         output::complain(&format!(
-            "It is kept in {}, which only you can read; or press Enter and name a command that prints it.",
+            "What you type is kept in {}, for you alone; Enter: name a command that prints it instead.",
             self.file(context, account).display()
         ));
         if let Some(value) = ask::for_secret(&self.question())? {
@@ -96,7 +96,7 @@ impl Secret {
         let kept = tokio::task::spawn_blocking(move || edit::keep_secret(&path, &value)).await;
         let kept = kept.map_err(|_| CommandError::new(Exit::TryLater, "interrupted"))?;
         kept.map_err(|cause| CommandError::io(&format!("cannot write {shown}"), &cause))?;
-        say(context, &format!("{shown} holds it"));
+        say(context, &format!("kept in {shown}"));
         Ok(true)
     }
 }

@@ -1,6 +1,8 @@
 //! Who logs in, with which secret, and where a token may go.
 
 use super::*;
+use crate::net::Endpoint;
+use crate::provider::Issuer;
 
 fn oauth_of<'a>(config: &'a Config, name: &str) -> &'a OAuth2 {
     let Auth::OAuth2(oauth) = &config.account(name).unwrap().auth else { panic!("{name} has a password") };
@@ -133,6 +135,23 @@ fn a_login_of_a_known_issuer_stays_with_it() {
     };
     assert_eq!(sso("https://sso.x.test/r"), Ok(()));
     assert!(sso("https://sso.y.test/r").unwrap_err().contains("tokens of sso.x.test are not for sso.y.test"));
+}
+
+#[test]
+fn a_draft_cannot_carry_a_token_to_a_stranger() {
+    let at = |host: &str| edit::Draft {
+        name: "a".into(),
+        address: "a@x.test".into(),
+        imap: Some(Endpoint { host: host.into(), port: 993, tls: Tls::Implicit, ca: None }),
+        issuer: Some(Issuer {
+            authorize_url: "https://accounts.google.com/o/oauth2/auth".parse().unwrap(),
+            token_url: "https://accounts.google.com/o/oauth2/token".parse().unwrap(),
+            scopes: vec!["https://mail.google.com/".into()],
+        }),
+        ..edit::Draft::default()
+    };
+    assert!(load_with(&at("imap.googlemail.com").to_toml(), &[]).is_ok());
+    assert!(refusal(&at("imap.evil.test").to_toml()).contains("are not for imap.evil.test"));
 }
 
 #[test]

@@ -489,6 +489,13 @@ fn untrusted_server() -> (Url, tokio::task::JoinHandle<bool>) {
     (url, task)
 }
 
+/// A server that takes a connection and never says a word of TLS; the task ends with the connection.
+fn silent_server() -> (Url, tokio::task::JoinHandle<std::net::TcpStream>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}/token", listener.local_addr().unwrap()).parse().unwrap();
+    (url, tokio::task::spawn_blocking(move || listener.accept().unwrap().0))
+}
+
 #[tokio::test]
 async fn a_token_endpoint_whose_certificate_is_not_trusted_gets_no_token() {
     let home = Home::new();

@@ -92,11 +92,8 @@ async fn a_token_on_its_way_is_waited_for_at_the_end() {
 #[tokio::test]
 async fn a_request_that_still_looks_for_a_connection_is_given_up_at_the_end() {
     let (home, server) = (Home::new(), Server::start([]).await);
-    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("https://{}/token", silent.local_addr().unwrap()).parse().unwrap();
-    let config = KeeperConfig { token_url: url, ..home.keeper(&server).inner.config.clone() };
-    let keeper = Keeper::new(config);
-    let connected = tokio::task::spawn_blocking(move || silent.accept().unwrap());
+    let (url, connected) = silent_server();
+    let keeper = Keeper::new(KeeperConfig { token_url: url, ..home.keeper(&server).inner.config.clone() });
     // TLS is never spoken.
     let _peer = tokio::select! {
         outcome = keeper.import("r1".into()) => panic!("{outcome:?}"),
