@@ -11,7 +11,8 @@ fn what_is_shown_means_the_same() {
             oauth.client_secret = None;
         }
     }
-    let shown: Vec<String> = config.accounts.iter().map(Account::to_toml).collect();
+    let accounts = config.accounts.iter().map(Account::to_toml);
+    let shown: Vec<String> = std::iter::once(config.head_to_toml()).chain(accounts).collect();
     assert_eq!(load(&shown.join("\n")), config);
     let dotted = load(&LAB.replace("accounts.lab", "accounts.\"my.lab\""));
     assert_eq!(load(&dotted.accounts[0].to_toml()), dotted);
