@@ -84,6 +84,8 @@ impl Classified for Error {
         match self {
             Error::Token(error) => error.class(),
             Error::Listen { .. } | Error::Flooded => Class::RETRY,
+            // The client is refused, not the person.
+            Error::Denied { error, .. } if answer::advice(error).is_some() => Class::Configuration,
             Error::NoEndpoint { .. } | Error::Redirect { .. } | Error::NoRefreshToken => Class::Configuration,
             Error::TimedOut { .. }
             | Error::Denied { .. }
