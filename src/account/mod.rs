@@ -24,6 +24,7 @@ mod stores;
 mod wake;
 mod watch;
 
+pub use advice::Adviser;
 pub use keepers::Keepers;
 pub use login::{Error as LoginError, Login, Proof};
 pub use stores::Error as StoreError;

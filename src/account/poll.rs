@@ -8,7 +8,7 @@
 use super::Order;
 use super::board::Complaint;
 use super::inbound::{Inbound, next_hint};
-use super::session::{refused, tokenless};
+use super::session::tokenless;
 use crate::config::Pop;
 use crate::error::{Class, Classified};
 use crate::ledger;
@@ -120,7 +120,7 @@ impl Inbound {
                 outcome = pop::connect(server, &shared.login.to_mailbox(&proof)).await;
             }
         }
-        let session = outcome.map_err(|error| refused(shared, &error))?;
+        let session = outcome.map_err(|error| Complaint::new(&error))?;
         shared.board.logged_in(session.mechanism(), proof.expires());
         Ok(session)
     }

@@ -10,6 +10,7 @@ use crate::config::{Account, Auth, Config};
 use crate::control::client::{self, Error};
 use crate::control::{Code, Lease, Refusal, Request, Response};
 use crate::doctor::{self, Complaint, Daemon, Examination, Surroundings, redact};
+use crate::error::Class;
 use crate::oauth::AccessToken;
 use futures_util::future::join_all;
 use std::io::Write;
@@ -125,12 +126,11 @@ async fn daemon(socket: &Path, accounts: &[Account]) -> Option<Daemon> {
         let answer = timeout(ANSWER, token(socket, &account.name)).await.ok()?;
         let told = match answer {
             Ok(token) => Ok(token?),
-            Err(Error::Refused(refusal)) if is_about_the_login(refusal.code) => {
-                let Refusal { message, hint, .. } = refusal;
+            Err(Error::Refused(refusal)) => {
+                let Refusal { code, message, hint } = refusal;
                 let text = message.strip_prefix(&format!("account {}: ", account.name)).unwrap_or(&message);
-                Err(Complaint { text: text.to_owned(), hint })
+                Err(Complaint { class: lasting(code)?, text: text.to_owned(), hint })
             }
-            // Whatever may pass, and an account that the daemon does not run, is tried here.
             Err(_) => return None,
         };
         Some((account.name.clone(), told))
@@ -139,8 +139,15 @@ async fn daemon(socket: &Path, accounts: &[Account]) -> Option<Daemon> {
     Some(Daemon { status, tokens })
 }
 
-fn is_about_the_login(code: Code) -> bool {
-    matches!(code, Code::NeedsLogin | Code::Denied | Code::Configuration)
+/// What kind of trouble with the login it is. Whatever may pass, and an account that the daemon does not run, is tried
+/// here.
+fn lasting(code: Code) -> Option<Class> {
+    match code {
+        Code::NeedsLogin => Some(Class::NeedsLogin),
+        Code::Denied => Some(Class::Denied),
+        Code::Configuration => Some(Class::Configuration),
+        _ => None,
+    }
 }
 
 async fn token(socket: &Path, account: &str) -> Result<Option<AccessToken>, Error> {

@@ -93,11 +93,16 @@ impl Failed {
 
     /// A driver's error with its own hint.
     pub(super) fn of(error: &impl Classified) -> Failed {
-        let advice = error.hint().or_else(|| match error.class() {
+        Failed::hinted(error.class(), chain(error), error.hint())
+    }
+
+    /// A failure of this class, with a hint where one is known.
+    pub(super) fn hinted(class: Class, detail: String, hint: Option<String>) -> Failed {
+        let advice = hint.or_else(|| match class {
             Class::Retry { .. } => Some("it may pass: try again in a while".to_owned()),
             _ => None,
         });
-        Failed { detail: chain(error), advice }
+        Failed { detail, advice }
     }
 }
 

@@ -1,7 +1,6 @@
 //! The reading half: from the name of the IMAP server to the list of mailboxes. INBOX is opened read-only.
 
 use super::account::Patient;
-use super::advice;
 use super::chart::{Chart, Failed, Finding, Passed};
 use super::servers::{self, Names, Protected};
 use super::tls;
@@ -90,9 +89,7 @@ async fn look(patient: &Patient<'_>, chart: &Chart, mut session: Session) {
     let mailboxes = async {
         let list = remote.list().await;
         let list = list.map_err(|trouble| {
-            let detail = chain(&trouble);
-            let advice = advice::known(patient.account, Stage::Imap, &detail).or(trouble.hint);
-            Failed { detail, advice }
+            patient.failed(Stage::Imap, trouble.class, chain(&trouble), trouble.hint.clone())
         })?;
         Ok(mailboxes(patient, &list))
     };
