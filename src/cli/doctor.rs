@@ -11,8 +11,10 @@ use crate::control::client::{self, Error};
 use crate::control::{Code, Lease, Refusal, Request, Response};
 use crate::doctor::{self, Complaint, Daemon, Examination, Surroundings, redact};
 use crate::error::Class;
+use crate::ledger::Ledger;
 use crate::oauth::AccessToken;
 use futures_util::future::join_all;
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -34,7 +36,7 @@ pub struct Doctor {
     #[arg(long)]
     pub json: bool,
     /// Write a report for a help desk, without secrets and names, to FILE [default: posthaste-report-TIME.json]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     pub report: Option<Option<PathBuf>>,
     /// How long a check may take
     #[arg(long, value_name = "SECONDS", default_value_t = PATIENCE, value_parser = clap::value_parser!(u64).range(1..=600))]
@@ -168,7 +170,10 @@ async fn report(
     examination: &Examination,
     surroundings: &Surroundings,
 ) -> Result<String, CommandError> {
-    let redactor = redact::Redactor::new(&config.accounts, &context.environment.home);
+    let mailboxes = mailboxes(config, examination, surroundings).await;
+    let environment = &context.environment;
+    let (user, home) = (environment.user.as_deref(), &environment.home);
+    let redactor = redact::Redactor::new(&config.accounts, mailboxes, user, home);
     let kernel = rustix::system::uname();
     let value = serde_json::json!({
         "schema": doctor::record::SCHEMA,
@@ -178,11 +183,31 @@ async fn report(
         "kernel": kernel.release().to_string_lossy(),
         "config": redact::config(config, &redactor),
         "doctor": examination,
-        "status": surroundings.daemon.as_ref().map(|daemon| redact::status(daemon.status.clone())),
+        "status": surroundings.daemon.as_ref().map(|daemon| redact::status(daemon.status.clone(), &redactor)),
         "log": doctor::journal().await,
     });
     let text = serde_json::to_string_pretty(&redactor.value(value));
     text.map(|text| text + "\n").map_err(|cause| unwritable(&cause.into()))
+}
+
+/// Every mailbox that the report could name: those that the servers tell now, those that the daemon keeps, and those that
+/// stand in the ledgers, because the log goes further back.
+async fn mailboxes(
+    config: &Config,
+    examination: &Examination,
+    surroundings: &Surroundings,
+) -> BTreeSet<String> {
+    let told = examination.accounts.iter().flat_map(|account| account.mailboxes.clone());
+    let status = surroundings.daemon.iter().flat_map(|daemon| &daemon.status.accounts);
+    let kept = status.flat_map(|account| &account.mailboxes).map(|mailbox| mailbox.name.clone());
+    let of = |account: &Account| surroundings.state_dir.join(&account.name).join("ledger.db");
+    let ledgers: Vec<PathBuf> = config.accounts.iter().map(of).collect();
+    // An account that was never run has no ledger.
+    let read = move || -> Vec<String> {
+        ledgers.iter().flat_map(|ledger| Ledger::mailbox_names(ledger).unwrap_or_default()).collect()
+    };
+    let known = tokio::task::spawn_blocking(read).await.unwrap_or_default();
+    told.chain(kept).chain(known).collect()
 }
 
 /// The name of the distribution (os-release(5)).

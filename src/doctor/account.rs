@@ -1,6 +1,6 @@
 //! One account under examination: its login, and the order of its checks.
 //!
-//! Reading, sending, the disk and the clock are examined side by side, after the token that the first two need. A token
+//! Reading, sending and the disk are examined side by side, after the token that the first two need; then the clock. A token
 //! of the running daemon is taken over first, so that an examination costs no refresh. A refresh that the patience of a
 //! check did not last for is waited for at the end: cut off, it could cost the login a rotated token.
 
@@ -29,23 +29,27 @@ pub async fn examine(account: &Account, surroundings: &Surroundings) -> Examined
     let chart = Chart::new(surroundings.patience);
     let patient = Patient { account, adviser: Adviser::new(account), login: OnceLock::new() };
     chart.run("token", prove(&patient, surroundings)).await;
-    tokio::join!(
+    let (mailboxes, (), (), told) = tokio::join!(
         read(&patient, &chart),
         smtp::examine(&patient, &chart),
         disk::examine(account, surroundings, &chart),
-        clock::examine(account, &chart),
+        clock::ask(account),
     );
+    clock::examine(told, &chart).await;
     if let Some(keeper) = patient.login.get().and_then(Login::keeper) {
         keeper.settle().await;
     }
-    Examined::new(&account.name, chart.into_steps())
+    Examined::new(&account.name, mailboxes, chart.into_steps())
 }
 
-/// The reading half, by the protocol of the account.
-async fn read(patient: &Patient<'_>, chart: &Chart) {
+/// The reading half, by the protocol of the account; the names of the mailboxes that were met.
+async fn read(patient: &Patient<'_>, chart: &Chart) -> Vec<String> {
     match &patient.account.incoming {
         Incoming::Imap(server) => imap::examine(patient, server, chart).await,
-        Incoming::Pop(maildrop) => pop::examine(patient, maildrop, chart).await,
+        Incoming::Pop(maildrop) => {
+            pop::examine(patient, maildrop, chart).await;
+            Vec::new()
+        }
     }
 }
 
