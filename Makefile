@@ -13,6 +13,8 @@ UNIT       = $(DESTDIR)$(UNITDIR)/posthaste.service
 BASH_COMP  = $(DESTDIR)$(PREFIX)/share/bash-completion/completions/posthaste
 ZSH_COMP   = $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_posthaste
 FISH_COMP  = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/posthaste.fish
+MAN1       = $(DESTDIR)$(PREFIX)/share/man/man1/posthaste.1
+MAN5       = $(DESTDIR)$(PREFIX)/share/man/man5/posthaste-config.5
 
 .PHONY: demo test check bench install uninstall
 
@@ -47,6 +49,7 @@ bench:
 	$(CARGO) run --release --locked --quiet --example bench
 
 install:
+	./tests/install-deps build
 	$(CARGO) build --release --locked --bin posthaste
 	install -D -m 755 $(TARGET)/release/posthaste $(BIN)
 	install -m 755 contrib/posthaste-drop $(DROP)
@@ -56,6 +59,8 @@ install:
 	$(TARGET)/release/posthaste completions bash > $(BASH_COMP)
 	$(TARGET)/release/posthaste completions zsh > $(ZSH_COMP)
 	$(TARGET)/release/posthaste completions fish > $(FISH_COMP)
+	install -D -m 644 man/posthaste.1 $(MAN1)
+	install -D -m 644 man/posthaste-config.5 $(MAN5)
 	@echo "installed $(BIN) and the unit $(UNIT)"
 	@case ":$$(systemd-analyze --user unit-paths 2>/dev/null | tr '\n' ':'):$(HOME)/.config/systemd/user:/usr/local/lib/systemd/user:/usr/lib/systemd/user:" in \
 		*":$(UNITDIR):"*) echo "next: systemctl --user daemon-reload && systemctl --user enable --now posthaste" ;; \
@@ -63,4 +68,4 @@ install:
 	esac
 
 uninstall:
-	rm -f $(BIN) $(DROP) $(UNIT) $(BASH_COMP) $(ZSH_COMP) $(FISH_COMP)
+	rm -f $(BIN) $(DROP) $(UNIT) $(BASH_COMP) $(ZSH_COMP) $(FISH_COMP) $(MAN1) $(MAN5)

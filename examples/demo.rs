@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use support::dovecot::PASSWORD;
 use support::maildir::Reader;
 use support::process::{Account, Home};
 use support::wait::{FileWatch, PATIENCE, until, until_some};
@@ -154,7 +155,9 @@ fn keep(host: &Host, home: &Home) {
     println!("  {environment} {binary} status --watch");
     println!("  the configuration is {}", home.config().display());
     println!("  drop messages into {}", home.outbox("alice").display());
-    println!("  IMAP with TLS on localhost:{}, user alice, password secret", host.dovecot.ports.imaps);
+    let ports = host.dovecot.ports;
+    println!("  IMAP with TLS on localhost:{}, submission on {}", ports.imaps, ports.submissions);
+    println!("  user alice, password {PASSWORD}; the authority of both is {}", host.ca().display());
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).expect("signals can be waited for");
     println!("Ctrl-C ends it.");
     signals.forever().next();

@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | 0 | [`mail`] [`error`] [`backoff`] [`status`] [`ownership`] [`application`] | nothing above |
 //! | 1 | [`sync`] and the pure leaves inside drivers | `mail error` |
-//! | 2 | [`net`] [`disk`] | `error` |
+//! | 2 | [`net`] [`disk`] [`command`] | `error` |
 //! | 3 | [`imap`] [`pop`] [`smtp`] [`maildir`] [`ledger`] [`queue`] [`oauth`] [`provider`] [`supervisor`] [`control`] [`config`] | below; never each other |
 //! | 4 | [`account`]: the only place where drivers meet | 0–3 but `supervisor` and `control` |
 //! | 4 | [`doctor`]: what works and what does not, from DNS to MAIL FROM | 0–3 but `supervisor` and `control`, and `account` |
@@ -22,6 +22,7 @@ pub mod account;
 pub mod application;
 pub mod backoff;
 pub mod cli;
+pub mod command;
 pub mod config;
 pub mod control;
 pub mod daemon;

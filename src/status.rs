@@ -89,6 +89,9 @@ pub struct Account {
     pub next_try: Option<Timestamp>,
     /// What the user can do about it.
     pub hint: Option<String>,
+    /// The login that is needed is another account's, which tells of it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub told_elsewhere: bool,
 }
 
 /// One mailbox of an account.
@@ -176,6 +179,10 @@ fn whole_seconds<S: Serializer>(time: &Option<Timestamp>, to: S) -> Result<S::Ok
 
 fn is_zero(number: &u32) -> bool {
     *number == 0
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 #[cfg(test)]

@@ -189,6 +189,29 @@ fn a_reuse_ends_the_whole_login_where_it_is_detected_and_no_other() {
 }
 
 #[test]
+fn a_refresh_is_for_the_client_of_the_login_and_never_for_more_than_it_was_allowed() {
+    let tokens = TokenServer::start();
+    tokens.register("test", Client::with_secret("s3cret"));
+    tokens.register("other", Client::public());
+    let token =
+        text(&redeem(&tokens, &code(&tokens), &[("client_secret", "s3cret")]).json(), "refresh_token")
+            .to_owned();
+    let ask = |token: &str, client: &str, more: &[(&str, &str)]| {
+        let usual = [("grant_type", "refresh_token"), ("refresh_token", token), ("client_id", client)];
+        post(&tokens.token_url(), &[&usual, more].concat()).json()
+    };
+    let mine = ("client_secret", "s3cret");
+    assert_eq!(ask(&token, "other", &[])["error"], "invalid_grant");
+    assert_eq!(ask(&token, "nobody", &[])["error"], "unauthorized_client");
+    assert_eq!(ask(&token, "test", &[])["error"], "invalid_client");
+    assert_eq!(ask(&token, "test", &[mine, ("scope", "imap graph")])["error"], "invalid_scope");
+    let less = ask(&token, "test", &[mine, ("scope", "imap")]);
+    assert_eq!(less["scope"], "imap", "{less}");
+    let again = ask(text(&less, "refresh_token"), "test", &[mine]);
+    assert_eq!(again["scope"], "imap smtp", "what a refresh gave up was given up for one access token");
+}
+
+#[test]
 fn a_revoked_token_takes_its_login_with_it() {
     let tokens = TokenServer::start();
     let answer = redeem(&tokens, &code(&tokens), &[]).json();

@@ -219,6 +219,8 @@ fn a_reload_touches_only_what_changed() {
     host.deliver(alice, &message("after the removal"));
     wait_mail(&home, alice, "after the removal");
     assert_eq!(proxies.each_ref().map(Proxy::connections), [2, 4, 2]);
+    let kept = home.maildir(bob).find("INBOX", "under the old configuration");
+    assert!(kept.is_some(), "the mail of a removed account stays");
 }
 
 #[test]

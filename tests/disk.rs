@@ -3,13 +3,7 @@
 //! The full disk is a tmpfs of 2 MiB, mounted by root or in a namespace; where neither may, those tests say so.
 
 // The helpers below are test code too; clippy's exceptions cover only functions marked `#[test]`.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stderr
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod support;
 
@@ -21,6 +15,7 @@ use std::process::{Command, Output};
 use support::filler;
 use support::process::{Account, Home};
 use support::sides::{self, Dates};
+use support::skip::skip;
 use support::{Host, message, wait};
 
 /// Larger than what the tests bring, smaller than what they bring to make it full.
@@ -52,7 +47,7 @@ fn on_a_small_disk(name: &str, test: impl FnOnce(&Disk)) {
     if !tried.status.success() {
         let why = [mounted.stderr, tried.stderr].concat();
         let why = String::from_utf8_lossy(&why).into_owned();
-        eprintln!("SKIPPED: {name} shows nothing here, no disk can be mounted: {why}");
+        skip(&format!("{name} shows nothing here, no disk can be mounted: {why}"));
         return;
     }
     let program = std::env::current_exe().unwrap();
@@ -295,7 +290,7 @@ fn a_maildir_of_another_or_open_to_others_is_refused_and_left_alone() {
         assert_refused(&home.run(&["sync"]), &["belongs to another user", "chown"]);
         std::os::unix::fs::chown(&root, Some(0), None).unwrap();
     } else {
-        eprintln!("SKIPPED: only root can give a directory away");
+        skip("only root can give a directory away");
     }
     assert!(sides::remote(&host, "alice", Dates::Compare) == server, "the server's side changed");
     assert!(home.ok(&["sync"]).contains("in step"));

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use support::dovecot::Options;
+use support::dovecot::{Options, PASSWORD};
 use support::filler;
 use support::imap_client::ImapClient;
 use support::maildir::Reader;
@@ -79,7 +79,7 @@ impl Lines {
 fn refresh(tokens: &TokenServer, token: &str) -> (String, serde_json::Value) {
     let url = url::Url::parse(&tokens.token_url()).unwrap();
     let mut peer = Lines::tcp(url.port().unwrap());
-    let body = format!("grant_type=refresh_token&refresh_token={token}");
+    let body = format!("grant_type=refresh_token&client_id=test&refresh_token={token}");
     peer.say(&format!("POST /token HTTP/1.1\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
     let status = peer.line().split(' ').nth(1).unwrap_or_default().to_owned();
     let mut last = String::new();
@@ -312,7 +312,7 @@ fn the_meddler_bends_answers_and_passes_the_rest() {
         let meddler = Meddler::to(host.dovecot.ports.imap, &host.authority);
         let login = || {
             let mut client = ImapClient::connect_tls(meddler.port(), &host.ca());
-            client.ok("LOGIN alice secret");
+            client.ok(&format!("LOGIN alice {PASSWORD}"));
             client
         };
         let mut client = login();

@@ -12,10 +12,14 @@ mod support;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use openssl::pkey::PKey;
+use openssl::ssl::{SslAcceptor, SslMethod, SslVersion};
+use openssl::x509::X509;
 use support::authority::Authority;
 use support::dovecot::Options;
 use support::listener::Listening;
@@ -132,6 +136,38 @@ fn no_credential_is_said_to_a_submission_server_that_starts_wrong() {
             Account { smtp: (impostor.listening.port(), "starttls"), ..Account::of(&host, "alice") };
         assert_not_submitted(&home(account, &host), words, words);
         impostor.assert_innocent(&host, words);
+    }
+}
+
+/// A server in TLS of this version at most, with a good certificate; the handshakes that came to their end.
+fn in_tls(authority: &Authority, version: SslVersion) -> (Listening, Arc<AtomicUsize>) {
+    let identity = authority.localhost();
+    let mut acceptor = SslAcceptor::mozilla_intermediate(SslMethod::tls()).unwrap();
+    acceptor.set_min_proto_version(None).unwrap();
+    acceptor.set_max_proto_version(Some(version)).unwrap();
+    // What OpenSSL itself would no longer do.
+    acceptor.set_cipher_list("DEFAULT:@SECLEVEL=0").unwrap();
+    acceptor.set_certificate(&X509::from_pem(&identity.certificate).unwrap()).unwrap();
+    acceptor.set_private_key(&PKey::private_key_from_pem(&identity.key).unwrap()).unwrap();
+    let (acceptor, done) = (acceptor.build(), Arc::new(AtomicUsize::new(0)));
+    let count = done.clone();
+    let listening = Listening::start(move |stream: TcpStream| {
+        if let Ok(mut stream) = acceptor.accept(stream) {
+            count.fetch_add(1, Ordering::SeqCst);
+            let _ = stream.write_all(b"* BYE later\r\n");
+        }
+    });
+    (listening, done)
+}
+
+#[test]
+fn tls_before_1_2_is_refused() {
+    let host = Host::start();
+    for (version, finished) in [(SslVersion::TLS1_1, 0), (SslVersion::TLS1_2, 1)] {
+        let (server, done) = in_tls(&host.authority, version);
+        let account = Account { imap: (server.port(), "implicit"), ..Account::of(&host, "alice") };
+        assert_refused(&home(account, &host), 75, if finished == 1 { "later" } else { "protocol" }, "TLS");
+        assert_eq!(done.load(Ordering::SeqCst), finished, "{version:?}");
     }
 }
 

@@ -95,6 +95,17 @@ fn a_shared_mailbox_is_opened_with_the_token_of_its_user_who_also_submits_for_it
     home.send("team", "answer", b"From: team@mail.test\nTo: bob@mail.test\nSubject: answer\n\nHello.\n");
     assert_eq!(own.sink.wait_for(1)[0].sender, "team@mail.test");
     assert!(own.dovecot.log().contains("submission-login: Info: Login: user=<alice>"));
+    // Under way: the token ends for both at once, and every refresh replaces the refresh token.
+    own.tokens.revoke_access("alice");
+    own.dovecot.kick("alice");
+    shared.dovecot.kick("team");
+    for (account, host) in [("alice", &own), ("team", &shared)] {
+        host.deliver(account, &message("with the next token"));
+        let maildir = home.maildir(account);
+        until(PATIENCE, account, || maildir.find("INBOX", "with the next token").is_some());
+    }
+    assert_eq!(own.tokens.requests("alice"), before + 2, "one more serves both");
+    assert!(!own.tokens.was_reused("alice"));
 }
 
 #[test]
@@ -143,4 +154,35 @@ fn a_secret_of_the_service_manager_is_read_from_its_directory() {
     std::fs::write(credentials.join("bob"), format!("{}\n", support::dovecot::PASSWORD)).unwrap();
     let _daemon = home.start_with(&[("CREDENTIALS_DIRECTORY", credentials.to_str().unwrap())]);
     assert_eq!(home.wait_state("bob", "watching")["mechanism"], "PLAIN");
+}
+
+#[test]
+fn an_account_that_turns_from_a_password_to_tokens_keeps_its_mail_and_its_state() {
+    let host = Host::start();
+    host.furnish("alice");
+    host.deliver("alice", &message("from before"));
+    let home = home();
+    home.configure(&[Account { token_url: None, ..Account::of(&host, "alice") }]);
+    home.ok(&["sync"]);
+    home.configure(&[Account::of(&host, "alice")]);
+    home.login("alice", &host.tokens.refresh_token("alice"));
+    assert!(home.ok(&["sync"]).contains("in step"), "nothing was to be done");
+    host.deliver("alice", &message("from after"));
+    home.ok(&["sync"]);
+    assert_eq!(home.maildir("alice").count("INBOX"), 2);
+}
+
+#[test]
+fn an_account_without_a_submission_server_receives() {
+    let host = Host::start();
+    let home = home_of_alice(&host);
+    let text = std::fs::read_to_string(home.config()).unwrap();
+    let (before, rest) = text.split_once("[accounts.alice.smtp]").unwrap();
+    let (_, after) = rest.split_once("\n\n").unwrap();
+    std::fs::write(home.config(), format!("{before}{after}")).unwrap();
+    let _daemon = home.start();
+    assert_eq!(home.wait_state("alice", "watching")["error"], serde_json::Value::Null);
+    host.deliver("alice", &message("received"));
+    until(PATIENCE, "mail", || home.maildir("alice").find("INBOX", "received").is_some());
+    home.ok(&["doctor"]);
 }

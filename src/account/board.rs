@@ -1,7 +1,7 @@
 //! What an account tells about itself: the one place that writes its [`status::Account`].
 
 use super::advice::Adviser;
-use super::standing::Standing;
+use super::standing::{Standing, is_served};
 use crate::config;
 use crate::error::{Class, Classified, chain};
 use crate::mail::MailboxName;
@@ -98,6 +98,12 @@ impl Board {
         });
     }
 
+    /// Waits until the inbound loop is logged in.
+    pub(super) async fn served(&self) {
+        // The board holds the other end, so that this one cannot be left alone.
+        let _ = self.sender.subscribe().wait_for(|status| is_served(status.state)).await;
+    }
+
     /// A server said something.
     pub(super) fn heard(&self) {
         self.sender.send_modify(|status| status.last_contact = Some(Timestamp::now()));
@@ -177,6 +183,7 @@ impl Board {
             tracing::warn!(account = %self.account, error = %complaint.text, hint, "trouble");
         }
         self.change(|standing, status| {
+            status.told_elsewhere = complaint.is_told;
             standing.account = Some(complaint);
             status.state = state;
             status.detail = String::new();
@@ -192,6 +199,7 @@ impl Board {
             standing.held = self.held_hint(records);
             status.state = if held > 0 { State::Held } else { State::Watching };
             status.detail = String::new();
+            status.told_elsewhere = false;
             status.deletions_held = held;
             status.last_contact = Some(Timestamp::now());
             status.next_try = None;

@@ -4,26 +4,55 @@
 //! token would refresh it twice, and a server that rotates would take the second for a thief (RFC 9700 §4.14).
 //! Invariant: one keeper for one token file in this process. Between processes the lock on that file does the same.
 
-use crate::oauth::{Keeper, KeeperConfig, WeakKeeper};
-use std::sync::{Arc, Mutex, PoisonError};
+use crate::oauth::{Keeper, KeeperConfig};
+use futures_util::future::join_all;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The keepers that some account holds. Clones share them.
+/// The keepers of this process. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Keepers(Arc<Mutex<Vec<WeakKeeper>>>);
+pub struct Keepers(Arc<Mutex<Kept>>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    keepers: Vec<Keeper>,
+    is_closed: bool,
+}
 
 impl Keepers {
     /// The keeper for this token: the one that another account holds, else a new one.
     pub(super) fn keeper(&self, config: KeeperConfig) -> Keeper {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|keeper| keeper.upgrade().is_some());
-        if let Some(keeper) =
-            kept.iter().filter_map(WeakKeeper::upgrade).find(|keeper| keeper.serves(&config))
-        {
-            return keeper;
+        let mut kept = self.kept();
+        kept.keepers.retain(Keeper::is_held);
+        if let Some(keeper) = kept.keepers.iter().find(|keeper| keeper.serves(&config)) {
+            return keeper.clone();
         }
         let keeper = Keeper::new(config);
-        kept.push(keeper.downgrade());
+        if kept.is_closed {
+            keeper.close();
+        }
+        kept.keepers.push(keeper.clone());
         keeper
+    }
+
+    /// The end of the program: lets no more refresh tokens out, and waits until what came of those on their way is saved.
+    /// A server that rotates has ended the old token when it answers, so that what is lost here costs a login. `waits` is
+    /// called where there is something to wait for; it is never longer than the deadline of a request.
+    pub async fn close(&self, waits: impl FnOnce()) {
+        let keepers = {
+            let mut kept = self.kept();
+            kept.is_closed = true;
+            kept.keepers.clone()
+        };
+        // Every one of them before any is waited for.
+        let out = keepers.iter().filter(|keeper| keeper.close()).count();
+        if out > 0 {
+            waits();
+        }
+        join_all(keepers.iter().map(Keeper::settle)).await;
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -46,7 +75,7 @@ mod tests {
     #[test]
     fn one_token_has_one_keeper_while_an_account_holds_it() {
         let keepers = Keepers::default();
-        let count = || keepers.0.lock().unwrap().len();
+        let count = || keepers.kept().keepers.len();
         let first = keepers.keeper(config("s"));
         let second = keepers.clone().keeper(config("s"));
         assert_eq!(count(), 1);

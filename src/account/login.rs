@@ -137,14 +137,13 @@ impl Login {
     }
 
     /// After a login or logout by another process: what was logged out here too is forgotten, and a token that was not to
-    /// be had is asked for again, since what stood against it may be mended.
+    /// be had is asked for again, since what stood against it may be mended. The file is that process's: the next login
+    /// may be on its way into it.
     pub(super) async fn look_again(&self) {
         let Source::Keeper(keeper) = &self.source else { return };
         keeper.reconsider();
-        if matches!(tokio::fs::try_exists(&self.store).await, Ok(false))
-            && let Err(error) = keeper.forget().await
-        {
-            tracing::warn!(%error, "cannot forget the token");
+        if matches!(tokio::fs::try_exists(&self.store).await, Ok(false)) {
+            keeper.forget();
         }
     }
 
@@ -186,9 +185,7 @@ impl Login {
     /// Another proof after a refusal; `None` where there is no other.
     pub async fn another(&self, refused: &Proof) -> Result<Option<Proof>, Error> {
         match (&self.source, refused) {
-            (Source::Keeper(keeper), Proof::Token(token)) => {
-                Ok(Some(Proof::Token(keeper.renew(token).await?)))
-            }
+            (Source::Keeper(keeper), Proof::Token(token)) => Ok(keeper.renew(token).await?.map(Proof::Token)),
             _ => Ok(None),
         }
     }
@@ -248,5 +245,34 @@ async fn reveal(secret: &Secret) -> Result<SecretString, oauth::Error> {
         Secret::Credential(Credential { name, directory }) => {
             oauth::credential::read(name, directory.as_deref()).await
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use rustix::fs::{FlockOperation, flock};
+
+    #[tokio::test]
+    async fn a_logout_elsewhere_is_taken_note_of_without_a_hand_on_the_file_of_the_next_login() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("config.toml");
+        std::fs::write(&file, "[accounts.lab]\naddress = \"a@gmail.com\"\noauth.client_id = \"c\"").unwrap();
+        let account = Config::load(&file, std::iter::empty(), home.path()).unwrap().accounts.remove(0);
+        let state_dir = home.path().join("lab");
+        std::fs::create_dir(&state_dir).unwrap();
+        let login = Login::new(&account, &state_dir, &Keepers::default()).await.unwrap();
+        // The next login has the lock, and its token is saved while this process looks.
+        let lock = std::fs::File::create(state_dir.join("token.lock")).unwrap();
+        flock(&lock, FlockOperation::LockExclusive).unwrap();
+        let mut looking = Box::pin(login.look_again());
+        let looked = tokio::time::timeout(std::time::Duration::from_secs(1), &mut looking).await;
+        std::fs::write(login.store.clone(), "the next login").unwrap();
+        drop(lock);
+        if looked.is_err() {
+            looking.await;
+        }
+        assert!(login.store.exists());
     }
 }

@@ -21,6 +21,7 @@ mod sent;
 mod session;
 mod standing;
 mod stores;
+mod unsent;
 mod wake;
 mod watch;
 
@@ -199,7 +200,7 @@ struct Shared {
     state_dir: PathBuf,
 }
 
-/// Runs an account until `stop`; the accounts of one process share `keepers`.
+/// Runs an account until `stop`; the accounts of one process share `keepers`, which whoever ends it has to close.
 ///
 /// # Errors
 /// Only what makes running impossible; trouble on the way is in the status, and a panic of any loop is passed on.
@@ -228,6 +229,8 @@ pub async fn run(
     }
     if shared.account.smtp.is_some() {
         loops.spawn(outbound::run(shared.clone(), sent));
+    } else {
+        loops.spawn(unsent::run(shared.clone()));
     }
     while let Some(end) = loops.join_next().await {
         if let Err(failure) = end
@@ -236,9 +239,6 @@ pub async fn run(
             shared.stop.cancel();
             std::panic::resume_unwind(failure.into_panic());
         }
-    }
-    if let Some(keeper) = shared.login.keeper() {
-        keeper.settle().await;
     }
     Ok(())
 }
@@ -262,17 +262,17 @@ async fn start(
 ///
 /// # Errors
 /// What makes running impossible; trouble with the server is told through the order.
-pub async fn carry_out(account: Account, state_dir: PathBuf, order: Order) -> Result<(), Error> {
+pub async fn carry_out(
+    account: Account,
+    state_dir: PathBuf,
+    order: Order,
+    keepers: &Keepers,
+) -> Result<(), Error> {
     let (status, _) = status_watch::channel(status::Account::default());
     let board = Board::new(&account, status);
     let stop = CancellationToken::new();
-    let (shared, stores) =
-        start(account, state_dir, board, LoginNews::channel().1, &Keepers::default(), stop).await?;
+    let (shared, stores) = start(account, state_dir, board, LoginNews::channel().1, keepers, stop).await?;
     let (sent_mailbox, _) = status_watch::channel(None);
-    let login = shared.login.clone();
     Inbound::new(shared, stores, sent_mailbox).once(order).await;
-    if let Some(keeper) = login.keeper() {
-        keeper.settle().await;
-    }
     Ok(())
 }

@@ -7,9 +7,9 @@ use super::Shared;
 use super::board::Complaint;
 use super::desk::{Desk, NextLook};
 use super::login::Proof;
+use super::rest::delay;
 use super::sent::{self, Target};
 use super::session::tokenless;
-use crate::backoff::Backoff;
 use crate::config::Sent;
 use crate::error::{Class, Classified, chain};
 use crate::net::Endpoint;
@@ -148,12 +148,7 @@ impl Outbound {
                 }
             }
             Err(complaint) => {
-                let wait = match complaint.class {
-                    Class::Retry { after } => Backoff::CONNECTION
-                        .delay(self.failures, fastrand::f64())
-                        .max(after.unwrap_or_default()),
-                    Class::NeedsLogin | Class::Denied | Class::Configuration | Class::GiveUp => SELDOM,
-                };
+                let wait = delay(complaint.class, self.failures);
                 self.failures = self.failures.saturating_add(1);
                 self.not_before = Timestamp::now().checked_add(wait).ok();
                 self.shared.board.outbox_trouble(Some(complaint));

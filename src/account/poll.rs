@@ -120,7 +120,7 @@ impl Inbound {
                 outcome = pop::connect(server, &shared.login.to_mailbox(&proof)).await;
             }
         }
-        let session = outcome.map_err(|error| Complaint::new(&error))?;
+        let session = outcome.map_err(|error| Complaint::new(&error))?.without(&shared.account.disable);
         shared.board.logged_in(session.mechanism(), proof.expires());
         Ok(session)
     }

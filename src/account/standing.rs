@@ -70,9 +70,13 @@ impl Standing {
 
     /// How new mail is learnt of in this state: not at all where nobody listens.
     pub(super) fn push(&self, state: State) -> Option<String> {
-        let is_served = matches!(state, State::Watching | State::Syncing | State::Held);
-        self.push.filter(|_| is_served).map(str::to_owned)
+        self.push.filter(|_| is_served(state)).map(str::to_owned)
     }
+}
+
+/// Whether an account in this state is logged in and looked after.
+pub(super) fn is_served(state: State) -> bool {
+    matches!(state, State::Watching | State::Syncing | State::Held)
 }
 
 fn complaint(mailbox: &MailboxName, done: &MailboxReport) -> Option<Complaint> {

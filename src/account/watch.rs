@@ -2,12 +2,13 @@
 //!
 //! It reads nothing but that something changed; the inbound loop looks what it was. A connection is replaced before its
 //! token ends; what happens meanwhile is not missed, because every new IDLE begins with a poke. Trouble here is told to
-//! the inbound loop as a sweep, which finds out whether the server is well.
+//! the inbound loop as a sweep, which finds out whether the server is well. It knocks only while that loop is served and
+//! rests like it: a refused login costs the knocks of one loop, however many mailboxes are watched.
 
 use super::Shared;
+use super::rest::{delay, rest};
 use super::session::{Connected, connect};
-use crate::backoff::Backoff;
-use crate::error::chain;
+use crate::error::{Class, Classified, chain};
 use crate::imap::{self, IdleEnd, Session};
 use crate::mail::MailboxName;
 use std::time::Duration;
@@ -20,7 +21,10 @@ pub(super) async fn run(mut shared: Shared, mailbox: MailboxName) {
     while !shared.stop.is_cancelled() {
         let outcome = match connected.take() {
             Some(connected) => hold(&mut shared, &mailbox, connected, &mut failures).await,
-            None => open(&shared).await.map(|fresh| Next::Replace(Box::new(fresh))),
+            None => {
+                served(&shared).await;
+                open(&shared).await.map(|fresh| Next::Replace(Box::new(fresh)))
+            }
         };
         match outcome {
             Ok(Next::Replace(fresh)) => connected = Some(*fresh),
@@ -29,18 +33,14 @@ pub(super) async fn run(mut shared: Shared, mailbox: MailboxName) {
             Ok(Next::End) => return,
             Err(refusal) => {
                 // Connections end as a matter of course; what happens again is worth a word.
-                if let Some(refusal) = refusal.filter(|_| failures > 0) {
+                if let Some(words) = refusal.words.filter(|_| failures > 0) {
                     shared.board.push(Some("poll"));
-                    shared.board.unwatched(&mailbox, Some(&refusal));
+                    shared.board.unwatched(&mailbox, Some(&words));
                 }
                 shared.wake.poke(|looks| looks.sweep = true);
-                let delay = Backoff::CONNECTION.delay(failures, fastrand::f64());
+                let wait = delay(refusal.class, failures);
                 failures = failures.saturating_add(1);
-                tokio::select! {
-                    () = sleep(delay) => {}
-                    () = shared.login_changed.changed() => {}
-                    () = shared.stop.cancelled() => return,
-                }
+                rest(&mut shared, wait).await;
             }
         }
     }
@@ -54,16 +54,28 @@ enum Next {
     End,
 }
 
-/// What went wrong with watching itself; `None` for what the inbound loop meets and tells as well.
-type Refusal = Option<String>;
+/// Why nobody watches.
+struct Refusal {
+    class: Class,
+    /// What went wrong with watching itself; `None` for what the inbound loop meets and tells as well.
+    words: Option<String>,
+}
+
+/// Waits until the inbound loop is logged in.
+async fn served(shared: &Shared) {
+    tokio::select! {
+        () = shared.board.served() => {}
+        () = shared.stop.cancelled() => {}
+    }
+}
 
 async fn open(shared: &Shared) -> Result<Connected, Refusal> {
     tokio::select! {
         outcome = connect(shared) => outcome.map_err(|complaint| {
             tracing::debug!(account = %shared.account.name, error = %complaint.text, "cannot watch");
-            None
+            Refusal { class: complaint.class, words: None }
         }),
-        () = shared.stop.cancelled() => Err(None),
+        () = shared.stop.cancelled() => Err(Refusal { class: Class::RETRY, words: None }),
     }
 }
 
@@ -99,7 +111,7 @@ async fn hold(
         }
         Err(error) => {
             tracing::debug!(account = %shared.account.name, %mailbox, %error, "watching ended");
-            Err(Some(chain(&error)))
+            Err(Refusal { class: error.class(), words: Some(chain(&error)) })
         }
     }
 }
@@ -145,4 +157,61 @@ async fn idle(
     };
     ends.cancel();
     idle.await.map(|_| end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::board::Board;
+    use crate::account::wake::{LoginNews, Wake};
+    use crate::account::{Keepers, Login};
+    use crate::config::Config;
+    use crate::status::{self, State};
+    use std::path::Path;
+    use std::sync::Arc;
+    use tokio::time::{Instant, timeout_at};
+    use tokio_util::sync::CancellationToken;
+
+    /// An account that nobody has logged in.
+    async fn shared(home: &Path) -> Shared {
+        let file = home.join("config.toml");
+        let text = "[accounts.lab]\naddress = \"a@gmail.com\"\noauth.client_id = \"c\"";
+        std::fs::write(&file, text).unwrap();
+        let account = Config::load(&file, std::iter::empty(), home).unwrap().accounts.remove(0);
+        let state_dir = home.join("lab");
+        std::fs::create_dir(&state_dir).unwrap();
+        let login = Login::new(&account, &state_dir, &Keepers::default()).await.unwrap();
+        let (status, _) = tokio::sync::watch::channel(status::Account::default());
+        Shared {
+            board: Board::new(&account, status),
+            account: Arc::new(account),
+            login,
+            wake: Arc::new(Wake::default()),
+            login_changed: LoginNews::channel().1,
+            stop: CancellationToken::new(),
+            state_dir,
+        }
+    }
+
+    /// How often it is told within an hour that the mailbox cannot be watched.
+    async fn knocks_in_an_hour(shared: &Shared) -> usize {
+        let end = Instant::now() + Duration::from_secs(3600);
+        let mut knocks = 0;
+        while timeout_at(end, shared.wake.poked()).await.is_ok() {
+            knocks += 1;
+        }
+        knocks
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refused_login_is_tried_no_more_often_than_the_account_itself() {
+        let home = tempfile::tempdir().unwrap();
+        let shared = shared(home.path()).await;
+        tokio::spawn(run(shared.clone(), MailboxName::inbox()));
+        assert_eq!(knocks_in_an_hour(&shared).await, 0, "nobody knocks before the account is logged in");
+        shared.board.state(State::Watching, "");
+        let knocks = knocks_in_an_hour(&shared).await;
+        assert!((1..=4).contains(&knocks), "{knocks} knocks");
+        shared.stop.cancel();
+    }
 }

@@ -29,7 +29,7 @@ impl Config {
             Action::Check => {
                 check(&context.config_file.to_string_lossy(), &context.checked_configuration()?.accounts)
             }
-            Action::Show => show(&context.configuration()?.accounts),
+            Action::Show => show(&context.configuration()?),
             Action::Example => EXAMPLE.to_owned(),
         };
         output::print(&text).map(|_| ())
@@ -68,8 +68,9 @@ fn missing(account: &Account) -> Option<String> {
     Some(format!("{name}: cannot log in before `{key}` is set in [accounts.{name}.oauth]{page}\n"))
 }
 
-fn show(accounts: &[Account]) -> String {
-    accounts.iter().map(Account::to_toml).collect::<Vec<_>>().join("\n")
+fn show(config: &crate::config::Config) -> String {
+    let hooks = Some(config.hooks.to_toml()).filter(|hooks| !hooks.is_empty());
+    hooks.into_iter().chain(config.accounts.iter().map(Account::to_toml)).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

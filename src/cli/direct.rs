@@ -35,7 +35,7 @@ pub async fn carry_out(
     let (name, state_dir) = (account.name.clone(), context.state_of(&account.name));
     let _lock = lock(context, &name).await?;
     let (to, mut told) = mpsc::unbounded_channel();
-    let run = account::carry_out(account, state_dir, Order { wish, to });
+    let run = account::carry_out(account, state_dir, Order { wish, to }, &context.keepers);
     let tell = async {
         while let Some(told) = told.recv().await {
             show(response(&name, told)?)?;

@@ -4,15 +4,14 @@
 //! status and its access tokens first, so that an examination costs it nothing.
 
 use super::error::{CommandError, Exit};
+use super::token::lent;
 use super::{Context, chart, direct, output, status};
-use crate::account::Keepers;
 use crate::config::{Account, Auth, Config};
-use crate::control::client::{self, Error};
-use crate::control::{Code, Lease, Refusal, Request, Response};
+use crate::control::client::Error;
+use crate::control::{Code, Refusal};
 use crate::doctor::{self, Complaint, Daemon, Examination, Surroundings, redact};
 use crate::error::Class;
 use crate::ledger::Ledger;
-use crate::oauth::AccessToken;
 use futures_util::future::join_all;
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -51,11 +50,20 @@ impl Doctor {
 
     /// Examines, prints, and fails if a check did.
     pub async fn run(&self, context: &Context) -> Result<(), CommandError> {
+        let examination = self.look(context).await?;
+        match examination.ok {
+            true => Ok(()),
+            false => Err(CommandError::new(Exit::Failed, chart::sum(&examination))),
+        }
+    }
+
+    /// Examines and prints.
+    pub async fn look(&self, context: &Context) -> Result<Examination, CommandError> {
         let accounts = direct::chosen(context, self.account.as_slice())?;
         let surroundings = Arc::new(Surroundings {
             state_dir: context.environment.state_dir.clone(),
             patience: Duration::from_secs(self.timeout),
-            keepers: Keepers::default(),
+            keepers: context.keepers.clone(),
             daemon: daemon(&context.socket(), &accounts).await,
         });
         let examination = self.examine(context, accounts, &surroundings).await?;
@@ -67,10 +75,7 @@ impl Doctor {
             let file = file.clone().unwrap_or_else(usual_file);
             self.report(context, &examination, &surroundings, &file).await?;
         }
-        match examination.ok {
-            true => Ok(()),
-            false => Err(CommandError::new(Exit::Failed, chart::sum(&examination))),
-        }
+        Ok(examination)
     }
 
     /// Examines all side by side; each is shown when it and those before it are done.
@@ -125,7 +130,7 @@ async fn daemon(socket: &Path, accounts: &[Account]) -> Option<Daemon> {
     let status = timeout(ANSWER, status::ask(socket)).await.ok()?.ok()?;
     let with_token = accounts.iter().filter(|account| matches!(account.auth, Auth::OAuth2(_)));
     let asked = with_token.map(|account| async {
-        let answer = timeout(ANSWER, token(socket, &account.name)).await.ok()?;
+        let answer = timeout(ANSWER, lent(socket, &account.name)).await.ok()?;
         let told = match answer {
             Ok(token) => Ok(token?),
             Err(Error::Refused(refusal)) => {
@@ -150,17 +155,6 @@ fn lasting(code: Code) -> Option<Class> {
         Code::Configuration => Some(Class::Configuration),
         _ => None,
     }
-}
-
-async fn token(socket: &Path, account: &str) -> Result<Option<AccessToken>, Error> {
-    let mut responses = client::request(socket, &Request::Token { account: account.to_owned() }).await?;
-    let mut token = None;
-    while let Some(response) = responses.next().await? {
-        if let Response::Token(Lease { secret, expires }) = response {
-            token = Some(AccessToken { secret, expires });
-        }
-    }
-    Ok(token)
 }
 
 /// The report as text: what was found, and what it was found on.

@@ -8,7 +8,7 @@ use super::login::{keeper_of, tell_daemon};
 use super::{Context, output};
 use crate::config::{Account, Auth};
 use crate::error::{Classified, chain};
-use crate::oauth::Keeper;
+use crate::oauth::{self, LoggedOut};
 use url::Url;
 
 /// Arguments of `logout`.
@@ -35,13 +35,19 @@ impl Logout {
                 )
             });
         }
-        let rest = revoke(&account, &keeper).await;
-        keeper.forget().await.map_err(|error| CommandError::of_driver(&what, &error))?;
+        let url = revoke_url(&account);
+        let logged_out = keeper.log_out(url).await;
+        let LoggedOut { revoked } = logged_out.map_err(|error| CommandError::of_driver(&what, &error))?;
         tell_daemon(context, &account.name).await?;
-        let rest = rest.unwrap_or_else(|warning| {
-            output::complain(&warning);
-            ""
-        });
+        let rest = match (url, revoked) {
+            (None, _) => NO_WAY,
+            (Some(_), Ok(true)) => " and the login is revoked",
+            (Some(_), Ok(false)) => "",
+            (Some(_), Err(error)) => {
+                warn(&error);
+                ""
+            }
+        };
         if !context.is_quiet {
             output::complain(&format!("{what} is logged out{rest}; its mail stays"));
         }
@@ -49,22 +55,13 @@ impl Logout {
     }
 }
 
-/// Has the server forget the login; what to add to the farewell, or a warning.
-async fn revoke(account: &Account, keeper: &Keeper) -> Result<&'static str, String> {
-    let Some(url) = revoke_url(account) else {
-        return Ok(
-            " here (its provider has no way to revoke a login from here; the application's access can be \
-                   withdrawn in the settings of the provider account)",
-        );
-    };
-    match keeper.revoke(url).await {
-        Ok(true) => Ok(" and the login is revoked"),
-        Ok(false) => Ok(""),
-        Err(error) => {
-            let hint = error.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
-            Err(format!("posthaste: warning: {}{hint}", output::harmless(&chain(&error))))
-        }
-    }
+/// What to add to the farewell where nobody can be told.
+const NO_WAY: &str = " here (its provider has no way to revoke a login from here; the application's access can be \
+                      withdrawn in the settings of the provider account)";
+
+fn warn(error: &oauth::Error) {
+    let hint = error.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+    output::complain(&format!("posthaste: warning: {}{hint}", output::harmless(&chain(error))));
 }
 
 fn revoke_url(account: &Account) -> Option<&Url> {

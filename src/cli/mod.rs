@@ -24,9 +24,12 @@ pub mod status;
 pub mod sync;
 pub mod token;
 
+use crate::account::Keepers;
+use crate::daemon::signals;
 use clap::{Parser, Subcommand};
 use environment::Environment;
 use error::{CommandError, Exit};
+use futures_util::StreamExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tracing::Level;
@@ -61,7 +64,7 @@ pub struct Shared {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// From a mail address to an account that works
-    Add(add::Add),
+    Add(Box<add::Add>),
     /// The daemon, in the foreground
     Run(run::Run),
     /// One complete two-way pass, now
@@ -72,7 +75,7 @@ pub enum Command {
     Login(login::Login),
     /// Forget the token of an account; mail stays
     Logout(logout::Logout),
-    /// A fresh access token on stdout, for other tools
+    /// An access token on stdout, for other tools
     Token(token::Token),
     /// Check every step from the server's name to the permission to send, and say what to do
     Doctor(doctor::Doctor),
@@ -93,6 +96,8 @@ pub struct Context {
     pub config_file: PathBuf,
     /// Whether the user wants to hear less.
     pub is_quiet: bool,
+    /// The keepers of tokens, which the end of the command waits for.
+    pub keepers: Keepers,
 }
 
 /// Parses the arguments, runs the command and says how it went.
@@ -124,18 +129,19 @@ fn execute(arguments: Arguments) -> Result<(), CommandError> {
         config_file: std::path::absolute(config_file)
             .map_err(|cause| CommandError::io("cannot find the configuration", &cause))?,
         is_quiet: shared.quiet > 0,
+        keepers: Keepers::default(),
         environment,
     };
     match command {
-        Command::Run(run) => block_on(run.run(&context)),
-        Command::Add(add) => block_on(add.run(&context)),
-        Command::Login(login) => block_on(login.run(&context)),
-        Command::Logout(logout) => block_on(logout.run(&context)),
-        Command::Token(token) => block_on(token.run(&context)),
-        Command::Sync(sync) => block_on(sync.run(&context)),
-        Command::Status(status) => block_on(status.run(&context)),
-        Command::Doctor(doctor) => block_on(doctor.run(&context)),
-        Command::Held(held) => block_on(held.run(&context)),
+        Command::Run(run) => on_runtime(run.run(&context))?,
+        Command::Add(add) => block_on(&context, add.run(&context)),
+        Command::Login(login) => block_on(&context, login.run(&context)),
+        Command::Logout(logout) => block_on(&context, logout.run(&context)),
+        Command::Token(token) => block_on(&context, token.run(&context)),
+        Command::Sync(sync) => block_on(&context, sync.run(&context)),
+        Command::Status(status) => block_on(&context, status.run(&context)),
+        Command::Doctor(doctor) => block_on(&context, doctor.run(&context)),
+        Command::Held(held) => block_on(&context, held.run(&context)),
         Command::Config(config) => config.run(&context),
         Command::Completions(completions) => completions.run(),
     }
@@ -186,13 +192,38 @@ const WORKERS: usize = 2;
 /// Time for disk work in other threads to end after a command; what hangs longer is left behind.
 const FAREWELL: std::time::Duration = std::time::Duration::from_millis(500);
 
-/// Runs a command that waits for something.
-fn block_on(command: impl Future<Output = Result<(), CommandError>>) -> Result<(), CommandError> {
+/// What a person sees who interrupts a command in the wrong moment.
+const WAITING: &str = "posthaste: a login is being renewed: waiting for the answer, so that it is not lost; \
+                       Ctrl-C again ends at once";
+
+/// Runs a command that waits for something. It can be interrupted at any moment, except that a login which is being
+/// renewed is saved first; a second signal does not wait for that either.
+fn block_on(
+    context: &Context,
+    command: impl Future<Output = Result<(), CommandError>>,
+) -> Result<(), CommandError> {
+    on_runtime(async {
+        let mut interruptions =
+            signals::interruptions().map_err(|cause| CommandError::io("cannot listen to signals", &cause))?;
+        let ended = tokio::select! {
+            outcome = command => Ok(outcome),
+            Some(interruption) = interruptions.next() => Err(interruption),
+        };
+        context.keepers.close(|| output::complain(WAITING)).await;
+        ended.unwrap_or_else(|interruption| {
+            interruption.end();
+            Err(CommandError::new(Exit::Failed, "interrupted"))
+        })
+    })?
+}
+
+/// Runs a future to its end.
+fn on_runtime<T>(work: impl Future<Output = T>) -> Result<T, CommandError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
     let runtime = runtime.map_err(|cause| CommandError::io("cannot start the runtime", &cause))?;
-    let outcome = runtime.block_on(command);
+    let outcome = runtime.block_on(work);
     runtime.shutdown_timeout(FAREWELL);
-    outcome
+    Ok(outcome)
 }
 
 #[cfg(test)]

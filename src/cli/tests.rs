@@ -97,7 +97,12 @@ fn context(directory: &Path) -> Context {
         journal_stream: None,
         variables: Vec::new(),
     };
-    Context { config_file: environment.config_file.clone(), environment, is_quiet: true }
+    Context {
+        config_file: environment.config_file.clone(),
+        environment,
+        is_quiet: true,
+        keepers: Keepers::default(),
+    }
 }
 
 #[tokio::test]

@@ -35,7 +35,7 @@ pub struct Account {
     pub incoming: Incoming,
     /// Where mail is submitted; `None` where the account only receives.
     pub smtp: Option<Endpoint>,
-    /// Capabilities of the IMAP server that are not to be used, because the provider's are known to fail.
+    /// Capabilities of the server that mail comes from that are not to be used, because the provider's are known to fail.
     pub disable: BTreeSet<String>,
     /// Special uses by names of mailboxes in lower case, where the provider's servers tell none.
     pub special_use: BTreeMap<String, SpecialUse>,
@@ -127,6 +127,10 @@ pub struct OAuth2 {
     pub client_secret: Option<Secret>,
     /// How the program logs in by itself; `None` where a person does.
     pub app: Option<App>,
+    /// The tenant, at a provider that has such; it is part of the URLs.
+    pub tenant: Option<String>,
+    /// The provider's installation, where it is not the global one.
+    pub cloud: Option<String>,
     /// Where tokens come from.
     pub token_url: Url,
     /// Where the browser goes.
@@ -141,6 +145,8 @@ pub struct OAuth2 {
     pub register_url: Option<String>,
     /// The loopback redirect without its port, exactly as written: providers compare it letter by letter.
     pub redirect: String,
+    /// Whether the provider takes it with any path behind it.
+    pub any_path: bool,
     /// The scopes to ask for.
     pub scopes: Vec<String>,
     /// The scopes of an application that acts without a person; empty where nothing is known of that.

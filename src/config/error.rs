@@ -28,6 +28,8 @@ pub enum Error {
         path: PathBuf,
         /// The cause.
         source: io::Error,
+        /// What it was to say.
+        wanted: String,
     },
     /// The file is not valid TOML, or a key is unknown, of the wrong type, or contradicts another.
     #[error("{place}: {message}")]
@@ -85,6 +87,10 @@ impl Classified for Error {
         match self {
             Error::Read { path, source } if source.kind() == io::ErrorKind::NotFound => {
                 Some(format!("write {}; `posthaste config example` prints one to begin with", path.display()))
+            }
+            // Where something else makes the file, like home-manager, it is pasted there.
+            Error::Write { wanted, .. } => {
+                Some(format!("what it was to say, to be written by hand:\n\n{wanted}"))
             }
             Error::File { message, .. } | Error::Environment { message, .. } => {
                 meant(message).map(|word| format!("did you mean `{word}`?"))

@@ -67,6 +67,7 @@ fn path_of(variable: &str, accounts: &[&String]) -> Option<Vec<String>> {
     let mut path: Vec<String> = keys.split("__").map(str::to_ascii_lowercase).collect();
     match path.as_mut_slice() {
         [root] => matches!(root.as_str(), "maildir_root" | "outbox_root").then_some(path),
+        [root, _] if root == "hooks" => Some(path),
         [root, account, _, ..] if root == "accounts" => {
             if let Some(name) = accounts.iter().find(|name| spelled(name) == *account) {
                 *account = (*name).clone();

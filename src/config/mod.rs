@@ -10,7 +10,9 @@ mod anchors;
 mod app;
 mod duration;
 pub mod edit;
+mod endpoints;
 mod error;
+mod hooks;
 mod layers;
 mod logins;
 mod mailboxes;
@@ -30,6 +32,7 @@ pub use account::{
     Sent,
 };
 pub use error::{Error, Place};
+pub use hooks::Hooks;
 pub use mailboxes::Mailboxes;
 pub use secret::Hidden;
 
@@ -51,6 +54,8 @@ const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 pub struct Config {
     /// Every account, by name.
     pub accounts: Vec<Account>,
+    /// What is run when something happens.
+    pub hooks: Hooks,
 }
 
 impl Config {
@@ -98,7 +103,7 @@ impl Config {
         let accounts = meaning::accounts(&layered, home, credentials, providers)
             .and_then(|accounts| inspect(&accounts).map(|()| accounts));
         let accounts = accounts.map_err(|refusal| blame(refusal, &source, &written, &overrides))?;
-        Ok(Config { accounts })
+        Ok(Config { accounts, hooks: Hooks::meant(&layered.hooks) })
     }
 }
 

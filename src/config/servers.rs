@@ -10,7 +10,7 @@ use super::typed::{self, TlsKind};
 use super::{paths, pop};
 use crate::mail::SpecialUse;
 use crate::net::{Endpoint, Tls};
-use crate::provider::{Filing, OAuth, Provider, Site, is_host, is_loopback};
+use crate::provider::{Filing, GLOBAL, OAuth, Provider, Site, is_host, is_loopback};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -73,7 +73,9 @@ fn provider<'a>(written: &Written<'a>, address: &str) -> Result<Option<&'a Provi
             Some(provider) => Ok(Some(provider)),
             None => {
                 let known = written.providers.names().join("`, `");
-                let message = format!("unknown provider `{name}`, expected one of `{known}`");
+                let message = format!(
+                    "unknown provider `{name}`, expected one of `{known}`; for another server leave it out and name the hosts"
+                );
                 Err(written.refuse(&["provider"], message))
             }
         };
@@ -103,7 +105,7 @@ fn site<'a>(written: &Written<'_>, provider: &'a Provider) -> Result<&'a Site, R
     let Some(cloud) = cloud else { return Ok(&provider.site) };
     provider.in_cloud(cloud).ok_or_else(|| {
         let known: Vec<&str> = provider.clouds.keys().map(String::as_str).collect();
-        let expected = ["global"].into_iter().chain(known).collect::<Vec<_>>().join("`, `");
+        let expected = [GLOBAL].into_iter().chain(known).collect::<Vec<_>>().join("`, `");
         let message =
             format!("unknown cloud `{cloud}` of provider `{}`, expected one of `{expected}`", provider.name);
         written.refuse(&["oauth", "cloud"], message)

@@ -9,6 +9,7 @@ use super::account::{
 use super::duration;
 use crate::application::App;
 use crate::net::{Endpoint, Tls};
+use std::collections::BTreeMap;
 use std::fmt::{self, Display, Write};
 use std::path::Path;
 
@@ -147,6 +148,11 @@ fn write_oauth(out: &mut String, name: &str, oauth: &OAuth2, comment: &str) -> f
         write_secret(out, "client_secret", secret)?;
     }
     write_app(out, oauth.app.as_ref())?;
+    for (key, choice) in [("tenant", &oauth.tenant), ("cloud", &oauth.cloud)] {
+        if let Some(choice) = choice {
+            line(out, key, quoted(choice))?;
+        }
+    }
     let urls = [
         ("authorize_url", oauth.authorize_url.as_ref()),
         ("token_url", Some(&oauth.token_url)),
@@ -159,7 +165,11 @@ fn write_oauth(out: &mut String, name: &str, oauth: &OAuth2, comment: &str) -> f
         }
     }
     writeln!(out, "{comment}redirect = {}", quoted(&oauth.redirect))?;
-    writeln!(out, "{comment}scopes = {}", list(oauth.scopes.iter().cloned()))
+    writeln!(out, "{comment}scopes = {}", list(oauth.scopes.iter().cloned()))?;
+    match oauth.parameters.is_empty() {
+        true => Ok(()),
+        false => writeln!(out, "{comment}parameters = {}", map(&oauth.parameters)),
+    }
 }
 
 /// Where a secret comes from; never the secret.
@@ -198,7 +208,12 @@ fn list(elements: impl Iterator<Item = String>) -> String {
     format!("[{}]", elements.map(|element| quoted(&element)).collect::<Vec<_>>().join(", "))
 }
 
+fn map(entries: &BTreeMap<String, String>) -> String {
+    let entries = entries.iter().map(|(key, value)| format!("{} = {}", quoted(key), quoted(value)));
+    format!("{{ {} }}", entries.collect::<Vec<_>>().join(", "))
+}
+
 /// A JSON string is a TOML basic string: the escapes of the one are a subset of the other's.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")
 }

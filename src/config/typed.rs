@@ -17,7 +17,16 @@ pub(super) struct File {
     pub(super) maildir_root: Option<String>,
     pub(super) outbox_root: Option<String>,
     #[serde(default)]
+    pub(super) hooks: Hooks,
+    #[serde(default)]
     pub(super) accounts: BTreeMap<String, Account>,
+}
+
+/// `[hooks]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Hooks {
+    pub(super) needs_login: Option<String>,
 }
 
 /// `[accounts.NAME]`
@@ -141,4 +150,5 @@ pub(super) struct OAuth {
     pub(super) service_account: Option<String>,
     pub(super) redirect: Option<String>,
     pub(super) scopes: Option<Vec<String>>,
+    pub(super) parameters: Option<BTreeMap<String, String>>,
 }

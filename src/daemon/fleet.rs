@@ -1,5 +1,6 @@
 //! The accounts as a [`Fleet`]: configuration to workers, requests to orders, answers back.
 
+use super::bell::{self, Bell};
 use super::{Fleet, Unit};
 use crate::account::{self, Handle, HeldList, Keepers, Order, Told, Wish};
 use crate::config::{Account, Config, Mailboxes};
@@ -14,6 +15,7 @@ use futures_util::future::{BoxFuture, join_all};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
+use tracing::info;
 
 /// How the configuration is read.
 pub type Load = dyn Fn() -> anyhow::Result<Config> + Send + Sync;
@@ -27,6 +29,7 @@ pub struct Accounts {
     /// Why those that are down ended.
     failed: Arc<Mutex<BTreeMap<String, Failure>>>,
     keepers: Keepers,
+    bell: Bell,
 }
 
 /// Takes an account off the list of running ones, however its run ends.
@@ -50,6 +53,7 @@ impl Accounts {
             running: Arc::default(),
             failed: Arc::default(),
             keepers: Keepers::default(),
+            bell: Bell::default(),
         }
     }
 
@@ -174,7 +178,8 @@ impl Fleet for Accounts {
     type Spec = Account;
 
     fn load(&self) -> anyhow::Result<BTreeMap<String, Account>> {
-        let accounts = (self.load)()?.accounts;
+        let Config { accounts, hooks } = (self.load)()?;
+        self.bell.set(hooks.needs_login);
         *self.configured() = accounts.iter().map(|account| account.name.clone()).collect();
         Ok(accounts.into_iter().map(|account| (account.name.clone(), account)).collect())
     }
@@ -184,10 +189,17 @@ impl Fleet for Accounts {
         let registered = self.register(&unit.name, handle);
         let keepers = self.keepers.clone();
         let failed = Arc::clone(&self.failed);
+        let bell = self.bell.clone();
         let Unit { name, spec, state_dir, status, stop } = unit;
+        let (remedy, words) = (bell::remedy(&spec), status.subscribe());
         Box::pin(async move {
             let _registered = registered;
-            let end = account::run(spec, state_dir, status, inbox, keepers, stop).await;
+            let end = tokio::select! {
+                end = account::run(spec, state_dir, status, inbox, keepers, stop) => end,
+                never = bell.listen(&remedy, words.clone()) => match never {},
+            };
+            // Its last words, which nobody listened to.
+            bell.hear(&remedy, &words.borrow());
             let end = end.map_err(|error| Failure::new(&error));
             let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
             match &end {
@@ -218,6 +230,11 @@ impl Fleet for Accounts {
                 Request::Status | Request::Reload => Ok(()),
             }
         })
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        let waits = || info!("a login is being renewed: waiting for the answer; a second signal does not");
+        Box::pin(self.keepers.close(waits))
     }
 }
 

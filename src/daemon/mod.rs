@@ -5,14 +5,15 @@
 //! configuration in force is always one that was read completely and found right.
 //!
 //! Order at the start: configuration, lock on the state, control socket, units, READY. Order at the end: STOPPING,
-//! units, control socket, lock.
+//! units and what the fleet must not cut off, control socket, lock.
 
+mod bell;
 mod board;
 pub mod fleet;
 mod herald;
 pub mod lock;
 mod pulse;
-mod signals;
+pub mod signals;
 mod unit;
 
 pub use signals::Signal;
@@ -24,7 +25,7 @@ use crate::supervisor::plan::Law;
 use crate::supervisor::{Failure, Supervisor};
 use anyhow::Context;
 use board::Board;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join};
 use futures_util::{Stream, StreamExt};
 use herald::Herald;
 use jiff::Timestamp;
@@ -40,7 +41,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use unit::Surroundings;
 
-/// Time for units to end by themselves: a stop is over within five seconds, aborting and farewells included.
+/// Time for units to end by themselves: a stop is over within five seconds, aborting and farewells included, unless the
+/// fleet needs more for what cannot be repeated ([`Fleet::close`]).
 const STOP: Duration = Duration::from_millis(3500);
 /// Orders that can wait while a reload reads the configuration.
 const ORDERS: usize = 16;
@@ -59,6 +61,9 @@ pub trait Fleet: Send + Sync + 'static {
     /// Answers every request but [`Request::Status`] and [`Request::Reload`]; of [`Request::TokenChanged`] only
     /// those for accounts whose unit is running.
     fn answer(&self, request: Request, replies: Replies) -> BoxFuture<'_, Result<(), Refusal>>;
+
+    /// The end: waits until nothing is under way that must not be cut off. Called when the units are asked to stop.
+    fn close(&self) -> BoxFuture<'_, ()>;
 }
 
 /// What a worker gets.
@@ -176,7 +181,8 @@ impl<F: Fleet> Daemon<F> {
         };
         info!("stopping");
         self.herald.stopping();
-        self.supervisor.stop(STOP).await;
+        // In this order: what is under way belongs to units that still run.
+        join(self.fleet.close(), self.supervisor.stop(STOP)).await;
         stop.cancel();
         if outcome.is_ok() {
             serving.await.context("the control socket failed")?;

@@ -6,6 +6,7 @@
 use futures_util::{Stream, StreamExt};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
+use signal_hook::low_level::emulate_default_handler;
 use signal_hook_tokio::Signals;
 use std::io;
 use std::sync::Arc;
@@ -20,14 +21,37 @@ pub enum Signal {
     Reload,
 }
 
-/// Starts listening. The order of the handlers matters: the first signal must not find itself armed.
+/// Starts listening, for the daemon.
 pub(super) fn listen() -> io::Result<impl Stream<Item = Signal> + Unpin> {
+    let signals = armed(&[SIGTERM, SIGINT, SIGHUP])?;
+    Ok(signals.map(|signal| if signal == SIGHUP { Signal::Reload } else { Signal::Stop }))
+}
+
+/// SIGTERM or SIGINT, for a command.
+#[derive(Debug)]
+pub struct Interruption(i32);
+
+impl Interruption {
+    /// Ends the process as the signal does where nobody handles it, so that a shell sees what ended it.
+    pub fn end(self) {
+        if let Err(error) = emulate_default_handler(self.0) {
+            tracing::debug!(%error, "the signal has no action of its own");
+        }
+    }
+}
+
+/// Starts listening, for a command.
+pub fn interruptions() -> io::Result<impl Stream<Item = Interruption> + Unpin> {
+    Ok(armed(&[SIGTERM, SIGINT])?.map(Interruption))
+}
+
+/// The order of the handlers matters: the first signal must not find itself armed.
+fn armed(wanted: &[i32]) -> io::Result<Signals> {
     let armed = Arc::new(AtomicBool::new(false));
     for signal in [SIGTERM, SIGINT] {
         // The exit status that a shell shows for a process that the signal killed.
         flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&armed))?;
         flag::register(signal, Arc::clone(&armed))?;
     }
-    let signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
-    Ok(signals.map(|signal| if signal == SIGHUP { Signal::Reload } else { Signal::Stop }))
+    Signals::new(wanted)
 }

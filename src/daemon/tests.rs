@@ -63,6 +63,10 @@ impl Fleet for Scripted {
     fn answer(&self, request: Request, _: Replies) -> BoxFuture<'_, Result<(), Refusal>> {
         Box::pin(async move { Err(Refusal::new(Code::Failed, format!("fleet heard {request:?}"))) })
     }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
 }
 
 fn accounts(list: &[(&str, Script)]) -> Config {

@@ -47,7 +47,7 @@ async fn log_in(patient: &Patient<'_>, server: &Endpoint) -> Finding<Session> {
         },
         outcome => outcome,
     };
-    let session = session.map_err(|error| failed(patient, &error))?;
+    let session = session.map_err(|error| failed(patient, &error))?.without(&patient.account.disable);
     let by = session.mechanism();
     Ok(Passed::new(session, format!("{by} as {}", patient.account.user)))
 }

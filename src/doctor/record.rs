@@ -71,6 +71,13 @@ impl Examination {
     }
 }
 
+impl Step {
+    /// Whether it does not work.
+    pub fn has_failed(&self) -> bool {
+        self.outcome == Outcome::Fail
+    }
+}
+
 impl Examined {
     /// An account with its steps.
     pub fn new(name: &str, mailboxes: Vec<String>, steps: Vec<Step>) -> Examined {
@@ -79,5 +86,5 @@ impl Examined {
 }
 
 fn has_failed(steps: &[Step]) -> bool {
-    steps.iter().any(|step| step.outcome == Outcome::Fail)
+    steps.iter().any(Step::has_failed)
 }

@@ -74,7 +74,7 @@ pub(super) async fn preview(stream: Stream, endpoint: &Endpoint) -> Result<Vec<S
 /// Brings up a session on a stream just dialled.
 async fn establish(stream: Stream, options: &Options, credentials: &Credentials) -> Result<Session, Error> {
     let mut greeted = Greeted::protected(stream, &options.endpoint).await?;
-    let mechanism = greeted.authenticate(credentials).await?;
+    let mechanism = greeted.authenticate(credentials, &options.endpoint).await?;
     let asks_id = greeted.capabilities.iter().any(|name| name == "ID");
     let (stream, rest) = greeted.into_parts();
     let mut session = Session::new(stream, rest, mechanism);
@@ -149,11 +149,16 @@ impl Greeted {
     }
 
     /// Logs in; the name of the mechanism.
-    async fn authenticate(&mut self, credentials: &Credentials) -> Result<&'static str, Error> {
+    async fn authenticate(
+        &mut self,
+        credentials: &Credentials,
+        Endpoint { host, port, .. }: &Endpoint,
+    ) -> Result<&'static str, Error> {
         let chosen = credentials.choose(|name| self.has(&format!("AUTH={name}")));
         let chosen = chosen.map_err(Error::NoMechanism)?;
         let mechanism = chosen.name();
-        let response = SecretString::from(STANDARD.encode(credentials.message(chosen).expose_secret()));
+        let message = credentials.message(chosen, host, *port);
+        let response = SecretString::from(STANDARD.encode(message.expose_secret()));
         if self.has("SASL-IR") {
             self.send(&format!("AUTHENTICATE {mechanism} {}", response.expose_secret())).await?;
         } else {

@@ -53,12 +53,12 @@ impl Credentials {
         ours.iter().copied().find(|mechanism| is_offered(mechanism.name())).ok_or(wanted)
     }
 
-    /// The one message of the mechanism that [`choose`](Credentials::choose) gave, raw. A password has one form and a
-    /// token has two, whatever is asked for.
-    pub fn message(&self, mechanism: Mechanism) -> SecretString {
+    /// The one message of the mechanism that [`choose`](Credentials::choose) gave, raw, for the server that was dialled. A
+    /// password has one form and a token has two, whatever is asked for.
+    pub fn message(&self, mechanism: Mechanism, host: &str, port: u16) -> SecretString {
         match self {
             Credentials::Bearer { user, token } if mechanism == Mechanism::OAuthBearer => {
-                oauthbearer(user, token.expose_secret())
+                oauthbearer(user, token.expose_secret(), host, port)
             }
             Credentials::Bearer { user, token } => xoauth2(user, token.expose_secret()),
             Credentials::Password { user, password } => plain(user, password.expose_secret()),
@@ -98,11 +98,11 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// RFC 7628 §3.1: the GS2 header with the user as authorization identity, and the token. Host and port may be left
-/// out: they matter to mechanisms that sign them. In the identity `=` and `,` are written as codes (RFC 5801 §4).
-fn oauthbearer(user: &str, token: &str) -> String {
+/// RFC 7628 §3.1: the GS2 header with the user as authorization identity, the server as it was dialled, and the token. Host
+/// and port are optional there, but some servers want them. In the identity `=` and `,` are written as codes (RFC 5801 §4).
+fn oauthbearer(user: &str, token: &str, host: &str, port: u16) -> String {
     let user = user.replace('=', "=3D").replace(',', "=2C");
-    format!("n,a={user},\x01auth=Bearer {token}\x01\x01")
+    format!("n,a={user},\x01host={host}\x01port={port}\x01auth=Bearer {token}\x01\x01")
 }
 
 /// The one message of XOAUTH2: the mailbox `user` and the access token that opens it.
@@ -149,10 +149,30 @@ mod tests {
 
     #[test]
     fn oauthbearer_names_the_user_and_escapes_what_separates() {
-        let message = bearer().message(Mechanism::OAuthBearer);
-        assert_eq!(message.expose_secret(), "n,a=u,\x01auth=Bearer s3cret\x01\x01");
-        assert_eq!(oauthbearer("a,b=c", "t"), "n,a=a=2Cb=3Dc,\x01auth=Bearer t\x01\x01");
+        let message = bearer().message(Mechanism::OAuthBearer, "h", 1);
+        assert_eq!(message.expose_secret(), "n,a=u,\x01host=h\x01port=1\x01auth=Bearer s3cret\x01\x01");
+        let escaped = oauthbearer("a,b=c", "t", "h", 1);
+        assert_eq!(escaped, "n,a=a=2Cb=3Dc,\x01host=h\x01port=1\x01auth=Bearer t\x01\x01");
         assert_eq!(STANDARD.encode("\x01"), Mechanism::OAuthBearer.acknowledgement());
+    }
+
+    /// RFC 7628 §4.1 (IMAP) and §4.4 (submission).
+    #[test]
+    fn the_examples_of_the_standard() {
+        let message = |port| {
+            let token = "vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==";
+            STANDARD.encode(oauthbearer("user@example.com", token, "server.example.com", port))
+        };
+        assert_eq!(
+            message(143),
+            "bixhPXVzZXJAZXhhbXBsZS5jb20sAWhvc3Q9c2VydmVyLmV4YW1wbGUuY29tAXBvcnQ9MTQzAWF1dGg9QmVhcmVyI\
+             HZGOWRmdDRxbVRjMk52YjNSbGNrQmhiSFJoZG1semRHRXVZMjl0Q2c9PQEB"
+        );
+        assert_eq!(
+            message(587),
+            "bixhPXVzZXJAZXhhbXBsZS5jb20sAWhvc3Q9c2VydmVyLmV4YW1wbGUuY29tAXBvcnQ9NTg3AWF1dGg9QmVhcmVyI\
+             HZGOWRmdDRxbVRjMk52YjNSbGNrQmhiSFJoZG1semRHRXVZMjl0Q2c9PQEB"
+        );
     }
 
     #[test]

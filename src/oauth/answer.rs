@@ -61,6 +61,18 @@ pub enum Answer {
     },
 }
 
+impl Answer {
+    /// The same with `token` as the refresh token where the server gave no new one: the old one stays good.
+    pub(super) fn or_refresh(self, token: SecretString) -> Answer {
+        match self {
+            Answer::Granted { access, expires_in, refresh, scope } => {
+                Answer::Granted { access, expires_in, refresh: refresh.or(Some(token)), scope }
+            }
+            other => other,
+        }
+    }
+}
+
 /// The members that matter, each as loosely typed as servers send it.
 #[derive(Deserialize)]
 struct Body {
@@ -187,7 +199,7 @@ fn wait(text: &str, now: Timestamp) -> Option<Duration> {
 }
 
 /// Foreign text made fit to be shown: one line, bounded, no control characters, nothing that could be a token.
-pub(super) fn words(text: &str) -> String {
+pub fn words(text: &str) -> String {
     let mut shown = String::new();
     for word in text.split_whitespace() {
         if shown.len() + word.len().min(WORD) >= WORDS {

@@ -7,6 +7,7 @@
 
 use super::answer::{Answer, classify};
 use super::error::Error;
+use super::gate::Trip;
 use super::keeper::KeeperConfig;
 use crate::error::chain;
 use crate::net::plain;
@@ -16,6 +17,7 @@ use oauth2::{
     AsyncHttpClient, AuthType, ClientId, ClientSecret, EndpointNotSet, EndpointSet, ErrorResponse,
     HttpRequest, HttpResponse, RefreshToken, RequestTokenError, Scope, TokenUrl,
 };
+use reqwest::Body;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use secrecy::{ExposeSecret, SecretString};
 use std::pin::Pin;
@@ -64,12 +66,14 @@ pub(super) async fn refresh(
     config: &KeeperConfig,
     refresh_token: &SecretString,
     deadline: Duration,
+    trip: &Trip,
 ) -> Answer {
     let client = client(config);
     let token = RefreshToken::new(refresh_token.expose_secret().to_owned());
     let request =
         client.exchange_refresh_token(&token).add_scopes(config.scopes.iter().cloned().map(Scope::new));
-    answer_of(request.request_async(&Carrier::to(&config.token_url, deadline)).await)
+    let carrier = Carrier { trip: Some(trip), ..Carrier::to(&config.token_url, deadline) };
+    answer_of(request.request_async(&carrier).await)
 }
 
 /// The account's client as oauth2 composes its requests: with its secret in the body, where it has one.
@@ -93,24 +97,30 @@ pub(super) fn answer_of<T, E: ErrorResponse>(outcome: Result<T, RequestTokenErro
 }
 
 /// Carries the requests of oauth2.
-pub(super) struct Carrier {
+pub(super) struct Carrier<'t> {
     is_local: bool,
     deadline: Duration,
+    /// For a request whose answer must not be lost.
+    trip: Option<&'t Trip>,
 }
 
-impl Carrier {
+impl Carrier<'_> {
     /// For requests to `url`, which is safe.
-    pub(super) fn to(url: &Url, deadline: Duration) -> Carrier {
-        Carrier { is_local: is_loopback(url), deadline }
+    pub(super) fn to(url: &Url, deadline: Duration) -> Carrier<'static> {
+        Carrier { is_local: is_loopback(url), deadline, trip: None }
     }
 }
 
-impl<'c> AsyncHttpClient<'c> for Carrier {
+impl<'c> AsyncHttpClient<'c> for Carrier<'_> {
     type Error = Answered;
     type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, Answered>> + Send + 'c>>;
 
     fn call(&'c self, request: HttpRequest) -> Self::Future {
         Box::pin(async move {
+            let request = match self.trip {
+                Some(trip) => request.map(|body| Body::wrap(trip.parcel(body))),
+                None => request.map(Body::from),
+            };
             let answer = match send(request, self.is_local, self.deadline).await {
                 Ok(raw) => raw.classified(),
                 Err(cause) => retry(&cause),
@@ -148,10 +158,10 @@ pub(super) async fn post(url: &Url, form: &[(&str, &str)], deadline: Duration) -
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
         .body(body.into_bytes())
         .map_err(|_| "the token request could not be made".to_owned())?;
-    send(request, is_loopback(url), deadline).await
+    send(request.map(Body::from), is_loopback(url), deadline).await
 }
 
-async fn send(request: HttpRequest, is_local: bool, deadline: Duration) -> Result<Raw, String> {
+async fn send(request: http::Request<Body>, is_local: bool, deadline: Duration) -> Result<Raw, String> {
     match tokio::time::timeout(deadline, exchange(request, is_local)).await {
         Ok(Ok(answer)) => answer.map_err(str::to_owned),
         // Names hosts and TLS reasons, and holds neither request nor body.
@@ -162,7 +172,10 @@ async fn send(request: HttpRequest, is_local: bool, deadline: Duration) -> Resul
     }
 }
 
-async fn exchange(request: HttpRequest, is_local: bool) -> reqwest::Result<Result<Raw, &'static str>> {
+async fn exchange(
+    request: http::Request<Body>,
+    is_local: bool,
+) -> reqwest::Result<Result<Raw, &'static str>> {
     let is_plain = request.uri().scheme_str() == Some("http");
     let http = tokio::task::spawn_blocking(move || http_client(is_local, is_plain));
     let Ok(http) = http.await else { return Ok(Err("the program is ending")) };

@@ -10,16 +10,16 @@ mod refresh;
 
 use super::endpoint;
 use super::error::Error;
-use super::flow::Granted;
+use super::flow::{self, Granted};
 use super::token::AccessToken;
 use crate::application::App;
-use crate::error::{Class, Classified};
+use crate::error::{Class, Classified, chain};
 use jiff::Timestamp;
-use refresh::Inner;
+use refresh::{Inner, State};
 use secrecy::{ExposeSecret, SecretString};
 use std::future::Future;
 use std::path::PathBuf;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
 
@@ -50,18 +50,11 @@ pub struct Keeper {
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// A keeper for as long as somebody else holds it.
-#[derive(Clone, Debug)]
-pub struct WeakKeeper {
-    inner: Weak<Inner>,
-    turn: Weak<tokio::sync::Mutex<()>>,
-}
-
-impl WeakKeeper {
-    /// The keeper, if it is still held.
-    pub fn upgrade(&self) -> Option<Keeper> {
-        Some(Keeper { inner: self.inner.upgrade()?, turn: self.turn.upgrade()? })
-    }
+/// How a logout went; the login is forgotten here in any case.
+#[derive(Debug)]
+pub struct LoggedOut {
+    /// Whether the server has forgotten it as well; `false` where there was nothing to forget, or nobody to ask.
+    pub revoked: Result<bool, Error>,
 }
 
 impl KeeperConfig {
@@ -89,9 +82,9 @@ impl Keeper {
         Keeper { inner: Arc::new(Inner::new(config, deadline)), turn: Arc::default() }
     }
 
-    /// The same keeper, without keeping it alive.
-    pub fn downgrade(&self) -> WeakKeeper {
-        WeakKeeper { inner: Arc::downgrade(&self.inner), turn: Arc::downgrade(&self.turn) }
+    /// Whether anybody holds it but who asks.
+    pub fn is_held(&self) -> bool {
+        Arc::strong_count(&self.inner) > 1
     }
 
     /// Whether it keeps the same token, for the same client with the same secret, in the same file.
@@ -126,20 +119,22 @@ impl Keeper {
         self.inner.lend(token);
     }
 
-    /// A token other than the one that a mail server just refused. Refreshes only if nobody did so since.
-    pub async fn renew(&self, refused: &AccessToken) -> Result<AccessToken, Error> {
+    /// A token other than the one that a mail server just refused. Refreshes only if nobody did so since; `None` where
+    /// that was done often of late: then it is not the token.
+    pub async fn renew(&self, refused: &AccessToken) -> Result<Option<AccessToken>, Error> {
         let refused = refused.clone();
         self.in_turn(|inner| async move {
             match inner.fresh() {
-                Some(token) if !token.is_same(&refused) => Ok(token),
+                Some(token) if !token.is_same(&refused) => Ok(Some(token)),
                 _ => inner.force().await,
             }
         })
         .await
     }
 
-    /// Takes over a refresh token after a login: proves it by a refresh, and only then saves it.
-    pub async fn import(&self, refresh_token: SecretString) -> Result<AccessToken, Error> {
+    /// Takes over a refresh token after a login: proves by a refresh that it gives all that is needed, and only then saves
+    /// it.
+    pub async fn import(&self, refresh_token: SecretString) -> Result<AccessToken, flow::Error> {
         self.in_turn(|inner| async move { inner.import(refresh_token).await }).await
     }
 
@@ -153,20 +148,22 @@ impl Keeper {
         &self.inner.config
     }
 
-    /// Has the server forget the saved login (RFC 7009); `false` where none is saved.
-    pub async fn revoke(&self, revoke_url: &Url) -> Result<bool, Error> {
-        let url = revoke_url.clone();
-        self.in_turn(|inner| async move { inner.revoke(&url).await }).await
+    /// Forgets the login here and on disk; where there is a `revoke_url`, has the server forget it too (RFC 7009).
+    pub async fn log_out(&self, revoke_url: Option<&Url>) -> Result<LoggedOut, Error> {
+        let url = revoke_url.cloned();
+        self.in_turn(|inner| async move { inner.log_out(url.as_ref()).await }).await
     }
 
-    /// Asks again at the next need, whatever pause stands after a failure: somebody has just logged in elsewhere.
+    /// Asks again at the next need, whatever stands against it: somebody has just logged in elsewhere.
     pub fn reconsider(&self) {
-        self.inner.state().failure = None;
+        let mut state = self.inner.state();
+        state.failure = None;
+        state.forced.clear();
     }
 
-    /// Forgets the login here and on disk; does not revoke it at the server.
-    pub async fn forget(&self) -> Result<(), Error> {
-        self.in_turn(|inner| async move { inner.forget().await }).await
+    /// Forgets what is remembered here: somebody logged out elsewhere. What the file holds is asked for at the next need.
+    pub fn forget(&self) {
+        *self.inner.state() = State::default();
     }
 
     /// When the access token at hand ends, if there is one and the server said so.
@@ -174,16 +171,32 @@ impl Keeper {
         self.inner.state().lease.as_ref().and_then(|lease| lease.token.expires)
     }
 
-    /// Waits until no refresh is running, so that ending the program cannot lose a rotated token.
+    /// Lets no more refresh tokens out: the program is ending. Whether one is on its way, which [`Keeper::settle`] waits
+    /// for.
+    pub fn close(&self) -> bool {
+        self.inner.gate.close()
+    }
+
+    /// Waits for the answer to a refresh token that is on its way, and until what came of it is saved, so that ending the
+    /// program cannot lose a rotated token. Bounded by the deadline of the request.
     pub async fn settle(&self) {
-        drop(self.turn.lock().await);
+        if !self.inner.gate.is_out() && self.inner.state().unsaved.is_none() {
+            return;
+        }
+        let saved: Result<bool, Error> =
+            self.in_turn(|inner| async move { inner.save_unsaved().await }).await;
+        if let Err(error) = saved {
+            let account = &self.inner.config.account;
+            tracing::warn!(%account, error = %chain(&error), "the renewed login is lost: log in again");
+        }
     }
 
     /// Runs `work` when all others had their turn, in a task of its own: the caller may be cancelled, the work not.
-    async fn in_turn<T, F>(&self, work: impl FnOnce(Arc<Inner>) -> F) -> Result<T, Error>
+    async fn in_turn<T, E, F>(&self, work: impl FnOnce(Arc<Inner>) -> F) -> Result<T, E>
     where
         T: Send + 'static,
-        F: Future<Output = Result<T, Error>> + Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: Future<Output = Result<T, E>> + Send + 'static,
     {
         let turn = Arc::clone(&self.turn).lock_owned().await;
         let work = work(Arc::clone(&self.inner));
@@ -192,7 +205,7 @@ impl Keeper {
             drop(turn);
             outcome
         });
-        task.await.unwrap_or_else(|_| Err(self.inner.unavailable("the refresh was interrupted", None)))
+        task.await.unwrap_or_else(|_| Err(self.inner.unavailable("the refresh was interrupted", None).into()))
     }
 }
 

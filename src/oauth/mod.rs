@@ -12,13 +12,15 @@ pub mod credential;
 mod endpoint;
 mod error;
 pub mod flow;
+mod gate;
 mod keeper;
 pub mod password;
 mod store;
 mod time;
 pub mod token;
 
+pub use answer::words;
 pub use error::{Error, login_hint};
-pub use keeper::{Keeper, KeeperConfig, WeakKeeper};
+pub use keeper::{Keeper, KeeperConfig, LoggedOut};
 pub use time::server_time;
 pub use token::AccessToken;

@@ -5,7 +5,9 @@
 //! the new one, never half of one. Writers hold [`Lock`], an flock that other processes respect, from reading the old
 //! token until the new one is saved: two refreshes with the same token look like theft to servers that rotate
 //! (RFC 9700 §4.14). A file that others can read, or that is not ours, is refused, never repaired in silence.
-//! All calls block. Rejected: the Secret Service, which has no unlocked keyring on a machine without a session.
+//! All calls block. Rejected: the Secret Service, which has no unlocked keyring on a machine without a session; and the
+//! token before this one as a spare. No crash can lose the file, and a server that refuses the newest token refuses its
+//! predecessors too, or takes the use of one for theft and ends the login (RFC 9700 §4.14.2).
 
 use super::error::Error;
 use crate::disk::make_directory;
@@ -104,8 +106,20 @@ impl Store {
         }))
     }
 
+    /// Whether there is room for a grant: one as long as `grant` is written where the next one will be, and taken away.
+    pub(super) fn try_out(&self, _held: &Lock, grant: &Grant) -> Result<(), Error> {
+        self.write_beside(grant, Timestamp::UNIX_EPOCH).and_then(|fresh| remove(&fresh))
+    }
+
     /// Replaces the grant; durable when this returns.
     pub(super) fn save(&self, _held: &Lock, grant: &Grant, now: Timestamp) -> Result<(), Error> {
+        let fresh = self.write_beside(grant, now)?;
+        std::fs::rename(&fresh, &self.path).map_err(|error| Error::io("replace", &self.path, error))?;
+        self.sync_directory()
+    }
+
+    /// A file beside the grant's own, with this content; where it is.
+    fn write_beside(&self, grant: &Grant, now: Timestamp) -> Result<PathBuf, Error> {
         let record = Record {
             schema: SCHEMA,
             issuer: grant.issuer.clone(),
@@ -121,8 +135,7 @@ impl Store {
         let mut text = serde_json::to_vec_pretty(&record).map_err(|error| fails(error.into()))?;
         text.push(b'\n');
         file.write_all(&text).and_then(|()| file.sync_all()).map_err(fails)?;
-        std::fs::rename(&fresh, &self.path).map_err(|error| Error::io("replace", &self.path, error))?;
-        self.sync_directory()
+        Ok(fresh)
     }
 
     /// Deletes the grant; a missing one is fine.

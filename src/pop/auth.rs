@@ -9,6 +9,7 @@ use super::error::Error;
 use super::reply::Reply;
 use super::wire::Wire;
 use crate::mail::sasl::{Credentials, Mechanism};
+use crate::net::Endpoint;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
@@ -18,9 +19,10 @@ pub(super) async fn log_in(
     wire: &mut Wire,
     offers: &Capabilities,
     credentials: &Credentials,
+    endpoint: &Endpoint,
 ) -> Result<&'static str, Error> {
     match (credentials.choose(|name| offers.offers_mechanism(name)), credentials) {
-        (Ok(mechanism), _) => sasl(wire, mechanism, credentials).await,
+        (Ok(mechanism), _) => sasl(wire, mechanism, credentials, endpoint).await,
         (Err(_), Credentials::Password { user, password }) if offers.may_have("USER") => {
             user_and_pass(wire, user, password.expose_secret()).await
         }
@@ -32,13 +34,15 @@ async fn sasl(
     wire: &mut Wire,
     mechanism: Mechanism,
     credentials: &Credentials,
+    Endpoint { host, port, .. }: &Endpoint,
 ) -> Result<&'static str, Error> {
     let name = mechanism.name();
     let mut reply = wire.command(&format!("AUTH {name}")).await?;
     if reply != Reply::Challenge {
         return finish(wire, reply, false, name);
     }
-    let message = SecretString::from(STANDARD.encode(credentials.message(mechanism).expose_secret()));
+    let message = credentials.message(mechanism, host, *port);
+    let message = SecretString::from(STANDARD.encode(message.expose_secret()));
     reply = wire.command(message.expose_secret()).await?;
     let is_challenged = reply == Reply::Challenge;
     // What a second challenge may want is unknown: it is given up (RFC 5034 §4).

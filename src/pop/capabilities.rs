@@ -1,6 +1,6 @@
 //! What a server says it can (CAPA, RFC 2449). Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// A server that wants us less often than this is not believed: an account would fall silent.
@@ -11,6 +11,8 @@ const LONGEST_DELAY: u64 = 24 * 3600;
 pub struct Capabilities {
     /// Name in upper case, and its arguments.
     tags: BTreeMap<String, Vec<String>>,
+    /// Names in upper case that are not to be used, listed or not.
+    disabled: BTreeSet<String>,
     /// Whether the server knows CAPA at all: without it nothing is known to be missing.
     known: bool,
 }
@@ -26,7 +28,14 @@ impl Capabilities {
                 tags.insert(name.to_ascii_uppercase(), words.collect());
             }
         }
-        Capabilities { tags, known: true }
+        Capabilities { tags, disabled: BTreeSet::new(), known: true }
+    }
+
+    /// The same without these, in upper case: the server's are known to fail.
+    pub(super) fn without(mut self, disabled: &BTreeSet<String>) -> Capabilities {
+        self.tags.retain(|name, _| !disabled.contains(name));
+        self.disabled.clone_from(disabled);
+        self
     }
 
     /// Whether the server lists this capability.
@@ -36,7 +45,7 @@ impl Capabilities {
 
     /// Whether the server may have it: it lists it, or lists nothing.
     pub(super) fn may_have(&self, name: &str) -> bool {
-        !self.known || self.has(name)
+        self.has(name) || !self.known && !self.disabled.contains(name)
     }
 
     /// Whether the server offers this SASL mechanism.
@@ -71,6 +80,15 @@ mod tests {
         assert!(all.offers_mechanism("xoauth2") && !all.offers_mechanism("OAUTHBEARER"));
         assert_eq!(all.login_delay(), Some(Duration::from_secs(900)));
         assert!(Capabilities::default().may_have("UIDL"));
+    }
+
+    #[test]
+    fn what_is_switched_off_is_not_used() {
+        let off = BTreeSet::from(["PIPELINING".to_owned(), "TOP".to_owned()]);
+        let all = capabilities(&["Pipelining", "UIDL"]).without(&off);
+        assert!(all.has("UIDL") && !all.has("PIPELINING"));
+        let unknown = Capabilities::default().without(&off);
+        assert!(unknown.may_have("UIDL") && !unknown.may_have("TOP"));
     }
 
     #[test]

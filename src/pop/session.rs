@@ -14,7 +14,7 @@ use crate::mail::sasl::Credentials;
 use crate::net::patience::{BRING_UP, GOODBYE};
 use crate::net::{self, Endpoint, Stream, Tls};
 use crate::sync::maildrop::Message;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tokio::time::timeout;
 
 /// A session that is logged in.
@@ -58,10 +58,16 @@ impl Session {
         credentials: &Credentials,
     ) -> Result<Session, Error> {
         let (mut wire, offers) = protected(stream, endpoint).await?;
-        let mechanism = auth::log_in(&mut wire, &offers, credentials).await?;
+        let mechanism = auth::log_in(&mut wire, &offers, credentials, endpoint).await?;
         // They may be others after login (RFC 2449 §5).
         let offers = capabilities(&mut wire).await?.unwrap_or(offers);
         Ok(Session { wire, offers, mechanism })
+    }
+
+    /// The same session, in which these capabilities are not used: the provider's are known to fail.
+    pub fn without(mut self, disabled: &BTreeSet<String>) -> Session {
+        self.offers = self.offers.without(disabled);
+        self
     }
 
     /// The way that the login took.

@@ -7,6 +7,7 @@ use crate::mail::{Uid, Uidl};
 use crate::net::Tls;
 use crate::sync::Arrival;
 use crate::sync::maildrop::Message;
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -47,7 +48,7 @@ async fn a_challenge_after_the_token_is_answered_as_the_mechanism_wants() {
     let script = format!("{EXCHANGE}C: AUTH XOAUTH2\nS: +\nC: {TOKEN}\n{rest}");
     assert_eq!(refused(log_in(&script, &bearer()).await).class(), Class::NeedsLogin);
 
-    let message = "bixhPXRlc3RAY29udG9zby5vbm1pY3Jvc29mdC5jb20sAWF1dGg9QmVhcmVyIEV3QkFBbDNCQUFVRkZwVUFvN0ozVmUwYmpMQldaV0NjbFJDM0VvQUEBAQ==";
+    let message = "bixhPXRlc3RAY29udG9zby5vbm1pY3Jvc29mdC5jb20sAWhvc3Q9bG9jYWxob3N0AXBvcnQ9OTk1AWF1dGg9QmVhcmVyIEV3QkFBbDNCQUFVRkZwVUFvN0ozVmUwYmpMQldaV0NjbFJDM0VvQUEBAQ==";
     let rest = "S: + eyJzdGF0dXMiOiJpbnZhbGlkX3Rva2VuIn0=\nC: AQ==\nS: -ERR [AUTH] no\n";
     let script = format!("{GMAIL}C: AUTH OAUTHBEARER\nS: + \nC: {message}\n{rest}");
     assert_eq!(refused(log_in(&script, &bearer()).await).class(), Class::NeedsLogin);
@@ -173,6 +174,19 @@ async fn with_pipelining_commands_are_sent_ahead_in_bounded_number() {
     outcome.unwrap();
     assert_eq!(found.len(), 40);
     assert_eq!(found[39], (140, "40\r\n".to_owned()));
+    server.finished().await;
+}
+
+#[tokio::test]
+async fn pipelining_that_is_switched_off_is_not_used() {
+    let script: String =
+        (1..=3).map(|number| format!("C: RETR {number}\nS: +OK\nS: {number}\nS: .\n")).collect();
+    let (session, server) = session("PIPELINING", &script).await;
+    let mut session = session.without(&BTreeSet::from(["PIPELINING".to_owned()]));
+    let (found, outcome) = fetch(&mut session, 3).await;
+    outcome.unwrap();
+    assert_eq!(found.len(), 3);
+    assert!(!session.offers().has("PIPELINING"), "nothing was sent ahead");
     server.finished().await;
 }
 

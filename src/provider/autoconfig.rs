@@ -5,7 +5,7 @@
 //! Documented at wiki.mozilla.org/Thunderbird:Autoconfiguration:ConfigFileFormat. Fetching it was rejected: the places
 //! where it may stand are many, some are asked in the clear, and the answer would choose where credentials go.
 
-use super::{is_host, is_loopback};
+use super::{Protocol, is_host, is_loopback};
 use crate::net::{Endpoint, Tls};
 use roxmltree::{Document, Node, ParsingOptions};
 use url::Url;
@@ -16,13 +16,15 @@ const MOST_NODES: u32 = 10_000;
 /// What the file says about one address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Autoconfig {
-    /// The IMAP server.
-    pub imap: Endpoint,
+    /// By which protocol mail is fetched.
+    pub protocol: Protocol,
+    /// The server to fetch it from.
+    pub incoming: Endpoint,
     /// The submission server, if there is one.
     pub smtp: Option<Endpoint>,
     /// The login name.
     pub user: String,
-    /// Where tokens come from, where the IMAP server takes them.
+    /// Where tokens come from, where that server takes them.
     pub oauth: Option<Issuer>,
 }
 
@@ -38,11 +40,11 @@ pub struct Issuer {
 }
 
 impl Autoconfig {
-    /// Reads the text of the file for an address.
+    /// Reads the text of the file for an address: its IMAP server, or its POP3 server where that is `wanted` or the only one.
     ///
     /// # Errors
     /// In words, what is wrong or missing.
-    pub fn read(text: &str, address: &str) -> Result<Autoconfig, String> {
+    pub fn read(text: &str, address: &str, wanted: Option<Protocol>) -> Result<Autoconfig, String> {
         let options = ParsingOptions { nodes_limit: MOST_NODES, ..ParsingOptions::default() };
         let document = Document::parse_with_options(text, options)
             .map_err(|error| format!("this is no autoconfig file: {error}"))?;
@@ -57,8 +59,19 @@ impl Autoconfig {
             let all = root.descendants().filter(move |node| node.has_tag_name(tag));
             all.filter(move |node| node.attribute("type") == Some(kind))
         };
-        let found = servers("incomingServer", "imap").find_map(|node| Some((endpoint(node)?, node)));
-        let (imap, node) = found.ok_or("it names no IMAP server that is reached by TLS")?;
+        let incoming = |kind, protocol| {
+            let found = servers("incomingServer", kind).find_map(|node| Some((endpoint(node)?, node)));
+            found.filter(|_| wanted.is_none_or(|wanted| wanted == protocol)).map(|found| (protocol, found))
+        };
+        let found = incoming("imap", Protocol::Imap).or_else(|| incoming("pop3", Protocol::Pop));
+        let (protocol, (incoming, node)) = found.ok_or_else(|| {
+            let kind = match wanted {
+                None => "IMAP or POP3",
+                Some(Protocol::Pop) => "POP3",
+                Some(_) => "IMAP",
+            };
+            format!("it names no {kind} server that is reached by TLS")
+        })?;
         let takes_tokens = node.children().any(|child| {
             child.has_tag_name("authentication") && child.text().is_some_and(|it| it.trim() == "OAuth2")
         });
@@ -66,7 +79,8 @@ impl Autoconfig {
             user: filled(text_of(node, "username").unwrap_or("%EMAILADDRESS%"), address),
             smtp: servers("outgoingServer", "smtp").find_map(endpoint),
             oauth: takes_tokens.then(|| issuer(root)).flatten(),
-            imap,
+            protocol,
+            incoming,
         })
     }
 }
@@ -127,8 +141,11 @@ mod tests {
 
     #[test]
     fn the_first_protected_servers_are_taken() {
-        let found = Autoconfig::read(FILE, "alice@mail.test").unwrap();
-        assert_eq!((found.imap.to_string().as_str(), found.imap.tls), ("imap.mail.test:993", Tls::Implicit));
+        let found = Autoconfig::read(FILE, "alice@mail.test", None).unwrap();
+        assert_eq!(
+            (found.incoming.to_string().as_str(), found.incoming.tls),
+            ("imap.mail.test:993", Tls::Implicit)
+        );
         let smtp = found.smtp.unwrap();
         assert_eq!((smtp.to_string().as_str(), smtp.tls), ("smtp.mail.test:587", Tls::StartTls));
         assert_eq!(found.user, "alice");
@@ -136,19 +153,30 @@ mod tests {
     }
 
     #[test]
+    fn pop3_is_taken_where_it_is_wanted_or_the_only_one() {
+        let of = |text: &str, wanted| Autoconfig::read(text, "alice@mail.test", wanted);
+        let pop = |found: Autoconfig| (found.protocol, found.incoming.to_string(), found.user);
+        let expected = (Protocol::Pop, "pop.mail.test:995".to_owned(), "alice@mail.test".to_owned());
+        assert_eq!(pop(of(FILE, Some(Protocol::Pop)).unwrap()), expected);
+        let without = FILE.replace("type=\"imap\"", "type=\"exchange\"");
+        assert_eq!(pop(of(&without, None).unwrap()), expected);
+        assert!(of(&without, Some(Protocol::Imap)).unwrap_err().contains("no IMAP server"));
+    }
+
+    #[test]
     fn a_password_server_and_an_endpoint_in_the_clear_have_no_issuer() {
         let password = FILE.replace("OAuth2</authentication>", "password-cleartext</authentication>");
-        assert_eq!(Autoconfig::read(&password, "alice@mail.test").unwrap().oauth, None);
+        assert_eq!(Autoconfig::read(&password, "alice@mail.test", None).unwrap().oauth, None);
         let clear = FILE.replace("https://login.mail.test/token", "http://login.mail.test/token");
-        assert_eq!(Autoconfig::read(&clear, "alice@mail.test").unwrap().oauth, None);
+        assert_eq!(Autoconfig::read(&clear, "alice@mail.test", None).unwrap().oauth, None);
     }
 
     #[test]
     fn other_texts_are_refused_in_words() {
-        let refused = |text: &str| Autoconfig::read(text, "alice@mail.test").unwrap_err();
+        let refused = |text: &str| Autoconfig::read(text, "alice@mail.test", None).unwrap_err();
         assert!(refused("").contains("no autoconfig file"));
         assert!(refused("<html/>").contains("begins with <html>"));
-        assert!(refused(&FILE.replace("SSL", "plain")).contains("names no IMAP server"));
+        assert!(refused(&FILE.replace("SSL", "plain")).contains("names no IMAP or POP3 server"));
         let bomb = format!("<!DOCTYPE x [<!ENTITY a \"b\">]>{}", FILE.replace("<?xml version=\"1.0\"?>", ""));
         assert!(refused(&bomb).contains("no autoconfig file"));
         assert!(

@@ -4,7 +4,7 @@
 
 use super::place::{is_host, is_loopback, is_redirect};
 use super::written::{Cloud, OAuth as WrittenOAuth, Row, Server, Wire};
-use super::{Error, OAuth, Passwords, Provider, Rotation, SecretRule, Site};
+use super::{Error, OAuth, Passwords, Provider, Registration, Rotation, SecretRule, Site};
 use crate::mail::SpecialUse;
 use crate::net::{Endpoint, Tls};
 use std::collections::BTreeMap;
@@ -14,6 +14,19 @@ use url::Url;
 
 /// RFC 8252 §7.3: the address, not the name, unless a provider wants it otherwise.
 const REDIRECT: &str = "http://127.0.0.1";
+
+/// See [`is_set_by_login`].
+const SET_BY_LOGIN: &[&str] = &[
+    "response_type",
+    "client_id",
+    "client_secret",
+    "redirect_uri",
+    "scope",
+    "state",
+    "code_challenge",
+    "code_challenge_method",
+    "login_hint",
+];
 
 /// The provider that a row describes; `at` is where its name stands.
 pub(super) fn provider(name: &str, row: &Row, at: Range<usize>) -> Result<Provider, Error> {
@@ -38,6 +51,7 @@ pub(super) fn provider(name: &str, row: &Row, at: Range<usize>) -> Result<Provid
         passwords: row.password.clone().unwrap_or(passwords),
         disable: row.disable.iter().flatten().map(|capability| capability.to_ascii_uppercase()).collect(),
         special_use: special_use(row),
+        mailboxes: row.mailboxes.clone().unwrap_or_default(),
         limits: row.limits.unwrap_or_default(),
         unverified: row.unverified.clone().unwrap_or_default(),
     })
@@ -107,15 +121,18 @@ impl Refuser<'_> {
             token_url: secure(token_url)?,
             device_url: optional(&written.device_url)?,
             revoke_url: optional(&written.revoke_url)?,
+            aliases: written.aliases.map(Spanned::into_inner).unwrap_or_default(),
             consent_url: optional(&written.consent_url)?,
             register_url: optional(&written.register_url)?,
             tenant: written.tenant,
             redirect: written.redirect.as_ref().map_or_else(|| Ok(REDIRECT.to_owned()), redirect)?,
+            any_path: written.any_path.unwrap_or(false),
+            registration: written.registration.unwrap_or(Registration::Open),
             scopes,
             flows,
             refused: written.refused.unwrap_or_default(),
             client_secret: written.client_secret.unwrap_or(SecretRule::Optional),
-            parameters: written.parameters.unwrap_or_default(),
+            parameters: parameters(written.parameters.unwrap_or_default())?,
             rotation: written.rotation.unwrap_or(Rotation::Revoked),
         })
     }
@@ -158,6 +175,19 @@ fn secure(written: &Spanned<String>) -> Result<String, Error> {
         ))),
         scheme => Err(wrong(format!("`{scheme}` is no scheme for this, expected `https`"))),
     }
+}
+
+fn parameters(written: BTreeMap<Spanned<String>, String>) -> Result<BTreeMap<String, String>, Error> {
+    match written.keys().find(|name| is_set_by_login(name.get_ref())) {
+        Some(name) => Err(refuse(name, "this is set by each login itself; leave it out")),
+        None => Ok(written.into_iter().map(|(name, value)| (name.into_inner(), value)).collect()),
+    }
+}
+
+/// Whether the authorization request has this parameter anyway (RFC 6749 §4.1.1, RFC 7636 §4.3, OpenID Connect Core
+/// §3.1.2.1), or must never have it: what is shown in a browser holds no secret.
+pub fn is_set_by_login(parameter: &str) -> bool {
+    SET_BY_LOGIN.contains(&parameter)
 }
 
 /// As spelled: providers compare it letter by letter.

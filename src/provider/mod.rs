@@ -7,12 +7,15 @@
 
 pub mod answers;
 mod autoconfig;
+mod issuers;
 mod meant;
 mod place;
 mod table;
 mod written;
 
 pub use autoconfig::{Autoconfig, Issuer};
+pub use issuers::{Route, Stray};
+pub use meant::is_set_by_login;
 pub use place::{is_host, is_loopback, is_redirect};
 pub use table::{Hosted, Table};
 
@@ -21,6 +24,9 @@ use crate::net::Endpoint;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+
+/// What the provider's own installation is called, beside its clouds.
+pub const GLOBAL: &str = "global";
 
 /// A mail provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,11 +45,13 @@ pub struct Provider {
     pub sent: Filing,
     /// Whether it takes app passwords.
     pub passwords: Passwords,
-    /// Capabilities of its IMAP servers that are not to be used, in capitals.
+    /// Capabilities of its IMAP and POP3 servers that are not to be used, in capitals.
     pub disable: BTreeSet<String>,
     /// Special uses by names of mailboxes in lower case, where its servers tell none.
     pub special_use: BTreeMap<String, SpecialUse>,
-    /// What it allows in a day, a minute, a message.
+    /// The globs that a new account begins with, where not all mailboxes are wanted.
+    pub mailboxes: Vec<String>,
+    /// What it allows in a day, a minute, a message: for the page about providers. Nothing is refused by them.
     pub limits: Limits,
     /// Keys of the row whose values nobody verified, dotted: `smtp.port`.
     pub unverified: Vec<String>,
@@ -75,6 +83,8 @@ pub struct OAuth {
     pub device_url: Option<String>,
     /// Where a refresh token is revoked (RFC 7009), where the provider has such an endpoint.
     pub revoke_url: Option<String>,
+    /// Other names of its login servers: domains, with what is below them. Known of built-in rows only.
+    pub aliases: Vec<String>,
     /// Where an administrator lets an application in; may contain `{tenant}`.
     pub consent_url: Option<String>,
     /// Where a client is registered, for a person to open.
@@ -83,6 +93,10 @@ pub struct OAuth {
     pub tenant: Option<String>,
     /// The loopback redirect without its port, in the spelling that the provider accepts (RFC 8252 §7.3).
     pub redirect: String,
+    /// Whether the provider takes it with any path behind it.
+    pub any_path: bool,
+    /// Whether anybody can register a client for mail.
+    pub registration: Registration,
     /// The scopes, by protocol.
     pub scopes: Scopes,
     /// The ways to a token that work for mail.
@@ -93,7 +107,7 @@ pub struct OAuth {
     pub client_secret: SecretRule,
     /// What is added to the authorization request.
     pub parameters: BTreeMap<String, String>,
-    /// What a refresh does to the refresh token.
+    /// What a refresh does to the refresh token: a note for people.
     pub rotation: Rotation,
 }
 
@@ -148,6 +162,16 @@ pub enum SecretRule {
     Optional,
     /// Clients are public; the token endpoint refuses one.
     Forbidden,
+}
+
+/// Whether anybody can register a client for mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Registration {
+    /// On a page of the provider.
+    Open,
+    /// Not any more, or only by hand: a password is the way for whoever has no client.
+    Closed,
 }
 
 /// What a refresh does to the refresh token.
@@ -234,9 +258,9 @@ pub enum Error {
 }
 
 impl Provider {
-    /// The installation of that name; `global` is the provider itself.
+    /// The installation of that name; [`GLOBAL`] is the provider itself.
     pub fn in_cloud(&self, cloud: &str) -> Option<&Site> {
-        if cloud == "global" { Some(&self.site) } else { self.clouds.get(cloud) }
+        if cloud == GLOBAL { Some(&self.site) } else { self.clouds.get(cloud) }
     }
 
     /// Every installation.
@@ -246,13 +270,17 @@ impl Provider {
 }
 
 impl Site {
+    /// The hosts of its servers; one may come twice.
+    pub fn hosts(&self) -> impl Iterator<Item = &str> {
+        [&self.imap, &self.pop, &self.smtp].into_iter().flatten().map(|server| server.host.as_str())
+    }
+
     /// The hosts that an access token may be sent to: the servers of this installation, where there are tokens at all.
     pub fn token_hosts(&self) -> Vec<String> {
-        let servers = [&self.imap, &self.pop, &self.smtp].into_iter().flatten();
         let mut hosts: Vec<String> = Vec::new();
-        for server in servers.filter(|_| self.oauth.is_some()) {
-            if !hosts.contains(&server.host) {
-                hosts.push(server.host.clone());
+        for host in self.hosts().filter(|_| self.oauth.is_some()) {
+            if !hosts.iter().any(|known| known == host) {
+                hosts.push(host.to_owned());
             }
         }
         hosts
@@ -268,6 +296,11 @@ impl OAuth {
 }
 
 impl Scopes {
+    /// Every scope that tells a mail server's.
+    pub fn all(&self) -> impl Iterator<Item = &String> {
+        [&self.imap, &self.pop, &self.smtp, &self.app].into_iter().flatten()
+    }
+
     /// What to ask for when a person logs in for these protocols.
     pub fn for_person(&self, protocols: &[Protocol]) -> Vec<String> {
         let mut wanted: Vec<String> = Vec::new();

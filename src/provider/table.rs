@@ -1,16 +1,14 @@
 //! The rows together: the built-in ones, and those of the user above them.
 //!
-//! Invariant: a token of an issuer that the built-in table knows goes to the hosts that the table knows for it, or to
-//! neighbours of theirs (below the same domain), whatever a user's row says. A slip in that file must not carry a token
-//! to a stranger. For the same reason a refresh token is revoked only where the table says or where it was issued.
+//! Invariant: what the built-in rows know of an issuer (`issuers`) is kept whatever a user's row says.
 
+use super::issuers::{Issuers, Route, Stray};
 use super::meant::{self, refuse};
-use super::place::{is_below, is_loopback};
+use super::place::{is_below, neighbourhood};
 use super::written::{Cloud, Row, Rows};
 use super::{Error, Provider, Site};
 use std::collections::BTreeMap;
 use toml::Spanned;
-use url::Url;
 
 /// The embedded table.
 const BUILT_IN: &str = include_str!("provider.toml");
@@ -54,7 +52,7 @@ impl Table {
             let base = built_in.remove(name.get_ref()).unwrap_or_default();
             let merged = written.clone().over(base);
             let provider = meant::provider(name.get_ref(), &merged, name.span())?;
-            issuers.check(&written, &provider, &name)?;
+            check(&issuers, &written, &provider, &name)?;
             rows.push(provider);
         }
         let untouched = built_in.iter().map(|(name, row)| meant::provider(name, row, 0..0));
@@ -91,11 +89,15 @@ impl Table {
         self.rows.iter()
     }
 
-    /// Whether a token from this token endpoint may go to a host: not if the table knows the issuer and the host is none
-    /// of its hosts and not this machine. Of an issuer that the table does not know nothing is known, so this does not
-    /// refuse.
-    pub fn may_receive(&self, token_url: &Url, host: &str) -> bool {
-        self.issuers.may_receive(token_url.host_str().unwrap_or_default(), host)
+    /// The first provider with a server of this name, or with a neighbour of it (below the same domain).
+    pub fn by_host(&self, host: &str) -> Option<&Provider> {
+        let is_near = |known: &str| neighbourhood(known).is_some_and(|domain| is_below(host, domain));
+        self.rows.iter().find(|row| row.sites().flat_map(Site::hosts).any(is_near))
+    }
+
+    /// What of a login would lead a code, a secret or a token to a stranger, by what the built-in rows know.
+    pub fn stray(&self, route: &Route<'_>) -> Option<Stray> {
+        self.issuers.stray(route)
     }
 
     fn exchanged_by(&self, exchanger: &str) -> Option<Hosted<'_>> {
@@ -129,69 +131,24 @@ fn broken(error: Error) -> Error {
     Error::BuiltIn(error.to_string())
 }
 
-/// What the built-in table knows of an issuer, by the host of its token endpoint.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Issuers(BTreeMap<String, Known>);
-
-/// The hosts of an issuer that its tokens may go to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Known {
-    mail: Vec<String>,
-    revoke: Vec<String>,
+/// Refuses a row of the user that would carry a known issuer's token elsewhere.
+fn check(issuers: &Issuers, written: &Row, provider: &Provider, name: &Spanned<String>) -> Result<(), Error> {
+    check_site(issuers, &written.site(), &provider.site, name)?;
+    for (cloud, site) in &provider.clouds {
+        let written = written.clouds.get(cloud).cloned().unwrap_or_default();
+        check_site(issuers, &written, site, name)?;
+    }
+    Ok(())
 }
 
-impl Issuers {
-    fn new(providers: &[Provider]) -> Issuers {
-        let mut issuers = Issuers::default();
-        for site in providers.iter().flat_map(Provider::sites) {
-            let Some(oauth) = &site.oauth else { continue };
-            let known = issuers.0.entry(host_of(&oauth.token_url)).or_default();
-            known.mail.extend(site.token_hosts());
-            known.revoke.extend(oauth.revoke_url.as_deref().map(host_of));
-        }
-        issuers
+fn check_site(issuers: &Issuers, written: &Cloud, site: &Site, name: &Spanned<String>) -> Result<(), Error> {
+    if let Some(aliases) = written.oauth.as_ref().and_then(|oauth| oauth.aliases.as_ref()) {
+        let message = "only a built-in row has aliases: what a user's row says of an issuer is not believed";
+        return Err(refuse(aliases, message));
     }
-
-    fn may_receive(&self, issuer: &str, host: &str) -> bool {
-        is_loopback(host)
-            || self.0.get(&issuer.to_ascii_lowercase()).is_none_or(|known| {
-                let neighbours =
-                    known.mail.iter().filter_map(|mail| mail.split_once('.')).map(|(_, domain)| domain);
-                neighbours.filter(|domain| domain.contains('.')).any(|domain| is_below(host, domain))
-            })
+    let Some(oauth) = &site.oauth else { return Ok(()) };
+    match issuers.stray(&Route::of_site(site, oauth)) {
+        Some(Stray { keys, message }) => Err(refuse(written.blamed(keys).unwrap_or(name), message)),
+        None => Ok(()),
     }
-
-    /// Refuses a row of the user that would carry a known issuer's token elsewhere.
-    fn check(&self, written: &Row, provider: &Provider, name: &Spanned<String>) -> Result<(), Error> {
-        self.check_site(&written.site(), &provider.site, name)?;
-        for (cloud, site) in &provider.clouds {
-            let written = written.clouds.get(cloud).cloned().unwrap_or_default();
-            self.check_site(&written, site, name)?;
-        }
-        Ok(())
-    }
-
-    fn check_site(&self, written: &Cloud, site: &Site, name: &Spanned<String>) -> Result<(), Error> {
-        let Some(oauth) = &site.oauth else { return Ok(()) };
-        let issuer = host_of(&oauth.token_url);
-        let own = written.oauth.as_ref();
-        if let Some(foreign) = site.token_hosts().iter().find(|host| !self.may_receive(&issuer, host)) {
-            let message = format!("tokens of {issuer} are not for {foreign}: it is no host of that provider");
-            let server = written.servers().map(|server| &server.host).find(|host| host.get_ref() == foreign);
-            let blamed = server.or_else(|| own.and_then(|oauth| oauth.token_url.as_ref()));
-            return Err(refuse(blamed.unwrap_or(name), message));
-        }
-        let Some(revoke) = own.and_then(|oauth| oauth.revoke_url.as_ref()) else { return Ok(()) };
-        let host = host_of(revoke.get_ref());
-        let is_known = self.0.get(&issuer).is_some_and(|known| known.revoke.contains(&host));
-        match is_known || host == issuer {
-            true => Ok(()),
-            false => Err(refuse(revoke, format!("tokens of {issuer} are not for {host}"))),
-        }
-    }
-}
-
-/// The host of a URL that was checked before, in lower case.
-fn host_of(url: &str) -> String {
-    Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_ascii_lowercase)).unwrap_or_default()
 }

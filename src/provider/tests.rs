@@ -1,8 +1,9 @@
 //! The built-in rows are complete, and a user's rows can do what they should and nothing else.
 
+mod issuers;
+
 use super::*;
 use crate::net::Tls;
-use url::Url;
 
 const TABLE: &str = include_str!("provider.toml");
 
@@ -49,20 +50,6 @@ fn every_server_is_reached_by_tls_and_known_by_name() {
             };
             assert_eq!(server.tls, usual, "{name}: {server}");
         }
-    }
-}
-
-#[test]
-fn tokens_go_to_the_servers_of_the_row_and_only_where_there_are_tokens() {
-    for (name, site) in every_site() {
-        let hosts = site.token_hosts();
-        for server in [&site.imap, &site.pop, &site.smtp].into_iter().flatten() {
-            assert_eq!(hosts.contains(&server.host), site.oauth.is_some(), "{name}: {server}");
-        }
-        let Some(oauth) = &site.oauth else { continue };
-        let issuer = Url::parse(&oauth.token_url.replace("{tenant}", "common")).unwrap();
-        assert!(hosts.iter().all(|host| table().may_receive(&issuer, host)), "{name}");
-        assert!(!table().may_receive(&issuer, "mail.example.org"), "{name}");
     }
 }
 
@@ -232,27 +219,6 @@ fn a_user_changes_single_keys_of_a_row() {
 }
 
 #[test]
-fn a_users_row_cannot_carry_a_token_to_a_stranger() {
-    let evil = "{ host = \"imap.evil.test\", port = 993, tls = \"implicit\" }";
-    let (at, message) = refusal(&format!("[gmail]\nimap = {evil}\n"));
-    assert_eq!(at, "\"imap.evil.test\"");
-    assert!(message.contains("oauth2.googleapis.com") && message.contains("imap.evil.test"), "{message}");
-    let (at, _) = refusal(&format!("[microsoft.clouds.dod]\nsmtp = {evil}\n"));
-    assert_eq!(at, "\"imap.evil.test\"");
-    let new = format!(
-        "[x]\nsent = \"append\"\nimap = {evil}\n[x.oauth]\nauthorize_url = \"https://evil.test/\"\n\
-                       scopes = {{ imap = [\"mail\"] }}\nflows = [\"code\"]\n"
-    );
-    let (at, _) = refusal(&format!("{new}token_url = \"https://OAuth2.googleapis.com/token\"\n"));
-    assert_eq!(at, "\"imap.evil.test\"");
-    assert!(Table::with_user_rows(&format!("{new}token_url = \"https://evil.test/token\"\n")).is_ok());
-    let (at, _) = refusal("[fastmail.oauth]\ntoken_url = \"https://oauth2.googleapis.com/token\"\n");
-    assert_eq!(at, "\"https://oauth2.googleapis.com/token\"");
-    let (at, _) = refusal("[gmail.oauth]\nrevoke_url = \"https://evil.test/revoke\"\n");
-    assert_eq!(at, "\"https://evil.test/revoke\"");
-}
-
-#[test]
 fn a_users_row_keeps_secrets_off_the_wire() {
     let mail = |imap: &str| format!("[x]\nsent = \"append\"\nimap = {imap}\n");
     let server =
@@ -286,6 +252,15 @@ fn what_is_missing_or_unknown_in_a_row_is_named() {
 }
 
 #[test]
+fn a_users_row_cannot_set_what_each_login_sets() {
+    let (at, message) = refusal("[fastmail.oauth]\nparameters = { prompt = \"consent\", state = \"x\" }\n");
+    assert!(at == "state" && message.contains("set by each login"), "{at}: {message}");
+    let table = Table::with_user_rows("[fastmail.oauth]\nparameters = { prompt = \"consent\" }\n").unwrap();
+    let oauth = table.by_name("fastmail").unwrap().site.oauth.as_ref().unwrap();
+    assert_eq!(oauth.parameters["prompt"], "consent");
+}
+
+#[test]
 fn names_tell_uses_in_any_case() {
     let text = "[fastmail]\nspecial_use = { sent = [\"Wysłane\"], trash = [\"KOSZ\"] }\n";
     let table = Table::with_user_rows(text).unwrap();
@@ -310,6 +285,25 @@ fn the_page_for_users_tells_of_every_provider() {
         for (cloud, site) in &row.clouds {
             tells(&format!("`{cloud}`"));
             site.token_hosts().iter().for_each(|host| tells(host));
+        }
+    }
+}
+
+#[test]
+fn the_page_for_users_tells_every_limit() {
+    let (_, page) = include_str!("../../docs/providers.md").split_once("\n## Limits\n").unwrap();
+    for row in table().iter() {
+        let (named, limits) = (row.title.split([' ', ',']).next().unwrap(), row.limits);
+        let line = page.lines().find(|line| line.starts_with(&format!("| {named}"))).unwrap_or_default();
+        let numbers: Vec<String> =
+            line.split(|it: char| !it.is_ascii_digit() && it != ' ').map(|it| it.replace(' ', "")).collect();
+        let often = [limits.messages_per_minute, limits.messages_per_day, limits.recipients_per_day];
+        let once = [limits.connections, limits.submission_connections, limits.recipients_per_message];
+        let megabytes = [limits.downloaded_bytes_per_day, limits.uploaded_bytes_per_day];
+        let megabytes = megabytes.map(|bytes| bytes.map(|bytes| bytes / 1_000_000));
+        let counts = often.into_iter().chain(once).flatten().map(u64::from);
+        for number in counts.chain(megabytes.into_iter().flatten()).chain(limits.message_bytes) {
+            assert!(numbers.contains(&number.to_string()), "{}: {number} in {line}", row.name);
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! What can be refused for its value carries its place in the text. Nothing is interpreted here; see `meant`.
 
-use super::{Filing, Flow, Limits, Passwords, Rotation, Scopes, SecretRule};
+use super::{Filing, Flow, Limits, Passwords, Registration, Rotation, Scopes, SecretRule};
 use crate::mail::SpecialUse;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +25,7 @@ pub(super) struct Row {
     pub(super) password: Option<Passwords>,
     pub(super) disable: Option<BTreeSet<String>>,
     pub(super) special_use: Option<BTreeMap<Use, Vec<String>>>,
+    pub(super) mailboxes: Option<Vec<String>>,
     pub(super) limits: Option<Limits>,
     pub(super) unverified: Option<Vec<String>>,
     pub(super) oauth: Option<OAuth>,
@@ -91,15 +92,18 @@ pub(super) struct OAuth {
     pub(super) token_url: Option<Spanned<String>>,
     pub(super) device_url: Option<Spanned<String>>,
     pub(super) revoke_url: Option<Spanned<String>>,
+    pub(super) aliases: Option<Spanned<Vec<String>>>,
     pub(super) consent_url: Option<Spanned<String>>,
     pub(super) register_url: Option<Spanned<String>>,
     pub(super) tenant: Option<String>,
     pub(super) redirect: Option<Spanned<String>>,
+    pub(super) any_path: Option<bool>,
+    pub(super) registration: Option<Registration>,
     pub(super) scopes: Option<Scopes>,
     pub(super) flows: Option<BTreeSet<Flow>>,
     pub(super) refused: Option<BTreeMap<Flow, String>>,
     pub(super) client_secret: Option<SecretRule>,
-    pub(super) parameters: Option<BTreeMap<String, String>>,
+    pub(super) parameters: Option<BTreeMap<Spanned<String>, String>>,
     pub(super) rotation: Option<Rotation>,
 }
 
@@ -122,6 +126,7 @@ impl Row {
             password: self.password.or(base.password),
             disable: self.disable.or(base.disable),
             special_use: self.special_use.or(base.special_use),
+            mailboxes: self.mailboxes.or(base.mailboxes),
             limits: self.limits.or(base.limits),
             unverified: self.unverified.or(base.unverified),
             oauth: over(self.oauth, base.oauth),
@@ -147,9 +152,21 @@ impl Cloud {
         }
     }
 
-    /// The servers that are written, with their keys.
-    pub(super) fn servers(&self) -> impl Iterator<Item = &Server> {
-        [&self.imap, &self.pop, &self.smtp].into_iter().flatten()
+    /// The value under a table and its key; where that stands in the row below, the first that changed a login here.
+    pub(super) fn blamed(&self, keys: [&str; 2]) -> Option<&Spanned<String>> {
+        let oauth = self.oauth.as_ref();
+        let values = [
+            (["oauth", "token_url"], oauth.and_then(|oauth| oauth.token_url.as_ref())),
+            (["oauth", "authorize_url"], oauth.and_then(|oauth| oauth.authorize_url.as_ref())),
+            (["oauth", "device_url"], oauth.and_then(|oauth| oauth.device_url.as_ref())),
+            (["oauth", "revoke_url"], oauth.and_then(|oauth| oauth.revoke_url.as_ref())),
+            (["imap", "host"], self.imap.as_ref().map(|server| &server.host)),
+            (["pop", "host"], self.pop.as_ref().map(|server| &server.host)),
+            (["smtp", "host"], self.smtp.as_ref().map(|server| &server.host)),
+        ];
+        let written = || values.iter().filter_map(|(at, value)| Some((at, (*value)?)));
+        let found = written().find(|(at, _)| **at == keys).or_else(|| written().next());
+        found.map(|(_, value)| value)
     }
 }
 
@@ -161,10 +178,13 @@ fn over(written: Option<OAuth>, base: Option<OAuth>) -> Option<OAuth> {
         token_url: written.token_url.or(base.token_url),
         device_url: written.device_url.or(base.device_url),
         revoke_url: written.revoke_url.or(base.revoke_url),
+        aliases: written.aliases.or(base.aliases),
         consent_url: written.consent_url.or(base.consent_url),
         register_url: written.register_url.or(base.register_url),
         tenant: written.tenant.or(base.tenant),
         redirect: written.redirect.or(base.redirect),
+        any_path: written.any_path.or(base.any_path),
+        registration: written.registration.or(base.registration),
         scopes: written.scopes.or(base.scopes),
         flows: written.flows.or(base.flows),
         refused: written.refused.or(base.refused),

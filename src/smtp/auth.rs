@@ -8,6 +8,7 @@ use super::capabilities::Capabilities;
 use super::error::{Error, Stage};
 use super::wire::Wire;
 use crate::mail::sasl::Credentials;
+use crate::net::Endpoint;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
@@ -17,6 +18,7 @@ pub(super) async fn log_in(
     wire: &mut Wire,
     offers: &Capabilities,
     credentials: &Credentials,
+    Endpoint { host, port, .. }: &Endpoint,
 ) -> Result<(), Error> {
     let mechanism = credentials.choose(|name| offers.offers_mechanism(name));
     let mechanism =
@@ -24,7 +26,8 @@ pub(super) async fn log_in(
     let stage = Stage::Auth;
     let mut reply = wire.command(stage, &format!("AUTH {}", mechanism.name())).await?;
     if reply.code() == 334 {
-        let message = SecretString::from(STANDARD.encode(credentials.message(mechanism).expose_secret()));
+        let message = credentials.message(mechanism, host, *port);
+        let message = SecretString::from(STANDARD.encode(message.expose_secret()));
         reply = wire.command(stage, message.expose_secret()).await?;
         if reply.is_success() {
             return Ok(());

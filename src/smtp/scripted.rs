@@ -126,7 +126,7 @@ async fn xoauth2_as_gmail_refuses_it_after_an_empty_line() {
 
 #[tokio::test]
 async fn the_standard_mechanism_is_used_where_it_is_listed() {
-    let line = "C: bixhPXRlc3RAY29udG9zby5vbm1pY3Jvc29mdC5jb20sAWF1dGg9QmVhcmVyIEV3QkFBbDNCQUFVRkZwVUFvN0ozVmUwYmpMQldaV0NjbFJDM0VvQUEBAQ==";
+    let line = "C: bixhPXRlc3RAY29udG9zby5vbm1pY3Jvc29mdC5jb20sAWhvc3Q9bG9jYWxob3N0AXBvcnQ9NTg3AWF1dGg9QmVhcmVyIEV3QkFBbDNCQUFVRkZwVUFvN0ozVmUwYmpMQldaV0NjbFJDM0VvQUEBAQ==";
     let script = format!("C: AUTH OAUTHBEARER\nS: 334\n{line}\nS: 334 e30=\nC: AQ==\nS: 535 5.7.8 no\nhang");
     let (mut session, server) = session("AUTH PLAIN XOAUTH2 OAUTHBEARER", &script, 4096).await;
     assert_eq!(session.log_in(&bearer()).await.unwrap_err().class(), Class::NeedsLogin);

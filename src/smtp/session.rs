@@ -17,6 +17,8 @@ const EHLO: &str = "EHLO [127.0.0.1]";
 /// An open session.
 #[derive(Debug)]
 pub struct Session {
+    /// In a box: of everything here it is the largest and the least used.
+    endpoint: Box<Endpoint>,
     pub(super) wire: Wire,
     pub(super) offers: Capabilities,
     /// False while a transaction runs and after an error: the two sides may disagree on where they are.
@@ -47,13 +49,13 @@ impl Session {
             greeting(&mut wire).await?;
         }
         let offers = ehlo(&mut wire).await?;
-        Ok(Session { wire, offers, usable: true })
+        Ok(Session { endpoint: Box::new(endpoint.clone()), wire, offers, usable: true })
     }
 
     /// Logs in. A refusal is [`Error::Refused`]; its class tells a wrong token from a passing trouble.
     pub async fn log_in(&mut self, credentials: &Credentials) -> Result<(), Error> {
         self.claim()?;
-        auth::log_in(&mut self.wire, &self.offers, credentials).await?;
+        auth::log_in(&mut self.wire, &self.offers, credentials, &self.endpoint).await?;
         self.usable = true;
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Healthy accounts: all checks pass, also beside a running daemon, and the JSON has its shape.
 
-use crate::support::process::Account;
+use crate::support::process::{Account, Home};
 use crate::support::{Host, message, wait};
 use crate::visit::{ALL, ended, examine, home_of, step};
 use serde_json::Value;
@@ -73,4 +73,27 @@ fn the_json_has_the_documented_shape() {
         assert!(["ok", "warn", "fail", "skipped"].contains(&step["outcome"].as_str().unwrap()), "{step}");
         assert!(step["milliseconds"].is_u64() && step["detail"].is_string(), "{step}");
     }
+}
+
+#[test]
+fn a_shared_mailbox_is_examined_with_the_token_of_its_user() {
+    let own = Host::start();
+    let shared = own.beside(own.tokens.delegating("alice", "team"));
+    let team = Account {
+        imap: (shared.dovecot.ports.imaps, "implicit"),
+        extra: "login_as = \"alice\"\n".to_owned(),
+        ..Account::of(&own, "team")
+    };
+    let home = Home::new(env!("CARGO_BIN_EXE_posthaste"));
+    home.configure(&[Account::of(&own, "alice"), team]);
+    home.login("team", &own.tokens.refresh_token("alice"));
+    shared.deliver("team", &message("one"));
+    let (found, code) = examine(&home, &["team"]);
+    let team = &found["accounts"][0];
+    assert_eq!(code, 0, "{found:#}");
+    assert_eq!(
+        (&team["name"], &step(team, "imap.inbox")["detail"]),
+        (&"team".into(), &"INBOX has 1 messages".into())
+    );
+    assert_eq!(step(team, "smtp.sender")["outcome"], "ok");
 }

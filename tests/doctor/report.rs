@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use crate::support::process::Account;
+use crate::support::tokens::Client;
 use crate::support::{Host, dovecot, filler, wait};
 use crate::visit::{beside, home_of};
 use serde_json::Value;
@@ -25,6 +26,7 @@ fn a_report_holds_what_was_found_and_neither_secrets_nor_persons() {
         1,
     );
     fs::write(home.config(), config).unwrap();
+    host.tokens.register("test", Client::with_secret("planted-in-config"));
     let _daemon = home.start();
     home.wait_state("work", "watching");
     host.imap("wilhelmina.canary").create("Divorce papers");

@@ -1,8 +1,11 @@
 // An authorization server by other people (oidc-provider), on a free loopback port, for posthaste's tests.
 //
 // Says its address as one line on standard output and ends when standard input does: nothing is left running behind a
-// test that was killed. Its own development pages take any user name; the client is a public native one.
+// test that was killed. Its own development pages take any user name; the client is a public native one. Two applications use
+// it without a person: one by its secret, one by the key of the certificate (PEM) that is named on the command line.
 
+import { createPublicKey } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import Provider from 'oidc-provider';
 
@@ -17,8 +20,28 @@ const client = {
   redirect_uris: ['http://127.0.0.1'],
 };
 
+const application = {
+  grant_types: ['client_credentials'],
+  response_types: [],
+  redirect_uris: [],
+};
+
+const bySecret = {
+  ...application,
+  client_id: 'by-secret',
+  client_secret: 'secret-of-an-application',
+  token_endpoint_auth_method: 'client_secret_post',
+};
+
+const byCertificate = (path) => ({
+  ...application,
+  client_id: 'by-certificate',
+  token_endpoint_auth_method: 'private_key_jwt',
+  jwks: { keys: [createPublicKey(readFileSync(path)).export({ format: 'jwk' })] },
+});
+
 const configuration = {
-  clients: [client],
+  clients: [client, bySecret, ...process.argv.slice(2).map(byCertificate)],
   scopes: ['openid', 'offline_access', 'mail'],
   cookies: { keys: ['for tests only'] },
   pkce: { methods: ['S256'], required: () => true },
@@ -26,6 +49,7 @@ const configuration = {
   issueRefreshToken: async () => true,
   features: {
     devInteractions: { enabled: true },
+    clientCredentials: { enabled: true },
     deviceFlow: { enabled: true },
     introspection: { enabled: true, allowedPolicy: async () => true },
     revocation: { enabled: true, allowedPolicy: async () => true },

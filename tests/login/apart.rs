@@ -1,13 +1,35 @@
-//! Two accounts, of which one fails in every way a server knows: the other never misses a message.
+//! Accounts that fail in every way that servers, networks and secrets know, in one daemon with bob, who does not: he never
+//! misses a message.
+//!
+//! Here the token endpoint; in [`fetching`] the mail servers, in [`sending`] submission, in [`silence`] what never answers.
+
+mod fetching;
+mod sending;
+mod silence;
 
 use super::scene::Scene;
-use super::support::process::Account;
-use super::support::script::play_to_all;
+use super::support::person::{Decision, visit};
+use super::support::process::{Account, Daemon};
 use super::support::tokens::{Failure, REFUSALS};
 use super::support::wait::{PATIENCE, until};
 use super::support::{Host, message};
 
-/// Every failure, with the state that its account must end in.
+/// A running daemon with these accounts and bob's, each called as its user. Those that can be are logged in; then their
+/// requests for tokens fail so.
+fn beside_bob(host: Host, accounts: Vec<Account>, failures: &[(&str, Failure)]) -> (Scene, Daemon) {
+    let accounts = [accounts, vec![Account::of(&host, "bob")]].concat();
+    let scene = Scene::with(host, &accounts);
+    let can_log_in = |account: &&Account| account.token_url.is_some() && account.client_id == "test";
+    for account in accounts.iter().filter(can_log_in) {
+        scene.home.login(&account.name, &scene.host.tokens.refresh_token(&account.name));
+    }
+    failures.iter().for_each(|(user, failure)| scene.host.tokens.fail(user, *failure, usize::MAX));
+    let daemon = scene.home.start();
+    scene.home.wait_state("bob", "watching");
+    (scene, daemon)
+}
+
+/// Every failure, with the state that its account must end in; what passes comes first.
 fn failures() -> Vec<(Failure, &'static str)> {
     let refusals = REFUSALS.iter().map(|(refusal, state)| (Failure::Refusal(*refusal), *state));
     let network = [
@@ -19,7 +41,9 @@ fn failures() -> Vec<(Failure, &'static str)> {
         Failure::Cut,
         Failure::Close,
     ];
-    refusals.chain(network.map(|failure| (failure, "waiting"))).collect()
+    let mut all: Vec<_> = network.map(|failure| (failure, "waiting")).into_iter().chain(refusals).collect();
+    all.sort_by_key(|(_, state)| *state != "waiting");
+    all
 }
 
 #[test]
@@ -27,18 +51,11 @@ fn every_failure_parks_its_own_account_and_bob_never_misses_a_message() {
     let failures = failures();
     let users: Vec<String> = (0..failures.len()).map(|number| format!("user{number}")).collect();
     let host = Host::start();
-    let everybody = users.iter().map(String::as_str).chain(["bob"]);
-    let accounts: Vec<_> = everybody.map(|user| Account::of(&host, user)).collect();
-    let scene = Scene::with(host, &accounts);
+    let accounts = users.iter().map(|user| Account::of(&host, user)).collect();
+    let by_user: Vec<_> =
+        users.iter().zip(&failures).map(|(user, (failure, _))| (user.as_str(), *failure)).collect();
+    let (scene, _daemon) = beside_bob(host, accounts, &by_user);
     let tokens = &scene.host.tokens;
-    for account in &accounts {
-        scene.home.login(&account.name, &tokens.refresh_token(&account.name));
-    }
-    for ((failure, _), user) in failures.iter().zip(&users) {
-        tokens.fail(user, *failure, usize::MAX);
-    }
-    let _daemon = scene.home.start();
-    scene.home.wait_state("bob", "watching");
     for ((failure, state), user) in failures.iter().zip(&users) {
         let account = scene.home.wait_state(user, state);
         assert!(account["error"].is_string(), "{failure:?}: {account}");
@@ -47,6 +64,10 @@ fn every_failure_parks_its_own_account_and_bob_never_misses_a_message() {
         }
         scene.host.deliver(user, &message("kept at the server"));
         scene.assert_mail_comes("bob", &format!("while {user} fails"));
+        if *state == "waiting" {
+            // At once: the pause before the next attempt grows with every failure.
+            tokens.heal(user);
+        }
     }
     assert_eq!(scene.home.maildir("bob").count("INBOX"), users.len());
     users.iter().for_each(|user| tokens.heal(user));
@@ -60,45 +81,27 @@ fn every_failure_parks_its_own_account_and_bob_never_misses_a_message() {
     }
 }
 
-/// What a mail server says to a token, and the state that its account must end in.
-const ANSWERS: &[(&str, &str)] = &[
-    ("S: B2 NO AUTHENTICATE failed.", "needs-login"),
-    ("S: + eyJzdGF0dXMiOiI0MDEifQ==\nC: \nS: B2 NO SASL authentication failed", "needs-login"),
-    (
-        "S: B2 OK AUTHENTICATE completed.\nC: P1 CAPABILITY\n\
-         S: P1 BAD User is authenticated but not connected.\nS: * BYE Connection closed. 14",
-        "denied",
-    ),
-    ("S: B2 BAD Request is throttled. Suggested Backoff Time: 92415 milliseconds", "waiting"),
-    ("S: B2 NO [UNAVAILABLE] Temporary authentication failure.", "waiting"),
-    ("S: * BYE Too many simultaneous connections", "waiting"),
-    ("", "waiting"),
-];
-
 #[test]
-fn every_refusal_of_a_mail_server_parks_its_own_account_and_bob_never_misses_a_message() {
-    const HELLO: &str = "S: * OK The Microsoft Exchange IMAP4 service is ready.\nC: B1 CAPABILITY\n\
-        S: * CAPABILITY IMAP4rev1 AUTH=XOAUTH2 SASL-IR ID\nS: B1 OK CAPABILITY completed.\nC: B2 AUTHENTICATE XOAUTH2 *";
+fn a_token_that_is_revoked_while_idle_is_its_own_accounts_trouble() {
+    let users = ["alice", "carol", "dave", "erin"];
     let host = Host::start();
-    let servers: Vec<_> =
-        ANSWERS.iter().map(|(answer, _)| play_to_all(&format!("{HELLO}\n{answer}"))).collect();
-    let refused = servers.iter().enumerate().map(|(number, server)| Account {
-        imap: (server.port(), "none"),
-        ..Account::of(&host, &format!("user{number}"))
-    });
-    let accounts: Vec<_> = refused.chain([Account::of(&host, "bob")]).collect();
-    let scene = Scene::with(host, &accounts);
-    for account in &accounts {
-        scene.home.login(&account.name, &scene.host.tokens.refresh_token(&account.name));
-    }
-    let _daemon = scene.home.start();
-    scene.home.wait_state("bob", "watching");
-    for (number, (answer, state)) in ANSWERS.iter().enumerate() {
-        let user = format!("user{number}");
-        let account = scene.home.wait_state(&user, state);
-        assert!(account["error"].is_string(), "{answer}: {account}");
-        scene.assert_mail_comes("bob", &format!("while {user} is refused"));
-        assert!(scene.host.tokens.requests(&user) <= 4, "{answer}: {}", scene.host.tokens.requests(&user));
+    let accounts = users.iter().map(|user| Account::of(&host, user)).collect();
+    let (scene, _daemon) = beside_bob(host, accounts, &[]);
+    let tokens = &scene.host.tokens;
+    users.iter().for_each(|user| drop(scene.home.wait_state(user, "watching")));
+    let failures = [
+        (Failure::InvalidGrant, "needs-login"),
+        (Failure::Refusal(REFUSALS[4].0), "needs-login"),
+        (Failure::Internal, "waiting"),
+        (Failure::Stall, "connecting"),
+    ];
+    for (user, (failure, state)) in users.iter().zip(failures) {
+        tokens.fail(user, failure, usize::MAX);
+        tokens.revoke_access(user);
+        scene.host.dovecot.kick(user);
+        scene.home.wait_state(user, state);
+        scene.assert_mail_comes("bob", &format!("after {failure:?}"));
+        assert_eq!(scene.home.wait_state("bob", "watching")["error"], serde_json::Value::Null);
     }
 }
 
@@ -106,9 +109,11 @@ fn every_refusal_of_a_mail_server_parks_its_own_account_and_bob_never_misses_a_m
 fn a_token_for_another_resource_is_refused_by_the_mail_server_and_told_once() {
     let scene = Scene::of(&["alice", "bob"]);
     scene.host.tokens.misdirect("alice", true);
-    for user in ["alice", "bob"] {
-        scene.home.login(user, &scene.host.tokens.refresh_token(user));
-    }
+    // The login itself cannot know: the token is good, for somebody else.
+    let login = scene.login(&["alice", "--browser"]);
+    visit(&scene.opened_address(), Decision::Allow);
+    login.succeeds();
+    scene.home.login("bob", &scene.host.tokens.refresh_token("bob"));
     let daemon = scene.home.start();
     scene.home.wait_state("alice", "needs-login");
     scene.home.wait_state("bob", "watching");

@@ -17,7 +17,7 @@ use super::support::wait::{PATIENCE, until};
 /// How an application proves itself.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Application {
-    Secret,
+    Secret(&'static str),
     Certificate,
     ServiceAccount,
 }
@@ -34,9 +34,8 @@ impl Application {
             path
         };
         let (proof, lines) = match self {
-            Application::Secret => {
-                let secret = format!("secret-of-{user}");
-                (Proof::Secret(secret.clone()), format!("client_secret = {secret:?}"))
+            Application::Secret(secret) => {
+                (Proof::Secret(secret.to_owned()), format!("client_secret = {secret:?}"))
             }
             Application::Certificate => {
                 let (certificate, key) = (save("crt", &signer.certificate()), save("key", &signer.key()));
@@ -65,7 +64,7 @@ impl Application {
 /// Alice by secret, bob by certificate, carol by service account.
 fn scene(vault: &Path) -> Scene {
     let host = Host::start();
-    let all = [Application::Secret, Application::Certificate, Application::ServiceAccount];
+    let all = [Application::Secret("secret-of-alice"), Application::Certificate, Application::ServiceAccount];
     let accounts = all.iter().zip(["alice", "bob", "carol"]);
     let accounts: Vec<_> =
         accounts.map(|(application, user)| application.account(&host, vault, user)).collect();

@@ -7,7 +7,8 @@ use super::scene::{Scene, parameter};
 use super::support::browser::Browser;
 use super::support::http::get;
 use super::support::person::{Decision, decide, visit};
-use super::support::tokens::Issuer;
+use super::support::tokens::{Failure, Issuer};
+use super::support::wait::{PATIENCE, until};
 
 /// A picture for a person to judge, in the build directory.
 fn picture(name: &str) -> PathBuf {
@@ -40,9 +41,6 @@ fn a_login_ends_on_a_page_that_says_so_and_mail_comes() {
     browser.prefer_dark();
     browser.screenshot(&picture("logged-in-dark"));
     login.succeeds();
-    let redirect = url::Url::parse(&parameter(&address, "redirect_uri")).unwrap();
-    let again = TcpStream::connect(("127.0.0.1", redirect.port().unwrap()));
-    assert!(again.is_err(), "nothing listens after the login");
     let _daemon = scene.home.start();
     scene.home.wait_state("alice", "watching");
     scene.assert_mail_comes("alice", "after the login");
@@ -127,7 +125,22 @@ fn an_answer_of_another_issuer_is_not_redeemed() {
 }
 
 #[test]
-fn a_redirect_is_taken_once_and_its_page_forbids_everything() {
+fn a_redirect_is_taken_once_and_nothing_listens_while_its_code_is_redeemed() {
+    let scene = Scene::of(&["alice"]);
+    let tokens = &scene.host.tokens;
+    tokens.fail("/token", Failure::Stall, 1);
+    let login = scene.login(&["alice", "--browser"]);
+    let redirect = decide(&scene.opened_address(), Decision::Allow);
+    let port = url::Url::parse(&redirect).unwrap().port().unwrap();
+    let browser = std::thread::spawn(move || get(&redirect));
+    until(PATIENCE, "the code to be redeemed", || !tokens.heard("/token").is_empty());
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "nobody brings it a second time");
+    drop(login);
+    assert_eq!(browser.join().unwrap().status, 0, "a login that was ended tells the browser nothing");
+}
+
+#[test]
+fn the_page_forbids_everything() {
     let scene = Scene::of(&["alice"]);
     let login = scene.login(&["alice", "--browser"]);
     let redirect = decide(&scene.opened_address(), Decision::Allow);

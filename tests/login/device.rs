@@ -50,6 +50,15 @@ fn a_denial_and_an_expired_code_end_the_wait() {
 }
 
 #[test]
+fn a_device_without_a_refresh_token_is_told_at_once() {
+    let scene = Scene::of(&["alice"]);
+    scene.host.tokens.withhold_refresh("alice", true);
+    let login = scene.login(&["alice", "--device"]);
+    activate(&login.address(), &login.user_code(), "alice", true);
+    login.fails(&scene.token_file("alice"), 78, &["no refresh token", "offline_access"]);
+}
+
+#[test]
 fn a_provider_that_refuses_the_scope_is_quoted() {
     const INVALID: Refusal =
         Refusal { status: 400, error: "invalid_scope", description: "Invalid device flow scope: mail" };

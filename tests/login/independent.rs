@@ -4,7 +4,8 @@
 //! own pages are driven by the browser. Without the packages (no registry could be reached) the tests say loudly that
 //! they skip.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
@@ -15,6 +16,8 @@ use super::support::Host;
 use super::support::browser::Browser;
 use super::support::http::post;
 use super::support::process::Account;
+use super::support::signer::Signer;
+use super::support::skip::skip;
 
 /// A running oidc-provider; it ends when its standard input does.
 struct Independent {
@@ -26,15 +29,19 @@ struct Independent {
 
 impl Independent {
     fn start() -> Option<Independent> {
+        Independent::with(&[])
+    }
+
+    /// With more arguments for it.
+    fn with(arguments: &[&Path]) -> Option<Independent> {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/independent");
         if !directory.join("node_modules/oidc-provider").exists() {
-            let _ = std::io::stderr().write_all(
-                b"\nSKIPPED: oidc-provider is not installed (tests/install-deps test does it)\n\n",
-            );
+            skip("oidc-provider is not installed (tests/install-deps test does it)");
             return None;
         }
         let mut process = Command::new("node")
             .arg("server.mjs")
+            .args(arguments)
             .current_dir(directory)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -118,6 +125,49 @@ fn a_login_in_the_browser_refreshes_rotates_and_is_revoked() {
     sign_in(&mut browser);
     browser.wait_text("You are logged in");
     assert_lives_and_ends(&server, &scene, login);
+}
+
+#[test]
+fn a_denial_is_told_on_the_page_and_in_the_terminal() {
+    let Some((_server, scene, mut browser)) = scene() else { return };
+    let login = scene.login(&["alice", "--browser"]);
+    browser.open(&scene.opened_address());
+    browser.click("a[href$='/abort']");
+    browser.wait_text("Not logged in");
+    login.fails(&scene.token_file("alice"), 77, &["access_denied"]);
+}
+
+#[test]
+fn applications_prove_themselves_by_secret_and_by_certificate() {
+    let (vault, signer) = (tempfile::tempdir().unwrap(), Signer::new());
+    let save = |name: &str, content: Vec<u8>| {
+        let path = vault.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        path
+    };
+    let (certificate, key) = (save("crt", signer.certificate()), save("key", signer.key()));
+    let Some(server) = Independent::with(&[&certificate]) else { return };
+    let host = Host::start();
+    let application = |user: &str, client_id: &str, proof: String| Account {
+        client_id: client_id.to_owned(),
+        token_url: Some(format!("{}/token", server.issuer)),
+        oauth: format!("flow = \"client\"\n{proof}"),
+        ..Account::of(&host, user)
+    };
+    let accounts = [
+        application("alice", "by-secret", "client_secret = \"secret-of-an-application\"".to_owned()),
+        application("bob", "by-certificate", format!("certificate = {certificate:?}\nkey = {key:?}")),
+        application("carol", "by-secret", "client_secret = \"guessed\"".to_owned()),
+    ];
+    let scene = Scene::with(host, &accounts);
+    for user in ["alice", "bob"] {
+        let token = scene.home.ok(&["token", user]);
+        assert!(server.is_active(token.trim()), "{user}");
+    }
+    let refused = scene.home.run(&["token", "carol"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("invalid_client"), "{said}");
 }
 
 #[test]

@@ -15,6 +15,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::skip::skip;
 use super::wait::{PATIENCE, some_within, until, until_some};
 
 /// A browser with one page.
@@ -33,8 +34,7 @@ impl Browser {
     /// sandbox, which needs privileges that a container lacks: it opens test pages only.
     pub fn start() -> Option<Browser> {
         let Some(program) = program() else {
-            // Past the capture of the test runner, which hides the words of a test that passes.
-            let _ = std::io::stderr().write_all(b"\nSKIPPED: no chromium here, so no page was looked at\n\n");
+            skip("no chromium here, so no page was looked at (tests/install-deps test installs it)");
             return None;
         };
         let profile = tempfile::Builder::new().prefix("posthaste-browser-").tempdir().unwrap();

@@ -1,13 +1,13 @@
 //! A search for secrets in everything that others can see: logs, files, command lines, environments.
 //!
-//! Secrets are searched as they are and in the encodings in which they travel. The one place where a secret belongs, the
-//! account's token file, is not looked into.
+//! Secrets are searched as they are and in the encodings in which they travel, alone or as a part of what was encoded. The
+//! one place where a secret belongs, the account's token file, is not looked into.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
-use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use base64::prelude::BASE64_STANDARD_NO_PAD;
 
 use super::process::{Daemon, Home};
 
@@ -57,20 +57,34 @@ impl Canary {
     /// None of `secrets` was seen anywhere.
     pub fn assert_silent(&self, secrets: &[String]) {
         for secret in secrets {
-            let forms = [
-                secret.clone(),
-                BASE64_STANDARD.encode(secret),
-                BASE64_URL_SAFE_NO_PAD.encode(secret),
-                url::form_urlencoded::byte_serialize(secret.as_bytes()).collect(),
-            ];
-            for (place, content) in &self.seen {
-                for form in &forms {
-                    let found = memchr::memmem::find(content, form.as_bytes());
-                    assert!(found.is_none(), "{secret} (as {form}) in {place}");
-                }
+            if let Some((place, form)) = self.find(secret) {
+                panic!("{secret} (as {form}) in {place}");
             }
         }
     }
+
+    /// Where a secret was seen, and as what.
+    pub fn find(&self, secret: &str) -> Option<(&str, String)> {
+        forms(secret).into_iter().find_map(|form| {
+            let holds = |content: &[u8]| memchr::memmem::find(content, form.as_bytes()).is_some();
+            let (place, _) = self.seen.iter().find(|(_, content)| holds(content))?;
+            Some((place.as_str(), form))
+        })
+    }
+}
+
+/// A secret as it may be seen. Within something that was encoded in base64 as a whole it begins in one of three places; what
+/// is searched are the characters that hold no bit of its neighbours.
+fn forms(secret: &str) -> Vec<String> {
+    let mut forms =
+        vec![secret.to_owned(), url::form_urlencoded::byte_serialize(secret.as_bytes()).collect()];
+    for before in 0..3 {
+        let octets = [&[0; 3][..before], secret.as_bytes()].concat();
+        let encoded = BASE64_STANDARD_NO_PAD.encode(&octets);
+        let inside = &encoded[(before * 8).div_ceil(6)..octets.len() * 8 / 6];
+        forms.extend([inside.to_owned(), inside.replace('+', "-").replace('/', "_")]);
+    }
+    forms
 }
 
 /// Every file below `directory`, but for the one place where a token belongs.

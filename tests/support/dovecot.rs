@@ -23,8 +23,8 @@ use super::tokens::TokenServer;
 use super::wait;
 use conf::Conf;
 
-/// Everybody's password.
-pub const PASSWORD: &str = "secret";
+/// Everybody's password: a word that stands nowhere else, so that it can be searched for.
+pub const PASSWORD: &str = "open-sesame-7d1e";
 
 /// The ports on 127.0.0.1.
 #[derive(Clone, Copy, Debug)]

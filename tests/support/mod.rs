@@ -38,6 +38,7 @@ pub mod script;
 pub mod sides;
 pub mod signer;
 pub mod sink;
+pub mod skip;
 pub mod strace;
 pub mod terminal;
 pub mod tokens;

@@ -38,9 +38,11 @@ pub struct Account {
     pub ca: PathBuf,
     /// Where tokens come from; none means password.
     pub token_url: Option<String>,
+    /// What prints that.
+    pub password_command: String,
     /// More lines of the account's own table.
     pub extra: String,
-    /// The client that the program is registered as.
+    /// The client that the program is registered as, if it is.
     pub client_id: String,
     /// More lines of its `oauth` table.
     pub oauth: String,
@@ -57,6 +59,7 @@ impl Account {
             smtp: (host.dovecot.ports.submissions, "implicit"),
             ca: host.ca(),
             token_url: Some(host.tokens.token_url()),
+            password_command: format!("printf {}", super::dovecot::PASSWORD),
             extra: String::new(),
             client_id: "test".to_owned(),
             oauth: format!(
@@ -69,12 +72,10 @@ impl Account {
     }
 
     fn render(&self, home: &Home) -> String {
-        let Account { name, user, imap, pop, smtp, ca, token_url, extra, client_id, oauth } = self;
+        let Account { name, user, imap, pop, smtp, ca, token_url, extra, client_id, oauth, .. } = self;
         let auth = match token_url {
             Some(_) => "auth = \"oauth2\"".to_owned(),
-            None => {
-                format!("auth = \"password\"\npassword_command = \"printf {}\"", super::dovecot::PASSWORD)
-            }
+            None => format!("auth = \"password\"\npassword_command = {:?}", self.password_command),
         };
         let (protocol, incoming) = match pop {
             Some(pop) => ("protocol = \"pop3\"", ("pop", pop)),
@@ -91,8 +92,11 @@ impl Account {
             writeln!(text, "{table}\nca = {ca:?}\n").unwrap();
         }
         if let Some(url) = token_url {
-            let table =
-                format!("[accounts.{name}.oauth]\nclient_id = \"{client_id}\"\ntoken_url = \"{url}\"");
+            let client = match client_id.as_str() {
+                "" => String::new(),
+                id => format!("client_id = \"{id}\"\n"),
+            };
+            let table = format!("[accounts.{name}.oauth]\n{client}token_url = \"{url}\"");
             writeln!(text, "{table}\nscopes = [\"mail\"]\n{oauth}\n").unwrap();
         }
         text
@@ -229,7 +233,7 @@ impl Home {
 
     /// Waits until `status` shows the account in `state`; the account.
     pub fn wait_state(&self, account: &str, state: &str) -> Value {
-        wait::until_some(wait::PATIENCE, &format!("{account} to be {state}"), || {
+        wait::until_told(wait::PATIENCE, &format!("{account} to be {state}"), || {
             let status = self.status();
             let found = status["accounts"].as_array()?.iter().find(|one| one["name"] == account)?.clone();
             (found["state"] == state).then_some(found)

@@ -27,6 +27,8 @@ pub enum Mood {
     Refuse,
     /// Keeps connections open and hands nothing on, like a dead link without RST.
     Stall,
+    /// Hands on what posthaste says, and keeps back what the server answers.
+    Mute,
     /// Cuts the connection after so many more bytes in this direction, once; then passes.
     CutAfter(Direction, usize),
 }
@@ -165,7 +167,12 @@ fn pump(mut from: TcpStream, mut to: TcpStream, direction: Direction, shared: &S
 /// How many of `length` bytes go on, and whether the connection is then cut; waits while the proxy stalls.
 fn allowed(shared: &Shared, direction: Direction, length: usize) -> (usize, bool) {
     let state = shared.0.lock().unwrap();
-    let mut state = shared.1.wait_while(state, |state| state.mood == Mood::Stall).unwrap();
+    let is_stuck = |state: &mut State| match state.mood {
+        Mood::Stall => true,
+        Mood::Mute => direction == Direction::Down,
+        _ => false,
+    };
+    let mut state = shared.1.wait_while(state, is_stuck).unwrap();
     let (pass, cut) = match state.mood {
         Mood::CutAfter(way, left) if way == direction && left <= length => {
             state.mood = Mood::Pass;

@@ -1,10 +1,10 @@
 //! A mail server that plays a transcript over TCP, and insists on its client's lines.
 //!
-//! `S: x` is sent, `C: x` must arrive exactly, `C: x *` may end in anything; at the end the server hangs up. What was heard
-//! instead of what is written is the outcome of [`Script::finished`].
+//! `S: x` is sent, `C: x` must arrive exactly, `C: x *` may end in anything; at the end the server says no more, and neither
+//! may the client, which has to leave (after `hang` without being told that nothing comes). What was heard instead of what is written is the outcome of [`Script::finished`].
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -18,11 +18,11 @@ pub struct Script {
 }
 
 impl Script {
-    /// Listens, and plays `transcript` to the first client.
-    pub fn play(transcript: &str) -> Script {
+    /// Listens, and plays to the first client what is `written` for this port.
+    pub fn play(written: impl FnOnce(u16) -> String) -> Script {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free loopback port");
         let port = listener.local_addr().unwrap().port();
-        let transcript = transcript.to_owned();
+        let transcript = written(port);
         let player = std::thread::spawn(move || {
             let (stream, _) = listener.accept().map_err(|error| error.to_string())?;
             follow(stream, &transcript)
@@ -35,7 +35,7 @@ impl Script {
         self.port
     }
 
-    /// The client said what is written, all of it.
+    /// The client said what is written, all of it and nothing else, and left.
     pub fn finished(self) {
         self.player.join().unwrap().unwrap_or_else(|wrong| panic!("{wrong}"));
     }
@@ -51,6 +51,9 @@ fn follow(stream: TcpStream, transcript: &str) -> Result<(), String> {
     let _ = stream.set_read_timeout(Some(PATIENCE.saturating_sub(Duration::from_secs(5))));
     let mut stream = BufReader::new(stream);
     for line in transcript.lines().map(str::trim_start).filter(|line| !line.is_empty()) {
+        if line == "hang" {
+            return nothing_more(&mut stream);
+        }
         let (who, text) = line.split_at_checked(2).ok_or("a line without a speaker")?;
         let text = text.strip_prefix(' ').unwrap_or(text);
         if who == "S:" {
@@ -70,5 +73,19 @@ fn follow(stream: TcpStream, transcript: &str) -> Result<(), String> {
             return Err(format!("heard {heard:?} instead of {text:?}"));
         }
     }
-    Ok(())
+    // It may be gone already.
+    let _ = stream.get_ref().shutdown(Shutdown::Write);
+    nothing_more(&mut stream)
+}
+
+/// The client leaves without another word.
+fn nothing_more(stream: &mut BufReader<TcpStream>) -> Result<(), String> {
+    let mut heard = Vec::new();
+    match stream.read_to_end(&mut heard) {
+        Err(error) if error.kind() != std::io::ErrorKind::ConnectionReset => {
+            Err(format!("the client stays: {error}"))
+        }
+        _ if heard.is_empty() => Ok(()),
+        _ => Err(format!("heard {:?} after the end", String::from_utf8_lossy(&heard))),
+    }
 }

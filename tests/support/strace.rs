@@ -12,6 +12,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use super::skip::skip;
 use super::wait;
 
 /// Files, what makes them durable, what publishes them, and what leaves for the network.
@@ -43,7 +44,7 @@ impl Strace {
         let tried = tried.expect("strace is installed (tests/install-deps does it)");
         if !tried.status.success() {
             let why = String::from_utf8_lossy(&tried.stderr);
-            eprintln!("SKIPPED: nothing is shown here, this machine does not let strace trace: {why}");
+            skip(&format!("this machine does not let strace trace: {why}"));
             return None;
         }
         let directory = tempfile::Builder::new().prefix("posthaste-strace-").tempdir().unwrap();

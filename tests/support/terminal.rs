@@ -60,6 +60,23 @@ impl Terminal {
         writeln!(self.keyboard, "{answer}").unwrap();
     }
 
+    /// Presses a key that sends this character, without an Enter.
+    pub fn press(&mut self, key: char) {
+        write!(self.keyboard, "{key}").unwrap();
+    }
+
+    /// Whether what is typed is shown.
+    pub fn echoes(&self) -> bool {
+        let settings = rustix::termios::tcgetattr(&self.keyboard).unwrap();
+        settings.local_modes.contains(rustix::termios::LocalModes::ECHO)
+    }
+
+    /// What Ctrl-C does where a shell has made this its terminal.
+    pub fn interrupt(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    }
+
     /// Its end.
     pub fn wait(&mut self) -> ExitStatus {
         until_some(PATIENCE, "the command to end", || self.child.try_wait().unwrap())

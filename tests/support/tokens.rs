@@ -90,17 +90,17 @@ impl TokenServer {
         TokenServer { lens: format!("/{delegate}/{mailbox}"), ..self.clone() }
     }
 
-    /// A refresh token for `user`, as a login would give.
+    /// A refresh token for `user`, as a login by the client `test` would give.
     pub fn refresh_token(&self, user: &str) -> String {
         let mut state = self.state();
-        let grant = state.grant(user, None, vec!["mail".to_owned()]);
+        let grant = state.grant(user, "test", vec!["mail".to_owned()]);
         state.new_refresh(grant)
     }
 
     /// An access token for `user`, for tests without posthaste.
     pub fn access_token(&self, user: &str) -> String {
         let mut state = self.state();
-        let grant = state.grant(user, None, vec!["mail".to_owned()]);
+        let grant = state.grant(user, "test", vec!["mail".to_owned()]);
         state.new_access(grant)
     }
 
@@ -116,6 +116,11 @@ impl TokenServer {
     /// Whether every refresh gives a new refresh token and ends the old one.
     pub fn set_rotation(&self, rotates: bool) {
         self.state().rotates = rotates;
+    }
+
+    /// Whether the old refresh token stays good beside the new one, as Microsoft's do.
+    pub fn set_overlap(&self, overlaps: bool) {
+        self.state().overlaps = overlaps;
     }
 
     /// Whether a refresh token that was rotated away ends the whole login when it comes again.

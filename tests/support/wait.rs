@@ -13,12 +13,18 @@ use notify::{RecursiveMode, Watcher};
 
 /// How close [`until`] looks.
 const POLL: Duration = Duration::from_millis(2);
+/// How close where every look starts a program, which costs more than what is waited for.
+const ASK: Duration = Duration::from_millis(30);
 
 /// The usual patience; a loaded machine with two cores must not make a test fail.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits until `condition` gives a value; none after `limit`.
-pub fn some_within<T>(limit: Duration, mut condition: impl FnMut() -> Option<T>) -> Option<T> {
+pub fn some_within<T>(limit: Duration, condition: impl FnMut() -> Option<T>) -> Option<T> {
+    some_every(POLL, limit, condition)
+}
+
+fn some_every<T>(pause: Duration, limit: Duration, mut condition: impl FnMut() -> Option<T>) -> Option<T> {
     let deadline = Instant::now() + limit;
     loop {
         if let Some(value) = condition() {
@@ -27,7 +33,7 @@ pub fn some_within<T>(limit: Duration, mut condition: impl FnMut() -> Option<T>)
         if Instant::now() >= deadline {
             return None;
         }
-        std::thread::sleep(POLL);
+        std::thread::sleep(pause);
     }
 }
 
@@ -36,6 +42,12 @@ pub fn some_within<T>(limit: Duration, mut condition: impl FnMut() -> Option<T>)
 #[allow(clippy::panic)]
 pub fn until_some<T>(limit: Duration, what: &str, condition: impl FnMut() -> Option<T>) -> T {
     some_within(limit, condition).unwrap_or_else(|| panic!("waited {limit:?} in vain for: {what}"))
+}
+
+/// The same where every look starts a program.
+#[allow(clippy::panic)]
+pub fn until_told<T>(limit: Duration, what: &str, condition: impl FnMut() -> Option<T>) -> T {
+    some_every(ASK, limit, condition).unwrap_or_else(|| panic!("waited {limit:?} in vain for: {what}"))
 }
 
 /// Waits until `condition` holds; panics with `what` after `limit`.

@@ -1,16 +1,25 @@
-//! Where the mail of an address is: at the provider that is named, that has the domain, or that receives mail for it;
-//! else at the servers that an autoconfig file names, or the person.
+//! Where the mail of an address is: at the provider that is named, at the servers that are named, at the provider that has
+//! the domain or that receives mail for it; else where the person says.
 //!
 //! The order is from what the user said to what can be found out. A file that the user names is believed before the
 //! domain's mail exchangers, which may be somebody's filter and not the mail provider.
 
+use super::server::{self, Role};
 use super::{Add, ask};
 use crate::cli::error::{CommandError, Exit};
 use crate::cli::{Context, output};
-use crate::config::Account;
-use crate::config::edit::{Client, Draft};
-use crate::net::{Endpoint, Tls, mail_exchangers};
-use crate::provider::{Autoconfig, Passwords, Provider, Table, is_host};
+use crate::config::edit::{Client, Draft, Server};
+use crate::config::{Account, Auth};
+use crate::net::mail_exchangers;
+use crate::provider::{Autoconfig, Passwords, Protocol, Provider, Registration, Table};
+
+/// What was found out.
+pub(super) struct Place {
+    /// The account, but for its secrets.
+    pub(super) draft: Draft,
+    /// Why a password is wanted, where it is the way to log in.
+    pub(super) password: Option<String>,
+}
 
 /// A name for the account of this address: after the domain, else after the whole address.
 pub(super) fn name(address: &str, known: &[Account]) -> String {
@@ -27,147 +36,151 @@ pub(super) fn name(address: &str, known: &[Account]) -> String {
     names.find(is_free).unwrap_or(own)
 }
 
-/// The account as it can be written.
-pub(super) async fn draft(
+/// Finds it.
+pub(super) async fn find(
     add: &Add,
     name: &str,
     context: &Context,
+    known: &[Account],
     providers: &Table,
-) -> Result<Draft, CommandError> {
+) -> Result<Place, CommandError> {
     let base = Draft {
         name: name.to_owned(),
-        address: add.address.clone(),
+        address: Some(add.address.clone()),
         login_as: add.login_as.clone(),
-        password_command: add.password_command.clone(),
-        client: Client { id: add.client_id.clone(), secret_command: add.client_secret_command.clone() },
+        user: add.user.clone(),
+        is_pop: add.protocol() == Some(Protocol::Pop),
+        client: Client { id: add.client_id.clone(), tenant: add.tenant.clone(), ..Client::default() },
         ..Draft::default()
     };
+    let at = |provider, cloud| Ok(at_provider(add, base.clone(), provider, cloud, known));
     if let Some(name) = &add.provider {
         let unknown = || {
             let known = providers.names().join(", ");
             CommandError::new(Exit::Usage, format!("no provider is called {name}; there are {known}"))
         };
-        return at_provider(base, providers.by_name(name).ok_or_else(unknown)?, None);
+        return at(providers.by_name(name).ok_or_else(unknown)?, None);
+    }
+    if add.names_server() {
+        let draft = Draft { incoming: add.incoming(), smtp: add.submission(), ..base };
+        return Ok(Place { draft, password: Some("the servers take a password".to_owned()) });
     }
     if let Some(file) = &add.autoconfig {
         let text = std::fs::read_to_string(file)
             .map_err(|cause| CommandError::io(&format!("cannot read {}", file.display()), &cause))?;
-        let found = Autoconfig::read(&text, &add.address).map_err(|problem| {
+        let found = Autoconfig::read(&text, &add.address, add.protocol()).map_err(|problem| {
             CommandError::new(Exit::Configuration, format!("{}: {problem}", file.display()))
         })?;
-        return at_servers(base, found);
+        return Ok(at_servers(add, base, found));
     }
     let domain = add.address.rsplit_once('@').map_or("", |(_, domain)| domain);
     if let Some(provider) = providers.by_domain(domain) {
-        return at_provider(base, provider, None);
+        return at(provider, None);
     }
-    let exchangers = match mail_exchangers(domain, add.dns).await {
-        Ok(exchangers) => exchangers,
-        Err(problem) => {
-            output::complain(&format!(
-                "cannot find out who receives mail for {}: {problem}",
-                output::harmless(domain)
-            ));
-            Vec::new()
-        }
-    };
-    match providers.by_mx(&exchangers) {
-        Some(hosted) => at_provider(base, hosted.provider, hosted.cloud),
-        None if ask::is_possible() => asked(base, domain),
+    match providers.by_mx(&exchangers(add, domain).await) {
+        Some(hosted) => at(hosted.provider, hosted.cloud),
+        None if ask::is_possible() => asked(add, base, domain),
         None => Err(unknown(base, domain, context)),
     }
 }
 
-fn at_provider(base: Draft, provider: &Provider, cloud: Option<&str>) -> Result<Draft, CommandError> {
-    let draft = Draft { provider: Some(provider.name.clone()), cloud: cloud.map(str::to_owned), ..base };
-    match &provider.passwords {
-        Passwords::Only { at } if draft.password_command.is_none() => {
-            let made = at.as_deref().map(|at| format!(" (made at {at})")).unwrap_or_default();
-            let password_command =
-                password_command(&format!("{} wants an app password{made}", provider.title))?;
-            Ok(Draft { password_command: Some(password_command), ..draft })
-        }
-        _ => Ok(draft),
-    }
+async fn exchangers(add: &Add, domain: &str) -> Vec<String> {
+    mail_exchangers(domain, add.dns).await.unwrap_or_else(|problem| {
+        let domain = output::harmless(domain);
+        output::complain(&format!("cannot find out who receives mail for {domain}: {problem}"));
+        Vec::new()
+    })
 }
 
-fn at_servers(base: Draft, found: Autoconfig) -> Result<Draft, CommandError> {
-    let Autoconfig { imap, smtp, user, oauth } = found;
-    let user = Some(user).filter(|user| *user != base.address);
-    let draft = Draft { imap: Some(imap), smtp, user, ..base };
-    match (oauth, draft.password_command.is_some()) {
-        (Some(issuer), false) => Ok(Draft { issuer: Some(issuer), ..draft }),
-        (_, true) => Ok(draft),
-        (None, false) => {
-            let password_command = password_command("the servers take a password")?;
-            Ok(Draft { password_command: Some(password_command), ..draft })
-        }
-    }
-}
-
-/// The command that prints the password, from the person.
-fn password_command(why: &str) -> Result<String, CommandError> {
-    let missing = || {
-        CommandError {
-        hint: Some("keep it in a password manager and give the command that prints it: --password-command 'pass mail/name'".to_owned()),
-        ..CommandError::new(Exit::Configuration, why.to_owned())
-    }
+fn at_provider(add: &Add, base: Draft, provider: &Provider, cloud: Option<&str>, known: &[Account]) -> Place {
+    let made = |at: &Option<String>| at.as_deref().map(|at| format!(", made at {at}")).unwrap_or_default();
+    let has_client = || {
+        let is_client = |account: &Account| match &account.auth {
+            Auth::OAuth2(oauth) => oauth.client_id.is_some(),
+            Auth::Password { .. } => false,
+        };
+        add.client_id.is_some()
+            || known.iter().any(|one| one.provider.as_ref() == Some(&provider.name) && is_client(one))
     };
-    if !ask::is_possible() {
-        return Err(missing());
-    }
-    output::complain(&format!("{why}."));
-    ask::for_line("Command that prints the password, like `pass mail/name`", None)?.ok_or_else(missing)
+    let is_closed = |oauth: &crate::provider::OAuth| oauth.registration == Registration::Closed;
+    let title = &provider.title;
+    let password = match &provider.passwords {
+        Passwords::Only { at } => Some(format!("{title} wants an app password{}", made(at))),
+        Passwords::Allowed { at } if provider.site.oauth.as_ref().is_some_and(is_closed) && !has_client() => {
+            Some(format!(
+                "{title} gives new clients no access to mail; log in with an app password{}",
+                made(at)
+            ))
+        }
+        Passwords::Allowed { .. } | Passwords::Refused { .. } => None,
+    };
+    let draft = Draft {
+        provider: Some(provider.name.clone()),
+        mailboxes: if base.is_pop { Vec::new() } else { provider.mailboxes.clone() },
+        incoming: add.anchor(),
+        smtp: add.anchor(),
+        client: Client { cloud: cloud.map(str::to_owned), ..base.client },
+        ..base
+    };
+    Place { draft, password }
+}
+
+fn at_servers(add: &Add, base: Draft, found: Autoconfig) -> Place {
+    let Autoconfig { protocol, incoming, smtp, user, oauth } = found;
+    let user = Some(user).filter(|user| Some(user) != base.address.as_ref());
+    let ca = |server| Server { ca: add.ca(), ..Server::from(server) };
+    let issuer = oauth.filter(|_| !add.names_password());
+    let password = issuer.is_none().then(|| "the servers take a password".to_owned());
+    let draft = Draft {
+        is_pop: protocol == Protocol::Pop,
+        incoming: Some(ca(incoming)),
+        smtp: smtp.map(ca),
+        user: base.user.or(user),
+        issuer,
+        ..base
+    };
+    Place { draft, password }
 }
 
 /// The servers, from the person.
-fn asked(base: Draft, domain: &str) -> Result<Draft, CommandError> {
+fn asked(add: &Add, base: Draft, domain: &str) -> Result<Place, CommandError> {
     output::complain(&format!("No provider is known for {}. Where is its mail?", output::harmless(domain)));
-    let ask_server = |question: &str, usual: &str, ports: (u16, u16)| loop {
-        let answer = ask::for_line(question, Some(usual))?.unwrap_or_default();
-        if answer == "none" {
-            return Ok::<_, CommandError>(None);
-        }
-        match server(&answer, ports) {
-            Some(server) => return Ok(Some(server)),
-            None => output::complain("this is no server; expected HOST or HOST:PORT"),
-        }
+    let imap = match base.is_pop {
+        true => None,
+        false => server::ask("IMAP server (none: POP3 only)", &format!("imap.{domain}"), Role::Imap)?,
     };
-    let imap = ask_server("IMAP server", &format!("imap.{domain}"), (993, 143))?;
-    let imap = imap.ok_or_else(|| CommandError::new(Exit::Usage, "an account needs an IMAP server"))?;
-    let smtp = ask_server("Submission server (none: only receive)", &format!("smtp.{domain}"), (465, 587))?;
-    let user = ask::for_line("Login name", Some(&base.address))?.filter(|user| *user != base.address);
-    let draft = Draft { imap: Some(imap), smtp, user, ..base };
-    match draft.password_command {
-        Some(_) => Ok(draft),
-        None => {
-            let password_command = password_command("The servers take a password")?;
-            Ok(Draft { password_command: Some(password_command), ..draft })
-        }
-    }
+    let is_pop = imap.is_none();
+    let incoming = match imap {
+        Some(imap) => Some(imap),
+        None => server::ask("POP3 server", &format!("pop.{domain}"), Role::Pop)?,
+    };
+    let incoming =
+        incoming.ok_or_else(|| CommandError::new(Exit::Usage, "an account needs an IMAP or POP3 server"))?;
+    let smtp =
+        server::ask("Submission server (none: only receive)", &format!("smtp.{domain}"), Role::Submission)?;
+    let user = match base.user {
+        Some(user) => Some(user),
+        None => ask::for_line("Login name", Some(&add.address))?.filter(|user| *user != add.address),
+    };
+    let ca = |at| Server { ca: add.ca(), ..Server::from(at) };
+    let draft = Draft { is_pop, incoming: Some(ca(incoming)), smtp: smtp.map(ca), user, ..base };
+    Ok(Place { draft, password: Some("The servers take a password".to_owned()) })
 }
 
-/// `HOST` or `HOST:PORT`: TLS from the first byte, unless the port is the one for STARTTLS.
-fn server(answer: &str, (implicit, starttls): (u16, u16)) -> Option<Endpoint> {
-    let (host, port) = match answer.rsplit_once(':') {
-        Some((host, port)) if !host.contains(':') => (host, port.parse().ok().filter(|&port| port > 0)?),
-        _ => (answer, implicit),
-    };
-    let tls = if port == starttls { Tls::StartTls } else { Tls::Implicit };
-    is_host(host).then(|| Endpoint { host: host.to_owned(), port, tls, ca: None })
-}
-
-/// Nobody can be asked: the table to write.
+/// Nobody can be asked: what to say, and the table to write.
 fn unknown(base: Draft, domain: &str, context: &Context) -> CommandError {
+    let (kind, role) = if base.is_pop { ("pop", Role::Pop) } else { ("imap", Role::Imap) };
+    let at = |kind: &str, role| server::read(&format!("{kind}.{domain}"), role).map(Server::from);
     let example = Draft {
         password_command: Some("pass mail/name".to_owned()),
-        imap: server(&format!("imap.{domain}"), (993, 143)),
-        smtp: server(&format!("smtp.{domain}"), (465, 587)),
+        incoming: at(kind, role),
+        smtp: at("smtp", Role::Submission),
         client: Client::default(),
         ..base
     };
     let hint = format!(
-        "name it by --provider, give an autoconfig file by --autoconfig, or write to {} what fits of this:\n\n{}",
+        "say where it is: --provider, or --{kind} HOST and --smtp HOST, or --autoconfig FILE; or write to {} what fits of \
+         this:\n\n{}",
         context.config_file.display(),
         example.to_toml()
     );
@@ -194,15 +207,5 @@ mod tests {
         assert_eq!(name("a@gmail.com", &accounts(&["gmail", "a-gmail-com"])), "a-gmail-com-2");
         assert_eq!(name("ü@bücher.example", &[]), "b-cher");
         assert_eq!(name("ü@ü.example", &[]), "example");
-    }
-
-    #[test]
-    fn a_server_is_a_host_and_perhaps_a_port() {
-        let read = |answer: &str| server(answer, (993, 143)).map(|it| (it.host, it.port, it.tls));
-        assert_eq!(read("imap.x.test"), Some(("imap.x.test".into(), 993, Tls::Implicit)));
-        assert_eq!(read("imap.x.test:143"), Some(("imap.x.test".into(), 143, Tls::StartTls)));
-        assert_eq!(read("imap.x.test:0"), None);
-        assert_eq!(read("https://x"), None);
-        assert_eq!(read("a b"), None);
     }
 }

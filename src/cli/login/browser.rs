@@ -7,9 +7,13 @@ use super::Subject;
 use crate::cli::error::CommandError;
 use crate::cli::{Context, output};
 use crate::oauth::flow::code::Attempt;
-use crate::oauth::flow::listener::{Caught, Listener};
+use crate::oauth::flow::listener::{Caught, Listener, with_random_path};
 use crate::oauth::flow::{self, Callback, PATIENCE, Page};
 use std::process::Stdio;
+
+/// Some refusals never come back here.
+const STAYS: &str = "If the page shows an error and stays there, end this with Ctrl-C; what helps is in docs/providers.md, \
+                     \"When the browser shows an error\".";
 
 pub(super) async fn log_in(context: &Context, subject: &Subject<'_>) -> Result<(), CommandError> {
     let (listener, attempt) = begin(subject).await.map_err(|error| subject.failed(&error))?;
@@ -26,6 +30,7 @@ pub(super) async fn log_in(context: &Context, subject: &Subject<'_>) -> Result<(
             "Open it in a browser of this machine; for another one: posthaste login {name} --paste"
         ));
     }
+    output::complain(STAYS);
     let caught = listener.wait(attempt.expected(), PATIENCE).await;
     finish(subject, attempt, caught.map_err(|error| subject.failed(&error))?).await
 }
@@ -33,7 +38,11 @@ pub(super) async fn log_in(context: &Context, subject: &Subject<'_>) -> Result<(
 /// The listener first, then the address that names its port.
 pub(super) async fn begin(subject: &Subject<'_>) -> Result<(Listener, Attempt), flow::Error> {
     let authorize = subject.authorize()?;
-    let listener = Listener::bind(&subject.oauth.redirect).await?;
+    let redirect = match subject.oauth.any_path {
+        true => with_random_path(&subject.oauth.redirect),
+        false => subject.oauth.redirect.clone(),
+    };
+    let listener = Listener::bind(&redirect).await?;
     let attempt = Attempt::new(subject.keeper.config(), &authorize, listener.redirect())?;
     Ok((listener, attempt))
 }

@@ -1,4 +1,5 @@
-//! `login --import`: a refresh token from stdin, proved by a refresh before it is saved.
+//! `login --import`: a refresh token from stdin, proved by a refresh before it is saved. One that gives less than was asked
+//! for is refused, like every other login.
 
 use super::Subject;
 use crate::cli::error::{CommandError, Exit};
@@ -11,9 +12,7 @@ const MAX_TOKEN: u64 = 64 * 1024;
 pub(super) async fn log_in(subject: &Subject<'_>) -> Result<(), CommandError> {
     let token = tokio::task::spawn_blocking(read_token).await;
     let token = token.map_err(|_| CommandError::new(Exit::Failed, "interrupted"))??;
-    let what = format!("account {}: the token was not taken", subject.account.name);
-    let taken = subject.keeper.import(token).await;
-    taken.map(drop).map_err(|error| CommandError::of_driver(&what, &error))
+    subject.keeper.import(token).await.map(drop).map_err(|error| subject.failed(&error))
 }
 
 fn read_token() -> Result<SecretString, CommandError> {

@@ -11,7 +11,7 @@ mod paste;
 
 use super::error::{CommandError, Exit};
 use super::{Context, direct, output};
-use crate::account::{Adviser, Keepers, Login as AccountLogin};
+use crate::account::{Adviser, Login as AccountLogin};
 use crate::config::{Account, Auth, OAuth2};
 use crate::control::Request;
 use crate::control::client::{self, Error};
@@ -193,7 +193,7 @@ fn nobody_there(account: &str) -> CommandError {
 /// The keeper of an account's token.
 pub(super) async fn keeper_of(context: &Context, name: &str) -> Result<(Account, Keeper), CommandError> {
     let account = direct::chosen(context, &[name.to_owned()])?.remove(0);
-    let login = AccountLogin::new(&account, &context.state_of(name), &Keepers::default()).await;
+    let login = AccountLogin::new(&account, &context.state_of(name), &context.keepers).await;
     let login = login.map_err(|error| CommandError::of_driver(&format!("account {name}"), &error))?;
     match login.keeper() {
         Some(keeper) => Ok((account, keeper.clone())),

@@ -1,6 +1,8 @@
 //! Who logs in, with which secret, and where a token may go.
 
 use super::*;
+use crate::net::Endpoint;
+use crate::provider::Issuer;
 
 fn oauth_of<'a>(config: &'a Config, name: &str) -> &'a OAuth2 {
     let Auth::OAuth2(oauth) = &config.account(name).unwrap().auth else { panic!("{name} has a password") };
@@ -44,6 +46,25 @@ fn app_passwords_work_where_the_provider_takes_them() {
         assert!(message.starts_with("c.toml:4:8: "), "{message}");
         assert!(message.contains("cannot be used with a password"), "{message}");
     }
+    let own = |table: &str| {
+        let text = LAB.replace("imap = { host = \"mail.test\" }\n", table);
+        load_with(&text, &[]).map(drop).map_err(|error| error.to_string())
+    };
+    for host in
+        ["outlook.office365.com", "Outlook.Office365.com.", "imap-mail.outlook.com", "outlook.office365.us"]
+    {
+        let message = own(&format!("imap = {{ host = \"{host}\" }}\n")).unwrap_err();
+        assert!(
+            message.starts_with("c.toml:3:8: ") && message.contains("takes no passwords"),
+            "{host}: {message}"
+        );
+    }
+    let drop = own("protocol = \"pop3\"\npop = { host = \"outlook.office365.com\" }\n").unwrap_err();
+    assert!(drop.contains("takes no passwords"), "{drop}");
+    let relayed = "imap = { host = \"mail.test\" }\nsmtp = { host = \"smtp.office365.com\" }\n";
+    for allowed in ["imap.host = \"imap.gmail.com\"\n", "imap.host = \"127.0.0.1\"\n", relayed] {
+        assert_eq!(own(allowed), Ok(()));
+    }
 }
 
 #[test]
@@ -82,6 +103,84 @@ fn a_token_never_goes_to_a_host_outside_its_providers_list() {
     }
     let url = load_with(gmail, &[("POSTHASTE_ACCOUNTS__G__OAUTH__TOKEN_URL", "https://evil.test/t")]);
     assert!(url.unwrap_err().to_string().contains("`token_url` is known from provider `gmail`"));
+}
+
+#[test]
+fn a_login_of_a_known_issuer_stays_with_it() {
+    let own = |imap: &str, oauth: &str| {
+        let text =
+            format!("[accounts.a]\naddress = \"a@x.test\"\nimap.host = \"{imap}\"\noauth = {{ {oauth} }}\n");
+        load_with(&text, &[]).map(drop).map_err(|error| error.to_string())
+    };
+    let (google, scope) = ("token_url = \"https://oauth2.googleapis.com/token\"", "https://mail.google.com/");
+    let revoke = |host: &str| format!("{google}, revoke_url = \"https://{host}/revoke\"");
+    let message = own("imap.gmail.com", &revoke("oauth2.googleapis.co")).unwrap_err();
+    assert!(
+        message.starts_with("c.toml:4:75: oauth2.googleapis.co does not belong to oauth2.googleapis.com"),
+        "{message}"
+    );
+    assert_eq!(own("imap.gmail.com", &revoke("oauth2.googleapis.com")), Ok(()));
+    let typo = "token_url = \"https://oauth2.googleapis.co/token\"";
+    let browser = "authorize_url = \"https://accounts.google.com/o/oauth2/v2/auth\"";
+    let message = own("imap.gmail.com", &format!("{typo}, {browser}")).unwrap_err();
+    assert!(message.contains("which `authorize_url` points to"), "{message}");
+    let message = own("imap.gmail.com", &format!("{typo}, scopes = [\"{scope}\"]")).unwrap_err();
+    assert!(message.contains("which `scopes` points to"), "{message}");
+    for alias in ["accounts.google.com/o/oauth2", "www.googleapis.com/oauth2/v3", "oauth2.googleapis.com."] {
+        let oauth = format!("token_url = \"https://{alias}/token\"");
+        assert!(own("imap.evil.test", &oauth).unwrap_err().contains("are not for imap.evil.test"), "{alias}");
+    }
+    let sso = |revoke: &str| {
+        own("imap.x.test", &format!("token_url = \"https://sso.x.test/t\", revoke_url = \"{revoke}\""))
+    };
+    assert_eq!(sso("https://sso.x.test/r"), Ok(()));
+    assert!(sso("https://sso.y.test/r").unwrap_err().contains("tokens of sso.x.test are not for sso.y.test"));
+}
+
+#[test]
+fn a_draft_cannot_carry_a_token_to_a_stranger() {
+    let at = |host: &str| edit::Draft {
+        name: "a".into(),
+        address: Some("a@x.test".into()),
+        incoming: Some(Endpoint { host: host.into(), port: 993, tls: Tls::Implicit, ca: None }.into()),
+        issuer: Some(Issuer {
+            authorize_url: "https://accounts.google.com/o/oauth2/auth".parse().unwrap(),
+            token_url: "https://accounts.google.com/o/oauth2/token".parse().unwrap(),
+            scopes: vec!["https://mail.google.com/".into()],
+        }),
+        ..edit::Draft::default()
+    };
+    assert!(load_with(&at("imap.googlemail.com").to_toml(), &[]).is_ok());
+    assert!(refusal(&at("imap.evil.test").to_toml()).contains("are not for imap.evil.test"));
+}
+
+#[test]
+fn a_server_of_ones_own_is_asked_with_what_it_wants() {
+    let own = |oauth: &str| {
+        format!(
+            "[accounts.a]\naddress = \"a@x.test\"\nimap.host = \"imap.x.test\"\n[accounts.a.oauth]\ntoken_url = \"https://sso.x.test/t\"\n{oauth}\n"
+        )
+    };
+    let config = load(&own("parameters = { prompt = \"consent\", \"acr.Values\" = \"a \\\"b\\\"\" }"));
+    let wanted = [("acr.Values", "a \"b\""), ("prompt", "consent")];
+    assert_eq!(
+        oauth_of(&config, "a").parameters,
+        wanted.map(|(name, value)| (name.into(), value.into())).into()
+    );
+    assert_eq!(load(&config.accounts[0].to_toml()), config);
+    let variable = [("POSTHASTE_ACCOUNTS__A__OAUTH__PARAMETERS__PROMPT", "login")];
+    let config = load_with(&own(""), &variable).unwrap();
+    assert_eq!(oauth_of(&config, "a").parameters["prompt"], "login");
+    for name in ["state", "scope", "code_challenge", "redirect_uri", "client_secret", "login_hint"] {
+        let message = refusal(&own(&format!("parameters = {{ {name} = \"x\" }}")));
+        assert!(
+            message.starts_with("c.toml:6:") && message.contains("is set by each login itself"),
+            "{message}"
+        );
+    }
+    let message =
+        refusal("[accounts.g]\naddress = \"a@gmail.com\"\noauth.parameters = { prompt = \"none\" }\n");
+    assert!(message.contains("`parameters` is known from provider `gmail`"), "{message}");
 }
 
 #[test]

@@ -59,8 +59,8 @@ async fn without_sasl_ir_the_token_waits_for_the_challenge() {
     assert!(session.is_ok());
 }
 
-/// base64 of `n,a=u@x,^Aauth=Bearer tok^A^A`
-const BEARER: &str = "bixhPXVAeCwBYXV0aD1CZWFyZXIgdG9rAQE=";
+/// base64 of `n,a=u@x,^Ahost=localhost^Aport=0^Aauth=Bearer tok^A^A`
+const BEARER: &str = "bixhPXVAeCwBaG9zdD1sb2NhbGhvc3QBcG9ydD0wAWF1dGg9QmVhcmVyIHRvawEB";
 
 #[tokio::test]
 async fn the_standard_mechanism_is_used_where_it_is_listed() {

@@ -1,8 +1,8 @@
 //! The device authorization flow (RFC 8628): a code on this screen, the login on any other one.
 //!
 //! Invariants: the token endpoint is asked no more often than it said, 5 s less often for each `slow_down`, and half as
-//! often after each failure of the network; not at all once the code has ended. An address that is not https is never
-//! shown to a person. Rejected: the polling of oauth2, which loses `Retry-After` and looks at a clock of its own.
+//! often after each failure of the network in a row; for the last time shortly before the code ends, and not at all
+//! afterwards. An address that is not https is never shown to a person. Rejected: the polling of oauth2, which loses `Retry-After` and looks at a clock of its own.
 
 use super::{Error, Granted, complete};
 use crate::oauth::answer::{Answer, life, words};
@@ -21,6 +21,10 @@ const USUAL_INTERVAL: Duration = Duration::from_secs(5);
 const LEAST_INTERVAL: Duration = Duration::from_secs(1);
 /// RFC 8628 §3.5.
 const SLOWER: Duration = Duration::from_secs(5);
+/// The longest pause of our own choice: somebody who has logged in is waiting.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// So long before its end a code is asked for once more: the request has to arrive.
+const LAST_LOOK: Duration = Duration::from_secs(2);
 /// Where the server does not say how long its code is good.
 const USUAL_LIFE: Duration = Duration::from_secs(900);
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -92,19 +96,22 @@ impl Invitation {
 
     async fn wait_by(self, clock: &impl Clock, config: &KeeperConfig) -> Result<Granted, Error> {
         let end = clock.now().saturating_add(self.life);
-        let mut interval = self.interval;
-        let mut pause = interval;
+        let mut pace = Pace { interval: self.interval, least: self.interval, pause: self.interval };
+        let mut ended = Error::Expired;
         loop {
-            if clock.now().saturating_add(pause) >= end {
-                clock.sleep(end.saturating_sub(clock.now())).await;
-                return Err(Error::Expired);
+            let left = end.saturating_sub(clock.now());
+            let nap = pace.pause.min(left.saturating_sub(LAST_LOOK)).max(pace.least);
+            if nap >= left {
+                clock.sleep(left).await;
+                return Err(ended);
             }
-            clock.sleep(pause).await;
+            clock.sleep(nap).await;
             let said = self.ask(config).await;
-            interval = slowed(interval, &said);
-            pause = match said {
-                Said::Pending | Said::SlowDown => interval,
-                Said::Trouble { after } => interval.max(after.unwrap_or_default()),
+            pace = pace.after(&said);
+            ended = match said {
+                Said::Pending | Said::SlowDown => Error::Expired,
+                // The person may well have used the code.
+                Said::Trouble { cause, .. } => unavailable(config, &cause),
                 Said::Expired => return Err(Error::Expired),
                 Said::Answer(answer) => return complete(answer, config),
             };
@@ -117,7 +124,7 @@ impl Invitation {
         form.extend([("grant_type", GRANT), ("device_code", self.device_code.expose_secret())]);
         match endpoint::post(&config.token_url, &form, endpoint::DEADLINE).await {
             Ok(raw) => meaning(&raw),
-            Err(_) => Said::Trouble { after: None },
+            Err(cause) => Said::Trouble { after: None, cause },
         }
     }
 }
@@ -128,7 +135,7 @@ enum Said {
     Pending,
     SlowDown,
     Expired,
-    Trouble { after: Option<Duration> },
+    Trouble { after: Option<Duration>, cause: String },
     Answer(Answer),
 }
 
@@ -152,18 +159,36 @@ fn meaning(raw: &Raw) -> Said {
             description: words(&refusal.map(|refusal| refusal.error_description).unwrap_or_default()),
         }),
         _ => match raw.classified() {
-            Answer::Retry { after, .. } => Said::Trouble { after },
+            Answer::Retry { after, cause } => Said::Trouble { after, cause },
             other => Said::Answer(other),
         },
     }
 }
 
-/// The interval after an answer (RFC 8628 §3.5).
-fn slowed(interval: Duration, said: &Said) -> Duration {
-    match said {
-        Said::SlowDown => interval.saturating_add(SLOWER),
-        Said::Trouble { .. } => interval.saturating_mul(2),
-        Said::Pending | Said::Expired | Said::Answer(_) => interval,
+/// How often is asked.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    /// As the server wants it in general.
+    interval: Duration,
+    /// As it wants it this time.
+    least: Duration,
+    /// As we do it.
+    pause: Duration,
+}
+
+impl Pace {
+    /// RFC 8628 §3.5.
+    fn after(self, said: &Said) -> Pace {
+        let steady = |interval| Pace { interval, least: interval, pause: interval };
+        match said {
+            Said::SlowDown => steady(self.interval.saturating_add(SLOWER)),
+            Said::Trouble { after, .. } => {
+                let least = self.interval.max(after.unwrap_or_default());
+                let pause = self.pause.saturating_mul(2).min(LONGEST_PAUSE).max(least);
+                Pace { least, pause, ..self }
+            }
+            Said::Pending | Said::Expired | Said::Answer(_) => steady(self.interval),
+        }
     }
 }
 

@@ -38,9 +38,6 @@ pub enum Error {
         /// How long was waited.
         patience: Duration,
     },
-    /// So many requests that none of them could be the browser's.
-    #[error("a program on this machine disturbs the login with requests")]
-    Flooded,
     /// The authorization server said no.
     #[error("the login was refused ({error}){}", said(description))]
     Denied {
@@ -83,7 +80,7 @@ impl Classified for Error {
     fn class(&self) -> Class {
         match self {
             Error::Token(error) => error.class(),
-            Error::Listen { .. } | Error::Flooded => Class::RETRY,
+            Error::Listen { .. } => Class::RETRY,
             // The client is refused, not the person.
             Error::Denied { error, .. } if answer::advice(error).is_some() => Class::Configuration,
             Error::NoEndpoint { .. } | Error::Redirect { .. } | Error::NoRefreshToken => Class::Configuration,
@@ -113,10 +110,13 @@ impl Classified for Error {
             Error::MissingScope { .. } => {
                 "log in again and tick the box for mail where the provider asks what to allow".into()
             }
-            Error::NoRefreshToken => "ask for the scope `offline_access` where the provider knows it; else withdraw the \
-                                      application's access in the settings of your provider account and log in again"
-                .into(),
-            Error::TimedOut { .. } | Error::Flooded | Error::Expired => "log in again".into(),
+            Error::NoRefreshToken => {
+                "without a provider, add `offline_access` to `scopes` in the account's `oauth` table where the server knows it, \
+                 and parameters = { prompt = \"consent\" } where it speaks OpenID Connect; else withdraw the application's access \
+                 in the settings of your provider account; then log in again"
+                    .into()
+            }
+            Error::TimedOut { .. } | Error::Expired => "log in again".into(),
             Error::Redirect { .. } => "set `redirect` to http://127.0.0.1 or http://localhost".into(),
             Error::Listen { .. } => return None,
         })

@@ -3,8 +3,9 @@
 //! Listens before the browser is sent off. Only a GET of the exact path, addressed to the exact host (a web page that
 //! rebinds a name to this machine sends another), with the state of this login ends the wait; everything else is
 //! answered without a word of what was asked, and waited past, so that nobody on this machine can spoil a login.
-//! Bounded: 16 KiB and 5 s for a request, 32 at once, 200 in all. The browser is answered only once the tokens are
-//! there, so that its page tells the truth. Rejected: an HTTP server crate, for a single line of a single request.
+//! Bounded: 16 KiB and 5 s for a request, 32 at once. The browser is answered only once the tokens are there, so that its
+//! page tells the truth. Rejected: an HTTP server crate, for a single line of a single request; and a bound on requests in
+//! all, by which any user of this machine could end the login.
 
 use super::callback::{self, Callback, Expected};
 use super::error::Error;
@@ -12,9 +13,10 @@ use super::page::{self, Page};
 use crate::net::{Loopback, Stream};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use oauth2::CsrfToken;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// Codes of Microsoft have 2 KiB, and browsers send the cookies of everything that ever ran on `localhost`.
 const LONGEST_HEAD: usize = 16 * 1024;
@@ -22,8 +24,8 @@ const LONGEST_HEAD: usize = 16 * 1024;
 const ONE_REQUEST: Duration = Duration::from_secs(5);
 /// More connections wait in the kernel. A browser opens a few ahead of need and says nothing on them.
 const AT_ONCE: usize = 32;
-/// A browser makes a handful; this many are somebody's attempt to disturb.
-const IN_ALL: usize = 200;
+/// After a connection that cannot be taken: the cause (no descriptors left) may last.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Waits for a browser.
 #[derive(Debug)]
@@ -53,6 +55,12 @@ pub struct Caught {
 /// A browser that waits for its page.
 #[derive(Debug)]
 pub struct Browser(Stream);
+
+/// The redirect with a path of this login only, for a provider that takes any: no other program on this machine knows
+/// where to ask.
+pub fn with_random_path(redirect: &str) -> String {
+    format!("{}/{}", redirect.trim_end_matches('/'), CsrfToken::new_random().secret())
+}
 
 impl Browser {
     /// Shows how the login ended. A browser that is gone misses it, and that is all.
@@ -86,28 +94,24 @@ impl Listener {
         self.sockets.port()
     }
 
-    /// Waits for the redirect of this login, at most `patience`.
-    pub async fn wait(&self, expected: &Expected, patience: Duration) -> Result<Caught, Error> {
-        timeout(patience, self.catch(expected)).await.unwrap_or(Err(Error::TimedOut { patience }))
+    /// Waits for the redirect of this login, at most `patience`. Nothing listens afterwards.
+    pub async fn wait(self, expected: &Expected, patience: Duration) -> Result<Caught, Error> {
+        timeout(patience, self.catch(expected)).await.map_err(|_| Error::TimedOut { patience })
     }
 
-    async fn catch(&self, expected: &Expected) -> Result<Caught, Error> {
+    async fn catch(&self, expected: &Expected) -> Caught {
         let mut requests = FuturesUnordered::new();
-        let mut left = IN_ALL;
         loop {
             tokio::select! {
                 Some(caught) = requests.next(), if !requests.is_empty() => {
                     if let Some(caught) = caught {
-                        return Ok(caught);
+                        return caught;
                     }
                 }
-                accepted = self.sockets.accept(), if requests.len() < AT_ONCE => {
-                    left = left.checked_sub(1).ok_or(Error::Flooded)?;
-                    // A connection that was lost before it was taken counts as well: no loop without an end.
-                    if let Ok(stream) = accepted {
-                        requests.push(serve(stream, &self.place, expected));
-                    }
-                }
+                accepted = self.sockets.accept(), if requests.len() < AT_ONCE => match accepted {
+                    Ok(stream) => requests.push(serve(stream, &self.place, expected)),
+                    Err(_) => sleep(PAUSE).await,
+                },
             }
         }
     }

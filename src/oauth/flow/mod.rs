@@ -41,7 +41,7 @@ pub struct Granted {
 }
 
 /// Takes an answer of the token endpoint for a login, if it gives all that was asked for.
-fn complete(answer: Answer, config: &KeeperConfig) -> Result<Granted, Error> {
+pub(super) fn complete(answer: Answer, config: &KeeperConfig) -> Result<Granted, Error> {
     let (access, life, refresh, scope) = match answer {
         Answer::Granted { access, expires_in, refresh, scope } => (access, expires_in, refresh, scope),
         Answer::NeedsLogin { error, description } => return Err(Error::Denied { error, description }),

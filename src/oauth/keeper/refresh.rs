@@ -1,11 +1,12 @@
 //! One refresh: the lock, the saved token, the request, and all that follows from the answer.
 //!
 //! The file is read anew before each request: another process may have logged in or rotated the token. A rotated token
-//! is durable before its access token is handed out; where the disk refuses, it is kept in memory and tried again,
-//! since the old one may be dead. A refused refresh token is never sent a second time, and nothing is asked while the
-//! pause after a failure lasts. Callers have the keeper's turn; this file must not know who waits for it.
+//! is durable before its access token is handed out; where the disk refuses, both are kept in memory until it takes
+//! them, and so is the lock: the token in the file is dead, and another process that sends it is taken for a thief. A
+//! refused refresh token is never sent a second time, and nothing is asked while the pause after a failure lasts.
+//! Callers have the keeper's turn; this file must not know who waits for it.
 
-use super::KeeperConfig;
+use super::{KeeperConfig, LoggedOut};
 use crate::application::App;
 use crate::backoff::Backoff;
 use crate::error::{Class, Classified};
@@ -14,6 +15,7 @@ use crate::oauth::endpoint;
 use crate::oauth::error::Error;
 use crate::oauth::flow::app;
 use crate::oauth::flow::{self, Granted};
+use crate::oauth::gate::Gate;
 use crate::oauth::store::{Grant, Lock, Store};
 use crate::oauth::token::{AccessToken, Lease, Moment};
 use jiff::Timestamp;
@@ -22,8 +24,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use url::Url;
 
-/// Between forced refreshes: a server that refuses every token must not make us hammer the token endpoint.
-const FORCED_PAUSE: Duration = Duration::from_secs(10);
+/// Refreshes that mail servers force by refusing a token, in [`FORCED_SPAN`]: one that refuses every token must not make
+/// us hammer the token endpoint. More than one: a token may be revoked twice in a minute.
+const FORCED: usize = 4;
+const FORCED_SPAN: Duration = Duration::from_secs(3600);
 /// For the lock of another process: longer than its request may take.
 const LOCK_PATIENCE: Duration = Duration::from_secs(45);
 /// For a program whose own login is refused.
@@ -37,6 +41,8 @@ const LOCK_PAUSE: Duration = Duration::from_millis(50);
 pub(super) struct Inner {
     pub(super) config: KeeperConfig,
     pub(super) store: Store,
+    /// Refreshes pass it; what rotates nothing needs not be waited for.
+    pub(super) gate: Gate,
     deadline: Duration,
     state: Mutex<State>,
 }
@@ -52,37 +58,53 @@ pub(super) struct State {
     /// The last failure, when it is over, and how many came in a row.
     pub(super) failure: Option<(Error, Moment)>,
     failures: u32,
-    /// No forced refresh before this.
-    pub(super) force_after: Option<Moment>,
-    /// A rotated token that the disk refused, and the one in the file that it replaces.
-    unsaved: Option<(SecretString, Grant)>,
+    /// When the last forced refreshes were; at most [`FORCED`].
+    pub(super) forced: Vec<Moment>,
+    /// What the disk refused.
+    pub(super) unsaved: Option<Unsaved>,
+}
+
+/// A rotated token that is not in the file yet, and the access token that came with it.
+#[derive(Clone, Debug)]
+pub(super) struct Unsaved {
+    next: Grant,
+    lease: Lease,
+    /// Held until it is saved.
+    lock: Lock,
 }
 
 impl Inner {
     pub(super) fn new(config: KeeperConfig, deadline: Duration) -> Inner {
         let store = Store::new(config.store.clone(), config.account.clone());
-        Inner { config, store, deadline, state: Mutex::default() }
-    }
-
-    /// Forgets the login here and on disk.
-    pub(super) async fn forget(&self) -> Result<(), Error> {
-        let lock = self.lock().await?;
-        *self.state() = State::default();
-        self.on_disk(move |store| store.forget(&lock)).await
+        Inner { config, store, gate: Gate::default(), deadline, state: Mutex::default() }
     }
 
     /// Proves a refresh token by a refresh, and only then saves it.
-    pub(super) async fn import(&self, refresh_token: SecretString) -> Result<AccessToken, Error> {
+    pub(super) async fn import(&self, refresh_token: SecretString) -> Result<AccessToken, flow::Error> {
+        endpoint::check_safe(&self.config.token_url)?;
         let lock = self.lock().await?;
-        self.exchange(&lock, &self.grant(refresh_token), None).await
+        let (grant, held) = (self.grant(refresh_token.clone()), lock.clone());
+        // The answer may end this token: there must be room for the next one before anything is asked.
+        self.on_disk(move |store| store.try_out(&held, &grant)).await?;
+        let trip = self.gate.trip();
+        let answer = endpoint::refresh(&self.config, &refresh_token, self.deadline, &trip).await;
+        let granted = flow::complete(answer.or_refresh(refresh_token), &self.config)?;
+        Ok(self.save_login(&lock, granted).await?)
     }
 
-    /// Saves what a login gave; durable before its access token is handed out.
+    /// Saves what a login gave.
     pub(super) async fn adopt(&self, granted: Granted) -> Result<AccessToken, Error> {
-        let Granted { access, life, refresh } = granted;
         let lock = self.lock().await?;
-        self.keep(&lock, self.grant(refresh), None).await?;
-        Ok(self.granted(access, life))
+        self.save_login(&lock, granted).await
+    }
+
+    /// Durable before its access token is handed out.
+    async fn save_login(&self, lock: &Lock, granted: Granted) -> Result<AccessToken, Error> {
+        let Granted { access, life, refresh } = granted;
+        let written = self.write(lock, self.grant(refresh)).await;
+        written.map_err(|error| self.failed(error))?;
+        self.state().missing_scopes.clear();
+        Ok(self.granted(Lease::new(access, life, now(), fastrand::f64())))
     }
 
     /// The token at hand while it is not due.
@@ -106,21 +128,27 @@ impl Inner {
     }
 
     /// Drops the token at hand and refreshes, but not again and again.
-    pub(super) async fn force(&self) -> Result<AccessToken, Error> {
+    pub(super) async fn force(&self) -> Result<Option<AccessToken>, Error> {
         let now = now();
         {
             let mut state = self.state();
-            if let Some(wait) = state.force_after.and_then(|then| remaining(now, then)) {
-                return Err(self.unavailable("the new token is refused like the old one", Some(wait)));
+            state.forced.retain(|then| !now.has_reached(then.after(FORCED_SPAN)));
+            if state.forced.len() >= FORCED {
+                return Ok(None);
             }
-            state.force_after = Some(now.after(FORCED_PAUSE));
+            state.forced.push(now);
             state.lease = None;
         }
-        self.refresh().await
+        self.refresh().await.map(Some)
     }
 
     /// A new access token by the saved login, unless a pause or a refusal stands against it.
     pub(super) async fn refresh(&self) -> Result<AccessToken, Error> {
+        if self.save_unsaved().await?
+            && let Some(token) = self.fresh()
+        {
+            return Ok(token);
+        }
         self.check_pause()?;
         if let Some(app) = &self.config.app {
             return self.obtain(app).await;
@@ -130,15 +158,25 @@ impl Inner {
         let saved = saved.ok_or_else(|| Error::NotLoggedIn { account: self.config.account.clone() })?;
         self.check_owner(&saved)?;
         self.check_refusal(&saved)?;
-        let current = self.newest(&saved);
-        self.exchange(&lock, &current, Some(saved)).await
+        self.exchange(&lock, saved).await
+    }
+
+    /// Tries once more to save what the disk refused; whether there was something.
+    pub(super) async fn save_unsaved(&self) -> Result<bool, Error> {
+        let unsaved = self.state().unsaved.clone();
+        let Some(Unsaved { next, lease, lock }) = unsaved else { return Ok(false) };
+        self.write(&lock, next).await?;
+        self.granted(lease);
+        Ok(true)
     }
 
     /// A new access token for a program that logs in as itself: nothing is saved, and a refusal is no person's to mend.
     async fn obtain(&self, app: &App) -> Result<AccessToken, Error> {
         let account = self.config.account.clone();
         let error = match app::request(&self.config, app, self.deadline).await {
-            Ok(Answer::Granted { access, expires_in, .. }) => return Ok(self.granted(access, expires_in)),
+            Ok(Answer::Granted { access, expires_in, .. }) => {
+                return Ok(self.granted(Lease::new(access, expires_in, now(), fastrand::f64())));
+            }
             Ok(Answer::Retry { after, cause }) => Error::unavailable(&account, &cause, after),
             Ok(Answer::GiveUp { error, description, advice }) => {
                 Error::Client { account, error, description, advice }
@@ -151,13 +189,31 @@ impl Inner {
         Err(self.failed(error))
     }
 
-    /// Has the server forget the saved refresh token (RFC 7009 §2); `false` where none is saved.
-    pub(super) async fn revoke(&self, url: &Url) -> Result<bool, Error> {
+    /// Forgets the login here and on disk, and before that has the server forget it. Under one lock: nobody else finds a
+    /// token in the file that is revoked already.
+    pub(super) async fn log_out(&self, revoke_url: Option<&Url>) -> Result<LoggedOut, Error> {
+        let lock = self.lock().await?;
+        let revoked = match revoke_url {
+            Some(url) => self.revoke(url).await,
+            None => Ok(false),
+        };
+        *self.state() = State::default();
+        self.on_disk(move |store| store.forget(&lock)).await?;
+        Ok(LoggedOut { revoked })
+    }
+
+    /// Has the server forget the refresh token (RFC 7009 §2); `false` where there is none.
+    async fn revoke(&self, url: &Url) -> Result<bool, Error> {
         endpoint::check_safe(url)?;
-        let _lock = self.lock().await?;
-        let Some(saved) = self.on_disk(|store| store.load()).await? else { return Ok(false) };
-        self.check_owner(&saved)?;
-        let current = self.newest(&saved);
+        let unsaved = self.state().unsaved.as_ref().map(|unsaved| unsaved.next.clone());
+        let current = match unsaved {
+            Some(next) => next,
+            None => match self.on_disk(|store| store.load()).await? {
+                Some(saved) => saved,
+                None => return Ok(false),
+            },
+        };
+        self.check_owner(&current)?;
         let token = current.refresh_token.expose_secret();
         let mut form = vec![
             ("token", token),
@@ -180,25 +236,27 @@ impl Inner {
         Err(Error::NotRevoked { account: self.config.account.clone(), cause })
     }
 
-    /// One request with `grant`, and all that follows from its answer; `saved` is what stands in the file.
-    async fn exchange(&self, lock: &Lock, grant: &Grant, saved: Option<Grant>) -> Result<AccessToken, Error> {
+    /// One request with what the file holds, and all that follows from its answer.
+    async fn exchange(&self, lock: &Lock, saved: Grant) -> Result<AccessToken, Error> {
         endpoint::check_safe(&self.config.token_url)?;
         let account = self.config.account.clone();
-        let error = match endpoint::refresh(&self.config, &grant.refresh_token, self.deadline).await {
+        let trip = self.gate.trip();
+        let answer = endpoint::refresh(&self.config, &saved.refresh_token, self.deadline, &trip).await;
+        let error = match answer {
             Answer::Granted { access, expires_in, refresh, scope } => {
                 self.state().missing_scopes = flow::missing(&self.config.scopes, scope.as_deref());
-                let next = refresh.map_or_else(|| grant.clone(), |token| self.grant(token));
-                self.keep(lock, next, saved).await?;
-                return Ok(self.granted(access, expires_in));
+                let lease = Lease::new(access, expires_in, now(), fastrand::f64());
+                let next = refresh.filter(|token| !is_same(token, &saved.refresh_token));
+                return match next {
+                    Some(token) => self.rotate(lock, self.grant(token), lease).await,
+                    None => Ok(self.granted(lease)),
+                };
             }
             Answer::NeedsLogin { error, description } => {
                 let refused = Error::Refused { account, error, description };
-                // An import that fails leaves the saved login as it was.
-                if let Some(saved) = saved {
-                    let mut state = self.state();
-                    state.lease = None;
-                    state.refusal = Some((saved.refresh_token, refused.clone()));
-                }
+                let mut state = self.state();
+                state.lease = None;
+                state.refusal = Some((saved.refresh_token, refused.clone()));
                 return Err(refused);
             }
             Answer::Retry { after, cause } => Error::unavailable(&account, &cause, after),
@@ -209,32 +267,26 @@ impl Inner {
         Err(self.failed(error))
     }
 
-    /// Makes `next` durable if it is not what the file holds.
-    async fn keep(&self, lock: &Lock, next: Grant, saved: Option<Grant>) -> Result<(), Error> {
-        if saved.as_ref().is_some_and(|saved| is_same(&saved.refresh_token, &next.refresh_token)) {
-            return Ok(());
+    /// Makes a rotated token durable, and only then hands out the access token that came with it.
+    async fn rotate(&self, lock: &Lock, next: Grant, lease: Lease) -> Result<AccessToken, Error> {
+        if let Err(error) = self.write(lock, next.clone()).await {
+            self.state().unsaved = Some(Unsaved { next, lease, lock: lock.clone() });
+            return Err(self.failed(error));
         }
-        let lock = lock.clone();
-        let grant = next.clone();
-        let written = self.on_disk(move |store| store.save(&lock, &grant, Timestamp::now())).await;
-        let mut state = self.state();
-        match (&written, saved) {
-            (Ok(()), _) => state.unsaved = None,
-            (Err(_), Some(saved)) => state.unsaved = Some((saved.refresh_token, next)),
-            (Err(_), None) => {}
-        }
-        drop(state);
-        written.map_err(|error| self.failed(error))
+        Ok(self.granted(lease))
     }
 
-    fn granted(&self, access: SecretString, life: Option<Duration>) -> AccessToken {
-        let lease = Lease::new(access, life, now(), fastrand::f64());
+    async fn write(&self, lock: &Lock, grant: Grant) -> Result<(), Error> {
+        let lock = lock.clone();
+        self.on_disk(move |store| store.save(&lock, &grant, Timestamp::now())).await
+    }
+
+    /// All is well: this access token serves, and what stood before is over.
+    fn granted(&self, lease: Lease) -> AccessToken {
         let token = lease.token.clone();
         let mut state = self.state();
-        state.lease = Some(lease);
-        state.refusal = None;
-        state.failure = None;
-        state.failures = 0;
+        let State { missing_scopes, forced, .. } = std::mem::take(&mut *state);
+        *state = State { lease: Some(lease), missing_scopes, forced, ..State::default() };
         token
     }
 
@@ -273,7 +325,8 @@ impl Inner {
         Err(Error::OtherClient {
             account: self.config.account.clone(),
             client_id: saved.client_id.clone(),
-            issuer: saved.issuer.origin().ascii_serialization(),
+            // With its path: tenants of one host differ in nothing else.
+            issuer: format!("{}{}", saved.issuer.origin().ascii_serialization(), saved.issuer.path()),
         })
     }
 
@@ -285,20 +338,16 @@ impl Inner {
         }
     }
 
-    /// The rotated token that the disk refused, unless the file has moved on; else what the file holds.
-    fn newest(&self, saved: &Grant) -> Grant {
-        match &self.state().unsaved {
-            Some((replaced, next)) if is_same(replaced, &saved.refresh_token) => next.clone(),
-            _ => saved.clone(),
-        }
-    }
-
     pub(super) fn grant(&self, refresh_token: SecretString) -> Grant {
         let issuer = self.config.token_url.clone();
         Grant { refresh_token, issuer, client_id: self.config.client_id.clone() }
     }
 
     async fn lock(&self) -> Result<Lock, Error> {
+        let held = self.state().unsaved.as_ref().map(|unsaved| unsaved.lock.clone());
+        if let Some(held) = held {
+            return Ok(held);
+        }
         let asked = tokio::time::Instant::now();
         loop {
             if let Some(lock) = self.on_disk(|store| store.try_lock()).await? {

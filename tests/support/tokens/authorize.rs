@@ -102,7 +102,7 @@ impl State {
             return Answer::found(redirect_with(&pending.redirect, state, &pairs));
         }
         let scope = pending.scope.iter().filter(|scope| request.ticked.contains(scope)).cloned().collect();
-        let grant = self.grant(request.posted("user"), Some(&pending.client), scope);
+        let grant = self.grant(request.posted("user"), &pending.client, scope);
         let code = self.secret("code");
         pairs.push(("code", &code));
         let location = redirect_with(&pending.redirect, state, &pairs);
@@ -123,7 +123,7 @@ impl State {
             self.end_family(grant.family);
             return wrong("the code was used before");
         }
-        if code.issued.elapsed() > CODE_LIFE || grant.client.as_deref() != Some(client) {
+        if code.issued.elapsed() > CODE_LIFE || grant.client != client {
             return wrong("the code is not for this client");
         }
         if code.redirect != request.posted("redirect_uri") {
@@ -133,7 +133,7 @@ impl State {
             return wrong("AADSTS501481: the code_verifier does not match the code_challenge");
         }
         self.count(&grant.user)?;
-        Ok(self.issued(grant, true))
+        Ok(self.issued(grant.clone(), Some(grant)))
     }
 }
 

@@ -136,8 +136,8 @@ impl State {
             ));
         }
         self.count(&mailbox)?;
-        let grant = self.grant(&mailbox, Some(client), scope.split(' ').map(str::to_owned).collect());
-        Ok(self.issued(grant, false))
+        let grant = self.grant(&mailbox, client, scope.split(' ').map(str::to_owned).collect());
+        Ok(self.issued(grant, None))
     }
 
     /// The claims of a JWT (RFC 7519) signed by the certificate's key for this token endpoint.

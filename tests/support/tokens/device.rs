@@ -108,8 +108,8 @@ impl State {
         };
         self.count(&user)?;
         self.devices.remove(key);
-        let grant = self.grant(&user, Some(client), scope);
-        Ok(self.issued(grant, true))
+        let grant = self.grant(&user, client, scope);
+        Ok(self.issued(grant.clone(), Some(grant)))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The token endpoint: which grant is asked for (RFC 6749 §4, §6), and the refresh with its rotation.
 
 use super::http::{Answer, Request};
-use super::state::State;
+use super::state::{Grant, State};
 
 /// RFC 8628 §3.4.
 const DEVICE: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -35,9 +35,10 @@ impl State {
         let known = self.refresh.get(&token).or_else(|| self.retired.get(&token)).cloned();
         let Some(grant) = known else { return Err(Answer::refused()) };
         self.count(&grant.user)?;
-        if grant.client.is_some() && self.client(request)? != *grant.client.as_deref().unwrap_or_default() {
+        if self.client(request)? != grant.client {
             return Err(Answer::error(400, "invalid_grant", "the token belongs to another client"));
         }
+        let scope = narrowed(request.posted("scope"), &grant.scope)?;
         if !self.refresh.contains_key(&token) {
             if self.retired.contains_key(&token) {
                 self.reuses.insert(grant.user.clone());
@@ -47,10 +48,23 @@ impl State {
             }
             return Err(Answer::refused());
         }
-        if self.rotates {
+        if self.rotates && !self.overlaps {
             self.refresh.remove(&token);
             self.retired.insert(token, grant.clone());
         }
-        Ok(self.issued(grant, self.rotates))
+        let renewed = self.rotates.then(|| grant.clone());
+        Ok(self.issued(Grant { scope, ..grant }, renewed))
+    }
+}
+
+/// What is asked for of what was granted; a refresh may only give up something (RFC 6749 §6).
+fn narrowed(asked: &str, granted: &[String]) -> Result<Vec<String>, Answer> {
+    let asked: Vec<String> = asked.split_whitespace().map(str::to_owned).collect();
+    match asked.iter().find(|scope| !granted.contains(scope)) {
+        Some(scope) => {
+            Err(Answer::error(400, "invalid_scope", &format!("AADSTS70011: {scope} was not granted")))
+        }
+        None if asked.is_empty() => Ok(granted.to_vec()),
+        None => Ok(asked),
     }
 }

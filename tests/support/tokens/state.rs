@@ -13,8 +13,7 @@ use super::http::{Answer, Request};
 #[derive(Clone)]
 pub(super) struct Grant {
     pub(super) user: String,
-    /// None for a token that a test made without a login.
-    pub(super) client: Option<String>,
+    pub(super) client: String,
     pub(super) scope: Vec<String>,
     /// The login that all tokens of a rotation come from (RFC 9700 §4.14.2).
     pub(super) family: u64,
@@ -33,6 +32,8 @@ pub(super) struct State {
     /// `http://127.0.0.1:PORT`
     pub(super) base: String,
     pub(super) rotates: bool,
+    /// Whether rotation leaves the old token good.
+    pub(super) overlaps: bool,
     /// Whether a reuse ends the whole family.
     pub(super) detects_reuse: bool,
     pub(super) lifetime: Duration,
@@ -75,9 +76,9 @@ impl State {
     }
 
     /// A grant of a family of its own.
-    pub(super) fn grant(&mut self, user: &str, client: Option<&str>, scope: Vec<String>) -> Grant {
+    pub(super) fn grant(&mut self, user: &str, client: &str, scope: Vec<String>) -> Grant {
         self.serial += 1;
-        Grant { user: user.to_owned(), client: client.map(str::to_owned), scope, family: self.serial }
+        Grant { user: user.to_owned(), client: client.to_owned(), scope, family: self.serial }
     }
 
     pub(super) fn new_refresh(&mut self, grant: Grant) -> String {
@@ -94,15 +95,15 @@ impl State {
         token
     }
 
-    /// A successful answer of the token endpoint (RFC 6749 §5.1); `renews` adds a refresh token.
-    pub(super) fn issued(&mut self, grant: Grant, renews: bool) -> Answer {
+    /// A successful answer of the token endpoint (RFC 6749 §5.1): an access token, and a refresh token for `renewed`.
+    pub(super) fn issued(&mut self, grant: Grant, renewed: Option<Grant>) -> Answer {
         let mut body = serde_json::json!({
             "token_type": "Bearer",
-            "access_token": self.new_access(grant.clone()),
-            "expires_in": self.lifetime.as_secs(),
             "scope": grant.scope.join(" "),
+            "access_token": self.new_access(grant),
+            "expires_in": self.lifetime.as_secs(),
         });
-        if renews && !self.withheld.contains(&grant.user) {
+        if let Some(grant) = renewed.filter(|grant| !self.withheld.contains(&grant.user)) {
             body["refresh_token"] = self.new_refresh(grant).into();
         }
         Answer::json(200, &body)
@@ -156,16 +157,19 @@ impl State {
         Answer::json(200, &body)
     }
 
-    /// RFC 7009: the token and all of its family; an unknown token is no error.
+    /// RFC 7009: the client's token and all of its family; an unknown token is no error.
     pub(super) fn revoke(&mut self, request: &Request) -> Answer {
         if let Some(answer) = self.failure("/revoke") {
             return answer;
         }
+        let client = match self.client(request) {
+            Ok(client) => client,
+            Err(answer) => return answer,
+        };
         let token = request.posted("token");
         let grant = self.refresh.get(token).or_else(|| self.access.get(token).map(|access| &access.grant));
         let Some(grant) = grant.cloned() else { return Answer::Http(200, None, "text/plain", String::new()) };
-        let client = request.posted("client_id");
-        if !client.is_empty() && grant.client.as_deref().is_some_and(|owner| owner != client) {
+        if grant.client != client {
             return Answer::error(400, "unauthorized_client", "the token belongs to another client");
         }
         self.end_family(grant.family);

@@ -87,14 +87,17 @@ pub(super) async fn smtp(when: When, words: &str) -> smtp::Error {
     }
 }
 
-/// What the keeper makes of an answer of the token endpoint.
+/// What the keeper makes of an answer to a refresh.
 pub(super) async fn token(code: &str, description: &str) -> oauth::Error {
     let body = serde_json::json!({ "error": code, "error_description": description }).to_string();
-    let script = Script::start([(400, &*body.leak())]).await;
+    let granted =
+        r#"{"access_token":"access","token_type":"Bearer","expires_in":3600,"refresh_token":"next"}"#;
+    let script = Script::start([(200, granted), (400, &*body.leak())]).await;
     let state = tempfile::tempdir().unwrap();
     let store = state.path().join("work/token.json");
     let keeper = Keeper::new(KeeperConfig { account: "work".into(), store, ..config(&script.url) });
-    keeper.import("refresh".to_owned().into()).await.unwrap_err()
+    let access = keeper.import("refresh".to_owned().into()).await.unwrap();
+    keeper.renew(&access).await.unwrap_err()
 }
 
 /// What a login makes of a redirect that brings a refusal.

@@ -85,6 +85,25 @@ async fn the_end_of_the_code_ends_the_asking() {
 }
 
 #[tokio::test]
+async fn whoever_logs_in_while_the_server_is_in_trouble_is_not_told_that_it_was_too_late() {
+    let five_minutes =
+        r#"{"device_code":"x","user_code":"y","verification_uri":"https://login.test/","expires_in":300}"#;
+    let down = (503, "");
+    let (outcome, slept, _) =
+        invited(five_minutes, &[down, down, down, down, down, down, down, (200, TOKENS)]).await;
+    outcome.unwrap();
+    assert_eq!(slept, [5, 10, 20, 40, 60, 60, 60, 43], "the last look is shortly before the end");
+    let (outcome, slept, _) = invited(five_minutes, &[down; 8]).await;
+    let error = outcome.unwrap_err();
+    assert_eq!(error.class(), Class::RETRY, "{error}");
+    assert_eq!(slept.iter().sum::<u64>(), 300);
+    let later = (429, r#"{"error":"slow_down"}"#);
+    let (outcome, slept, _) = invited(five_minutes, &[down, later, down, PENDING, (200, TOKENS)]).await;
+    outcome.unwrap();
+    assert_eq!(slept, [5, 10, 10, 20, 10], "the pace of the server is kept, our own passes");
+}
+
+#[tokio::test]
 async fn a_refusal_and_a_wrong_client_end_it_with_what_to_do() {
     let (outcome, ..) = login(&[(400, r#"{"error":"access_denied","error_description":"no"}"#)]).await;
     let error = outcome.unwrap_err();
