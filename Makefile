@@ -33,9 +33,10 @@ test:
 check:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --lib --bins --test keyring --features secret-service -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 	@for crate in rustls ring aws-lc-rs; do \
-		found=$$($(CARGO) tree --locked -e normal,build,dev --target all --prefix none | grep -E "^$$crate v" || true); \
+		found=$$($(CARGO) tree --locked --all-features -e normal,build,dev --target all --prefix none | grep -E "^$$crate v" || true); \
 		if [ -n "$$found" ]; then echo "a second TLS stack: $$found" >&2; exit 1; fi; \
 		echo "no $$crate in the tree"; \
 	done

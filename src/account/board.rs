@@ -98,6 +98,12 @@ impl Board {
         });
     }
 
+    /// The server wants to be left alone for so long: no trouble, and nothing to do.
+    pub(super) fn left_alone(&self, left: Duration) {
+        self.state(State::Waiting, "the server wants to be left alone between two logins");
+        self.change(|_, status| status.next_try = Timestamp::now().checked_add(left).ok());
+    }
+
     /// Waits until the inbound loop is logged in.
     pub(super) async fn served(&self) {
         // The board holds the other end, so that this one cannot be left alone.

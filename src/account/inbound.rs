@@ -63,10 +63,11 @@ impl Inbound {
     ) -> Inbound {
         let limit = shared.account.deletion_limit;
         let policy = Policy {
-            on_delete: match shared.account.on_delete {
-                config::OnDelete::Trash => OnDelete::Trash,
-                config::OnDelete::Expunge => OnDelete::Expunge,
-                config::OnDelete::Keep => OnDelete::Keep,
+            on_delete: match (&shared.account.incoming, shared.account.on_delete) {
+                (Incoming::Pop(config::Pop { delete_after: Some(_), .. }), _) => OnDelete::KeepForNow,
+                (_, config::OnDelete::Trash) => OnDelete::Trash,
+                (_, config::OnDelete::Expunge) => OnDelete::Expunge,
+                (_, config::OnDelete::Keep) => OnDelete::Keep,
             },
             limit: DeletionLimit { messages: limit.messages, percent: u32::from(limit.percent) },
             recent: BTreeMap::new(),
@@ -320,7 +321,8 @@ impl Inbound {
         let now = Instant::now();
         self.deleted.retain(|(when, ..)| now.duration_since(*when) < ONE_DELETION);
         for (name, mailbox) in &report.mailboxes {
-            for (side, count) in [(Side::Local, mailbox.removed), (Side::Remote, mailbox.quarantined)] {
+            let local = mailbox.removed + mailbox.kept;
+            for (side, count) in [(Side::Local, local), (Side::Remote, mailbox.quarantined)] {
                 if count > 0 {
                     self.deleted.push((now, name.clone(), side, u32::try_from(count).unwrap_or(u32::MAX)));
                 }

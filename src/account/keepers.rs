@@ -68,6 +68,7 @@ mod tests {
             token_url: "https://login.test/token".parse().unwrap(),
             scopes: vec!["mail".into()],
             store: "/state/alice/token.json".into(),
+            is_sealed: false,
             app: None,
         }
     }

@@ -5,7 +5,7 @@
 
 use super::keepers::Keepers;
 use crate::application::App;
-use crate::config::{Account, Auth, Credential, OAuth2, Secret};
+use crate::config::{Account, Auth, Credential, OAuth2, Secret, TokenStore};
 use crate::error::{Class, Classified};
 use crate::mail::sasl::Credentials;
 use crate::net::Endpoint;
@@ -233,6 +233,7 @@ async fn keeper(
         token_url: oauth.token_url.clone(),
         scopes: oauth.scopes.clone(),
         store,
+        is_sealed: oauth.token_store == TokenStore::SecretService,
         app: oauth.app.clone(),
     }))
 }

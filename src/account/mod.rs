@@ -12,6 +12,7 @@ mod held;
 mod inbound;
 mod keepers;
 mod login;
+mod maildrop;
 mod observe;
 mod orders;
 mod outbound;

@@ -69,8 +69,8 @@ fn missing(account: &Account) -> Option<String> {
 }
 
 fn show(config: &crate::config::Config) -> String {
-    let hooks = Some(config.hooks.to_toml()).filter(|hooks| !hooks.is_empty());
-    hooks.into_iter().chain(config.accounts.iter().map(Account::to_toml)).collect::<Vec<_>>().join("\n")
+    let head = Some(config.head_to_toml()).filter(|head| !head.is_empty());
+    head.into_iter().chain(config.accounts.iter().map(Account::to_toml)).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

@@ -162,6 +162,19 @@ pub struct OAuth2 {
     /// The account in whose state directory the token is kept, and that is named in logins: this one, unless several
     /// log in as the same user with the same client and scopes. Of those it is the account of that user's own mailbox.
     pub token_of: String,
+    /// How the saved login rests.
+    pub token_store: TokenStore,
+}
+
+/// How saved logins rest in their files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TokenStore {
+    /// As they are, readable to their owner alone.
+    #[default]
+    File,
+    /// Sealed with a key that the Secret Service keeps.
+    SecretService,
 }
 
 /// Where a secret comes from.

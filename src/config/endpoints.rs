@@ -56,6 +56,7 @@ pub(super) fn of_provider(
         needs_secret: known.client_secret == SecretRule::Required,
         token_hosts: servers.token_hosts.clone(),
         token_of: written.name.to_owned(),
+        token_store: written.file.token_store.unwrap_or_default(),
     })
 }
 
@@ -127,6 +128,7 @@ pub(super) fn of_account(
         needs_secret: false,
         token_hosts: servers.token_hosts.clone(),
         token_of: written.name.to_owned(),
+        token_store: written.file.token_store.unwrap_or_default(),
     };
     refuse_strangers(written, servers, &own)?;
     Ok(own)

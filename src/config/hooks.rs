@@ -17,7 +17,7 @@ impl Hooks {
     }
 
     /// The table as TOML; nothing where there are no hooks.
-    pub fn to_toml(&self) -> String {
+    pub(super) fn to_toml(&self) -> String {
         let line = |command: &String| format!("[hooks]\nneeds_login = {}\n", quoted(command));
         self.needs_login.as_ref().map(line).unwrap_or_default()
     }

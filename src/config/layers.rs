@@ -66,7 +66,7 @@ fn path_of(variable: &str, accounts: &[&String]) -> Option<Vec<String>> {
     let keys = variable.strip_prefix(PREFIX)?;
     let mut path: Vec<String> = keys.split("__").map(str::to_ascii_lowercase).collect();
     match path.as_mut_slice() {
-        [root] => matches!(root.as_str(), "maildir_root" | "outbox_root").then_some(path),
+        [root] => matches!(root.as_str(), "maildir_root" | "outbox_root" | "token_store").then_some(path),
         [root, _] if root == "hooks" => Some(path),
         [root, account, _, ..] if root == "accounts" => {
             if let Some(name) = accounts.iter().find(|name| spelled(name) == *account) {

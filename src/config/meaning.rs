@@ -3,7 +3,7 @@
 //! Pure: the home directory is passed in and no file is looked at. A refusal names the path of keys that is to blame;
 //! the caller knows which line or variable that is.
 
-use super::account::{Account, DeletionLimit, Layout, LineEndings, OnDelete, Sent};
+use super::account::{Account, DeletionLimit, Layout, LineEndings, OnDelete, Sent, TokenStore};
 use super::mailboxes::Mailboxes;
 use super::servers::{self, Servers};
 use super::typed::{self, SentKind};
@@ -45,12 +45,22 @@ pub(super) fn accounts(
     credentials: Option<&Path>,
     providers: &Table,
 ) -> Result<Vec<Account>, Refusal> {
+    check_token_store(file)?;
     let written = |(name, account)| Written { name, account, file, home, credentials, providers };
     let all = file.accounts.iter().map(|(name, account)| written((name.as_str(), account)).meant());
     let mut accounts = all.collect::<Result<Vec<_>, _>>()?;
     logins::share(&mut accounts);
     paths::refuse_overlaps(&accounts)?;
     Ok(accounts)
+}
+
+/// A keyring that this program cannot speak to is no place for the key of a login.
+fn check_token_store(file: &typed::File) -> Result<(), Refusal> {
+    if cfg!(feature = "secret-service") || file.token_store != Some(TokenStore::SecretService) {
+        return Ok(());
+    }
+    let message = "this program was built without the feature secret-service, expected `file`";
+    Err(Refusal { path: vec!["token_store".to_owned()], message: message.to_owned() })
 }
 
 impl Written<'_> {

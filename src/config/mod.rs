@@ -29,7 +29,7 @@ mod typed;
 
 pub use account::{
     Account, Auth, Credential, DeletionLimit, Incoming, Layout, LineEndings, OAuth2, OnDelete, Pop, Secret,
-    Sent,
+    Sent, TokenStore,
 };
 pub use error::{Error, Place};
 pub use hooks::Hooks;
@@ -56,6 +56,8 @@ pub struct Config {
     pub accounts: Vec<Account>,
     /// What is run when something happens.
     pub hooks: Hooks,
+    /// How saved logins rest.
+    pub token_store: TokenStore,
 }
 
 impl Config {
@@ -77,6 +79,15 @@ impl Config {
         home: &Path,
     ) -> Result<Config, Error> {
         Config::from_text(path, &read(path)?, environment, home, &providers(path)?, anchors::check)
+    }
+
+    /// What stands above the accounts, as TOML; nothing where it is as usual.
+    pub fn head_to_toml(&self) -> String {
+        let store = match self.token_store {
+            TokenStore::File => "",
+            TokenStore::SecretService => "token_store = \"secret-service\"\n",
+        };
+        format!("{store}{}", self.hooks.to_toml())
     }
 
     /// The account of that name.
@@ -103,7 +114,8 @@ impl Config {
         let accounts = meaning::accounts(&layered, home, credentials, providers)
             .and_then(|accounts| inspect(&accounts).map(|()| accounts));
         let accounts = accounts.map_err(|refusal| blame(refusal, &source, &written, &overrides))?;
-        Ok(Config { accounts, hooks: Hooks::meant(&layered.hooks) })
+        let token_store = layered.token_store.unwrap_or_default();
+        Ok(Config { accounts, hooks: Hooks::meant(&layered.hooks), token_store })
     }
 }
 

@@ -6,7 +6,7 @@
 use super::account::{Incoming, Pop};
 use super::duration;
 use super::meaning::{Refusal, Written};
-use super::servers::endpoint;
+use super::servers::{anchor, endpoint};
 use super::typed::{self, Protocol};
 use crate::provider::Site;
 use std::time::Duration;
@@ -19,9 +19,10 @@ impl Written<'_> {
 }
 
 impl typed::Pop {
-    /// Whether the table names a server, not only what to do there.
-    pub(super) fn is_server(&self) -> bool {
-        self.host.is_some() || self.port.is_some() || self.tls.is_some() || self.ca.is_some()
+    /// The server in the table, without what to do there.
+    pub(super) fn server(&self) -> typed::Server {
+        let typed::Pop { host, port, tls, ca, .. } = self;
+        typed::Server { host: host.clone(), port: *port, tls: *tls, ca: ca.clone() }
     }
 }
 
@@ -34,13 +35,18 @@ pub(super) fn check(written: &Written<'_>) -> Result<(), Refusal> {
             None => Ok(()),
         };
     }
+    let deletes = account.pop.as_ref().is_some_and(|pop| pop.delete_after.is_some());
     let named = [
         ("imap", account.imap.is_some(), "write the server in `pop`"),
         ("mailboxes", account.mailboxes.is_some(), "a maildrop is one mailbox, fetched into INBOX"),
         ("idle", account.idle.is_some(), "POP3 has no push; `sweep` says how often it is polled"),
         ("poll_only", account.poll_only.is_some(), "POP3 has no push; `sweep` says how often it is polled"),
         ("on_delete", account.on_delete.is_some(), "see `delete_after` in `pop`"),
-        ("deletion_limit", account.deletion_limit.is_some(), "no deletion is carried over to the other side"),
+        (
+            "deletion_limit",
+            account.deletion_limit.is_some() && !deletes,
+            "without `delete_after` nothing is deleted",
+        ),
     ];
     match named.into_iter().find(|(_, is_named, _)| *is_named) {
         Some((key, _, instead)) => {
@@ -61,7 +67,9 @@ pub(super) fn of_provider(written: &Written<'_>, provider: &str, site: &Site) ->
         let message = format!("provider `{provider}` has no POP3 server, expected `imap`");
         written.refuse(&["protocol"], message)
     };
-    let server = site.pop.clone().ok_or_else(missing)?;
+    let mut server = site.pop.clone().ok_or_else(missing)?;
+    let own = written.account.pop.as_ref().map(typed::Pop::server);
+    server.ca = anchor(written, "pop", own.as_ref())?;
     Ok(Incoming::Pop(Pop { server, delete_after: delete_after(written)? }))
 }
 
@@ -76,9 +84,7 @@ pub(super) fn of_account(written: &Written<'_>) -> Result<Incoming, Refusal> {
     }
     let pop = account.pop.as_ref();
     let pop = pop.ok_or_else(|| written.refuse(&[], "neither a provider nor a POP3 server is known"))?;
-    let typed::Pop { host, port, tls, ca, .. } = pop;
-    let server = typed::Server { host: host.clone(), port: *port, tls: *tls, ca: ca.clone() };
-    let server = endpoint(written, "pop", &server)?;
+    let server = endpoint(written, "pop", &pop.server())?;
     Ok(Incoming::Pop(Pop { server, delete_after: delete_after(written)? }))
 }
 

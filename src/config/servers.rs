@@ -34,7 +34,7 @@ pub(super) fn choose(written: &Written<'_>, address: &str) -> Result<Servers, Re
     };
     let named = [
         ("imap", account.imap.as_ref().is_some_and(names_server)),
-        ("pop", account.pop.as_ref().is_some_and(typed::Pop::is_server)),
+        ("pop", account.pop.as_ref().is_some_and(|pop| names_server(&pop.server()))),
         ("smtp", account.smtp.as_ref().is_some_and(names_server)),
     ];
     for (key, is_named) in named {
@@ -81,7 +81,7 @@ fn provider<'a>(written: &Written<'a>, address: &str) -> Result<Option<&'a Provi
         };
     }
     if account.imap.as_ref().is_some_and(names_server)
-        || account.pop.as_ref().is_some_and(typed::Pop::is_server)
+        || account.pop.as_ref().is_some_and(|pop| names_server(&pop.server()))
     {
         return Ok(None);
     }
@@ -173,7 +173,7 @@ fn names_server(server: &typed::Server) -> bool {
     server.host.is_some() || server.port.is_some() || server.tls.is_some()
 }
 
-fn anchor(
+pub(super) fn anchor(
     written: &Written<'_>,
     table: &str,
     server: Option<&typed::Server>,

@@ -59,7 +59,7 @@ impl Account {
         let table = self.incoming.table();
         write_server(out, &format!("{name}.{table}"), self.incoming.server(), comment)?;
         let Incoming::Pop(Pop { delete_after: Some(after), .. }) = &self.incoming else { return Ok(()) };
-        if !comment.is_empty() {
+        if !comment.is_empty() && self.incoming.server().ca.is_none() {
             writeln!(out, "\n[accounts.{name}.{table}]")?;
         }
         line(out, "delete_after", quoted(&duration::write(*after)))
@@ -79,6 +79,9 @@ impl Account {
         line(out, "sweep", quoted(&duration::write(self.sweep)))?;
         if matches!(self.incoming, Incoming::Imap(_)) {
             self.write_two_way(out)?;
+        }
+        if !matches!(self.incoming, Incoming::Pop(Pop { delete_after: None, .. })) {
+            self.write_limit(out)?;
         }
         line(
             out,
@@ -112,7 +115,11 @@ impl Account {
                 OnDelete::Keep => "keep",
             }),
         )?;
-        line(out, "poll_only", self.poll_only)?;
+        line(out, "poll_only", self.poll_only)
+    }
+
+    /// What has a meaning only where a deletion here can become one on the server.
+    fn write_limit(&self, out: &mut String) -> fmt::Result {
         let limit = self.deletion_limit;
         line(
             out,

@@ -5,7 +5,7 @@
 //! file, one environment variable) is allowed to be incomplete. `flatten` is not used: it would switch the refusal of
 //! unknown keys off.
 
-use super::account::{Layout, LineEndings, OnDelete};
+use super::account::{Layout, LineEndings, OnDelete, TokenStore};
 use super::secret::Hidden;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 pub(super) struct File {
     pub(super) maildir_root: Option<String>,
     pub(super) outbox_root: Option<String>,
+    pub(super) token_store: Option<TokenStore>,
     #[serde(default)]
     pub(super) hooks: Hooks,
     #[serde(default)]

@@ -178,7 +178,7 @@ impl Fleet for Accounts {
     type Spec = Account;
 
     fn load(&self) -> anyhow::Result<BTreeMap<String, Account>> {
-        let Config { accounts, hooks } = (self.load)()?;
+        let Config { accounts, hooks, .. } = (self.load)()?;
         self.bell.set(hooks.needs_login);
         *self.configured() = accounts.iter().map(|account| account.name.clone()).collect();
         Ok(accounts.into_iter().map(|account| (account.name.clone(), account)).collect())

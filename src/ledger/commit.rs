@@ -176,6 +176,7 @@ fn kind(kind: Loose) -> u8 {
         Loose::Uploading => 0,
         Loose::Orphan => 1,
         Loose::Uploaded => 2,
+        Loose::Stranger => 3,
     }
 }
 

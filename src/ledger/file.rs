@@ -1,6 +1,6 @@
 //! The ledger's file: opening it, knowing its version, and moving a broken one aside.
 
-use super::{Error, maildrop, owner, rows};
+use super::{Error, maildrop, owner, rows, visit};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::fs::OpenOptions;
 use std::io;
@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The version this program writes.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 /// What brings a file from one version to the next; the first begins it.
-const STEPS: [&str; VERSION as usize] = [include_str!("schema.sql"), include_str!("uidl.sql")];
+const STEPS: [&str; VERSION as usize] =
+    [include_str!("schema.sql"), include_str!("uidl.sql"), include_str!("visit.sql")];
 /// Statements kept prepared: one per kind of entry and then some.
 const STATEMENTS: usize = 32;
 /// Another program may look inside (`sqlite3`); it must not make a commit fail.
@@ -66,6 +67,7 @@ fn try_open(path: &Path) -> Result<Connection, Error> {
 /// (an unknown state, a name that is not UTF-8), and no retry of a pass would ever get past it.
 fn readable(connection: &Connection) -> rusqlite::Result<()> {
     maildrop::read(connection)?;
+    visit::read(connection)?;
     owner::read(connection)?;
     let mailboxes = rows::mailboxes(connection)?;
     mailboxes.iter().try_for_each(|record| rows::base(connection, &record.name).map(drop))

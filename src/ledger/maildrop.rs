@@ -4,12 +4,12 @@
 //! sides have lost the message. The moment at which a message was seen durable is kept here, because only from then on
 //! may the server's copy be deleted.
 
-use super::{Error, Ledger, commit, rows};
+use super::{Error, Ledger, commit, rows, visit};
 use crate::mail::{Identity, MailboxName, Uid, Uidl, UniqueName};
 use crate::sync::maildrop::{Enrolled, Maildrop, Note};
 use crate::sync::{Likeness, Outcome, RowState};
-use rusqlite::{Connection, TransactionBehavior, params};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use std::time::Duration;
 
 /// How long a unique-id is kept after both sides lost its message.
 const KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
@@ -31,27 +31,28 @@ impl Ledger {
         self.run(|connection| read(connection).map_err(Error::sql("read"))).await
     }
 
-    /// Writes notes in one durable transaction; `now` is when the missing ones were missed.
-    pub async fn note(&mut self, notes: Vec<Note>, now: SystemTime) -> Outcome<()> {
-        self.run(move |connection| note(connection, &notes, millis(now)).map_err(Error::sql("write"))).await
+    /// Writes notes in one durable transaction.
+    pub async fn note(&mut self, notes: Vec<Note>) -> Outcome<()> {
+        self.run(move |connection| note(connection, &notes).map_err(Error::sql("write"))).await
     }
 
     /// Notes for every message whose file and pair are durable since when that is known, and forgets unique-ids of
-    /// messages that both sides lost long ago.
-    pub async fn note_durable(&mut self, now: SystemTime) -> Outcome<()> {
-        self.run(move |connection| note_durable(connection, now).map_err(Error::sql("write"))).await
+    /// messages that both sides lost long ago. How many of those messages are shorter than the server listed them.
+    pub async fn note_durable(&mut self) -> Outcome<u32> {
+        self.run(|connection| note_durable(connection).map_err(Error::sql("write"))).await
     }
 
-    /// Messages known to be durable since `moment` or before, and not missing on the server.
-    pub async fn due(&mut self, moment: SystemTime) -> Outcome<Vec<Due>> {
-        self.run(move |connection| due(connection, millis(moment)).map_err(Error::sql("read"))).await
+    /// Messages that the server may delete: known to be durable for so long, not missing there, and beyond doubt. They
+    /// have a Message-ID, no other size was listed since they were fetched, and no octet of that is missing here.
+    pub async fn due(&mut self, after: Duration) -> Outcome<Vec<Due>> {
+        self.run(move |connection| due(connection, after).map_err(Error::sql("read"))).await
     }
 }
 
 pub(super) fn read(connection: &Connection) -> rusqlite::Result<Maildrop> {
     let inbox = rows::id(connection, &MailboxName::inbox())?;
     let mut select = connection.prepare_cached(
-        "SELECT uidl.uidl, uidl.uid, uidl.size, missing IS NOT NULL, identity, strong FROM uidl
+        "SELECT uidl.uidl, uidl.uid, uidl.size, missing IS NOT NULL, identity, strong, suspect FROM uidl
          LEFT JOIN message ON message.mailbox = ? AND message.uid = uidl.uid",
     )?;
     let enrolled = select.query_map([inbox], |row| {
@@ -65,6 +66,7 @@ pub(super) fn read(connection: &Connection) -> rusqlite::Result<Maildrop> {
             uid: uid(row.get(1)?)?,
             size: row.get::<_, i64>(2)?.cast_unsigned(),
             is_missing: row.get(3)?,
+            is_suspect: row.get(6)?,
             identity,
         })
     })?;
@@ -78,34 +80,63 @@ pub(super) fn read(connection: &Connection) -> rusqlite::Result<Maildrop> {
     Ok(Maildrop { enrolled, next: uid(last + 1)? })
 }
 
-fn note(connection: &mut Connection, notes: &[Note], now: i64) -> rusqlite::Result<()> {
+fn note(connection: &mut Connection, notes: &[Note]) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Ids may go round in a circle: every message that gets another one gives up its own first. No id begins with a
+    // blank.
     for note in notes {
-        match note {
-            Note::Enrol { uidl, uid, size } => transaction
-                .prepare_cached("INSERT OR REPLACE INTO uidl (uidl, uid, size) VALUES (?, ?, ?)")?
-                .execute(params![uidl.as_str(), uid.value(), size.cast_signed()])?,
-            Note::Confirm { uidl, size } => transaction
-                .prepare_cached("UPDATE uidl SET size = ?2, missing = NULL WHERE uidl = ?1")?
-                .execute(params![uidl.as_str(), size.cast_signed()])?,
-            Note::Miss(uidl) => transaction
-                .prepare_cached("UPDATE uidl SET missing = ?2 WHERE uidl = ?1")?
-                .execute(params![uidl.as_str(), now])?,
-            Note::Forget(uidl) => transaction.execute("DELETE FROM uidl WHERE uidl = ?", [uidl.as_str()])?,
-        };
+        if let Note::Rename { uid, .. } = note {
+            transaction
+                .prepare_cached("UPDATE uidl SET uidl = ' ' || uid WHERE uid = ?")?
+                .execute([uid.value()])?;
+        }
     }
+    notes.iter().try_for_each(|note| take(&transaction, note))?;
     transaction.commit()
 }
 
-fn note_durable(connection: &mut Connection, now: SystemTime) -> rusqlite::Result<()> {
-    let Some(inbox) = rows::id(connection, &MailboxName::inbox())? else { return Ok(()) };
+fn take(transaction: &Transaction<'_>, note: &Note) -> rusqlite::Result<()> {
+    match note {
+        Note::Enrol { uidl, uid, size } => transaction
+            .prepare_cached(
+                "INSERT OR REPLACE INTO uidl (uidl, uid, size, first_size) VALUES (?1, ?2, ?3, ?3)",
+            )?
+            .execute(params![uidl.as_str(), uid.value(), size.cast_signed()])?,
+        Note::Confirm { uidl, size } => transaction
+            .prepare_cached("UPDATE uidl SET size = ?2, missing = NULL WHERE uidl = ?1")?
+            .execute(params![uidl.as_str(), size.cast_signed()])?,
+        Note::Rename { uid, uidl } => transaction
+            .prepare_cached("UPDATE OR REPLACE uidl SET uidl = ?2, missing = NULL WHERE uid = ?1")?
+            .execute(params![uid.value(), uidl.as_str()])?,
+        Note::Miss(uidl) => transaction
+            .prepare_cached("UPDATE uidl SET missing = ?2 WHERE uidl = ?1")?
+            .execute(params![uidl.as_str(), visit::clock(transaction)?])?,
+        Note::Forget(uidl) => transaction.execute("DELETE FROM uidl WHERE uidl = ?", [uidl.as_str()])?,
+        Note::Suspect(uidl) => {
+            let is_again = "UPDATE visit SET broken = (SELECT suspect FROM uidl WHERE uidl = ?)";
+            transaction.execute(is_again, [uidl.as_str()])?;
+            transaction.execute("UPDATE uidl SET suspect = 1 WHERE uidl = ?", [uidl.as_str()])?
+        }
+    };
+    Ok(())
+}
+
+fn note_durable(connection: &mut Connection) -> rusqlite::Result<u32> {
+    let Some(inbox) = rows::id(connection, &MailboxName::inbox())? else { return Ok(0) };
     let (arriving, kept) = (commit::state(RowState::Arriving), commit::state(RowState::Kept));
-    let long_ago = millis(now.checked_sub(KEPT).unwrap_or(UNIX_EPOCH));
     let transaction = connection.transaction()?;
+    let clock = visit::clock(&transaction)?;
+    let long_ago = clock.saturating_sub(visit::millis(KEPT));
+    let short = transaction.query_row(
+        "SELECT count(*) FROM uidl JOIN message ON message.mailbox = ?1 AND message.uid = uidl.uid
+         WHERE durable IS NULL AND state <> ?2 AND message.size < first_size",
+        params![inbox, arriving],
+        |row| row.get(0),
+    )?;
     transaction.execute(
         "UPDATE uidl SET durable = ?1 WHERE durable IS NULL
              AND uid IN (SELECT uid FROM message WHERE mailbox = ?2 AND state <> ?3)",
-        params![millis(now), inbox, arriving],
+        params![clock, inbox, arriving],
     )?;
     transaction.execute(
         "DELETE FROM message WHERE mailbox = ?1 AND state = ?2
@@ -116,16 +147,19 @@ fn note_durable(connection: &mut Connection, now: SystemTime) -> rusqlite::Resul
         "DELETE FROM uidl WHERE missing < ?1 AND uid NOT IN (SELECT uid FROM message WHERE mailbox = ?2)",
         params![long_ago, inbox],
     )?;
-    transaction.commit()
+    transaction.commit()?;
+    Ok(short)
 }
 
-fn due(connection: &Connection, moment: i64) -> rusqlite::Result<Vec<Due>> {
+fn due(connection: &Connection, after: Duration) -> rusqlite::Result<Vec<Due>> {
     let Some(inbox) = rows::id(connection, &MailboxName::inbox())? else { return Ok(Vec::new()) };
+    let moment = visit::clock(connection)?.saturating_sub(visit::millis(after));
     let (arriving, kept) = (commit::state(RowState::Arriving), commit::state(RowState::Kept));
     let mut select = connection.prepare_cached(
         "SELECT identity, strong, message.size, message.uid, name, state = ?4 FROM uidl
          JOIN message ON message.mailbox = ?1 AND message.uid = uidl.uid
-         WHERE durable <= ?2 AND missing IS NULL AND state <> ?3",
+         WHERE durable <= ?2 AND missing IS NULL AND state <> ?3
+             AND strong AND uidl.size = first_size AND message.size >= first_size",
     )?;
     let due = select.query_map(params![inbox, moment, arriving, kept], |row| {
         let name = UniqueName::new(row.get::<_, String>(4)?);
@@ -138,9 +172,4 @@ fn due(connection: &Connection, moment: i64) -> rusqlite::Result<Vec<Due>> {
 fn uid(number: i64) -> rusqlite::Result<Uid> {
     let uid = u32::try_from(number).ok().and_then(Uid::new);
     uid.ok_or(rusqlite::Error::IntegralValueOutOfRange(0, number))
-}
-
-fn millis(moment: SystemTime) -> i64 {
-    let since = moment.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    i64::try_from(since).unwrap_or(i64::MAX)
 }

@@ -15,6 +15,7 @@ mod owner;
 mod rows;
 #[cfg(test)]
 mod tests;
+mod visit;
 
 pub use maildrop::Due;
 

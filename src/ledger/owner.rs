@@ -14,7 +14,7 @@ pub(super) fn claim(connection: &mut Connection, owner: &str) -> rusqlite::Resul
     if let Some(before) = read(&transaction)? {
         tracing::warn!(before, now = owner, "another login or server; all mailboxes are paired anew");
         transaction.execute("UPDATE mailbox SET uid_validity = NULL, marks_uid_validity = NULL", [])?;
-        transaction.execute("DELETE FROM uidl", [])?;
+        transaction.execute_batch("DELETE FROM uidl; DELETE FROM visit")?;
     }
     transaction.execute("INSERT OR REPLACE INTO owner (id, name) VALUES (1, ?)", [owner])?;
     transaction.commit()

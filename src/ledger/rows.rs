@@ -74,6 +74,7 @@ pub(super) fn base(connection: &Connection, mailbox: &MailboxName) -> rusqlite::
             0 => Loose::Uploading,
             1 => Loose::Orphan,
             2 => Loose::Uploaded,
+            3 => Loose::Stranger,
             other => return Err(rusqlite::Error::IntegralValueOutOfRange(4, other)),
         };
         Ok((UniqueName::new(row.get::<_, String>(3)?), (kind, likeness(row)?)))

@@ -8,6 +8,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
+mod pop;
+
 fn inbox() -> MailboxName {
     MailboxName::inbox()
 }
@@ -181,118 +183,4 @@ fn a_newer_version_is_refused_and_left_alone() {
     let error = Ledger::open(&path).unwrap_err();
     assert!(error.to_string().contains("version 99") && error.class() == Class::GiveUp);
     assert!(path.exists());
-}
-
-mod pop {
-    //! What the ledger keeps of a maildrop.
-
-    use super::*;
-    use crate::mail::Uidl;
-    use crate::sync::maildrop::{Enrolled, Maildrop, Note};
-    use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-    const DAY: u64 = 24 * 3600;
-
-    fn id(text: &str) -> Uidl {
-        Uidl::new(text.as_bytes(), 0).unwrap()
-    }
-
-    fn enrol(uidl: &str, number: u32) -> Note {
-        Note::Enrol { uidl: id(uidl), uid: uid(number), size: 10 }
-    }
-
-    fn day(number: u64) -> SystemTime {
-        UNIX_EPOCH + Duration::from_secs(number * DAY)
-    }
-
-    async fn due(ledger: &mut Ledger, moment: u64) -> Vec<(u32, bool)> {
-        let due = ledger.due(day(moment)).await.unwrap();
-        due.iter().map(|due| (due.uid.value(), due.name.is_some())).collect()
-    }
-
-    #[tokio::test]
-    async fn unique_ids_keep_their_uids_over_a_restart_and_no_uid_is_given_twice() {
-        let (_home, path, mut ledger) = open();
-        assert_eq!(ledger.maildrop().await.unwrap(), Maildrop { enrolled: vec![], next: uid(1) });
-        ledger.note(vec![enrol("a", 1), enrol("b", 2)], day(1)).await.unwrap();
-        commit(&mut ledger, vec![Entry::Pair(row(1, "file", RowState::Settled))]).await;
-        commit(&mut ledger, vec![Entry::Pair(row(7, "old", RowState::Settled))]).await;
-        let notes = vec![Note::Miss(id("b")), Note::Confirm { uidl: id("a"), size: 11 }];
-        ledger.note(notes, day(2)).await.unwrap();
-        drop(ledger);
-        let mut ledger = Ledger::open(&path).unwrap();
-        let identity = Some(row(1, "file", RowState::Settled).likeness.identity);
-        let enrolled = |uidl, number, size, is_missing, identity| Enrolled {
-            uidl: id(uidl),
-            uid: uid(number),
-            size,
-            is_missing,
-            identity,
-        };
-        let known = vec![enrolled("a", 1, 11, false, identity), enrolled("b", 2, 10, true, None)];
-        assert_eq!(ledger.maildrop().await.unwrap(), Maildrop { enrolled: known, next: uid(8) });
-    }
-
-    #[tokio::test]
-    async fn the_unique_ids_of_another_owner_say_nothing() {
-        let (_home, _path, mut ledger) = open();
-        ledger.claim("alice at mail.test").await.unwrap();
-        ledger.note(vec![enrol("a", 1)], day(1)).await.unwrap();
-        ledger.claim("bob at mail.test").await.unwrap();
-        assert_eq!(ledger.maildrop().await.unwrap().enrolled, []);
-    }
-
-    #[tokio::test]
-    async fn only_what_is_durable_for_long_enough_is_due() {
-        let (_home, _path, mut ledger) = open();
-        ledger
-            .note((1..=4).map(|number| enrol(&number.to_string(), number)).collect(), day(1))
-            .await
-            .unwrap();
-        let rows = [(1, RowState::Settled), (2, RowState::Kept), (3, RowState::Arriving)];
-        let pairs = rows.map(|(number, state)| Entry::Pair(row(number, &number.to_string(), state)));
-        commit(&mut ledger, pairs.to_vec()).await;
-        assert_eq!(due(&mut ledger, 100).await, [], "nothing was noted durable");
-        ledger.note_durable(day(10)).await.unwrap();
-        ledger.note_durable(day(20)).await.unwrap();
-        assert_eq!(due(&mut ledger, 9).await, []);
-        assert_eq!(due(&mut ledger, 10).await, [(1, true), (2, false)]);
-        ledger.note(vec![Note::Miss(id("1"))], day(21)).await.unwrap();
-        assert_eq!(due(&mut ledger, 30).await, [(2, false)]);
-    }
-
-    #[tokio::test]
-    async fn a_unique_id_is_forgotten_long_after_both_sides_lost_its_message() {
-        let (_home, _path, mut ledger) = open();
-        ledger
-            .note((1..=3).map(|number| enrol(&number.to_string(), number)).collect(), day(1))
-            .await
-            .unwrap();
-        let rows = [(1, RowState::Settled), (2, RowState::Kept)];
-        let pairs = rows.map(|(number, state)| Entry::Pair(row(number, &number.to_string(), state)));
-        commit(&mut ledger, pairs.to_vec()).await;
-        ledger
-            .note((1..=3).map(|number| Note::Miss(id(&number.to_string()))).collect(), day(2))
-            .await
-            .unwrap();
-        ledger.note_durable(day(91)).await.unwrap();
-        assert_eq!(ledger.maildrop().await.unwrap().enrolled.len(), 3);
-        ledger.note_durable(day(93)).await.unwrap();
-        let left = ledger.maildrop().await.unwrap().enrolled;
-        assert_eq!(left.iter().map(|known| known.uid.value()).collect::<Vec<_>>(), [1], "its file is here");
-        assert_eq!(ledger.base(&inbox()).await.unwrap().rows.len(), 1);
-    }
-
-    #[tokio::test]
-    async fn a_file_of_the_first_version_is_brought_up_to_date_with_all_it_holds() {
-        let (_home, path, mut ledger) = open();
-        commit(&mut ledger, vec![Entry::Pair(row(1, "a", RowState::Settled))]).await;
-        drop(ledger);
-        let old = rusqlite::Connection::open(&path).unwrap();
-        old.execute_batch("DROP TABLE uidl; PRAGMA user_version = 1").unwrap();
-        drop(old);
-        let mut ledger = Ledger::open(&path).unwrap();
-        assert_eq!(ledger.base(&inbox()).await.unwrap().rows, [row(1, "a", RowState::Settled)]);
-        assert_eq!(ledger.maildrop().await.unwrap().next, uid(2));
-    }
 }

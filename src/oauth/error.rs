@@ -46,6 +46,12 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// The key of a sealed login is not to be had.
+    #[error("the keyring {complaint}")]
+    Keyring {
+        /// Why.
+        complaint: String,
+    },
     /// The token endpoint refuses the client.
     #[error("the token endpoint refuses the client of account {account} ({error}): {description}")]
     Client {
@@ -163,7 +169,9 @@ impl Classified for Error {
             | Error::OtherClient { .. }
             | Error::Corrupt { .. } => Class::NeedsLogin,
             Error::Unavailable { after, .. } => Class::Retry { after: *after },
-            Error::Io { .. } | Error::Command { .. } | Error::NotRevoked { .. } => Class::RETRY,
+            Error::Io { .. } | Error::Command { .. } | Error::NotRevoked { .. } | Error::Keyring { .. } => {
+                Class::RETRY
+            }
             Error::Client { .. }
             | Error::Key { .. }
             | Error::Insecure { .. }
@@ -195,6 +203,10 @@ impl Classified for Error {
                     .into(),
             ),
             Error::Command { .. } => Some("run the command by hand to see what it says".into()),
+            Error::Keyring { .. } => Some(
+                "unlock the keyring of your desktop session; or set token_store = \"file\" and log in again"
+                    .into(),
+            ),
             Error::Key { .. } => Some("name the right file in the account's `oauth` table".into()),
             Error::NotRevoked { .. } => {
                 Some("withdraw the application's access in the settings of your provider account".into())

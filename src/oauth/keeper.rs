@@ -38,6 +38,8 @@ pub struct KeeperConfig {
     pub scopes: Vec<String>,
     /// The file `token.json` in the account's state directory.
     pub store: PathBuf,
+    /// Whether what is saved there is sealed with a key of the keyring.
+    pub is_sealed: bool,
     /// How the program logs in as itself; `None` where a person does.
     pub app: Option<App>,
 }
@@ -68,6 +70,7 @@ impl KeeperConfig {
             && self.token_url == other.token_url
             && self.scopes == other.scopes
             && self.store == other.store
+            && self.is_sealed == other.is_sealed
             && self.app == other.app
     }
 }

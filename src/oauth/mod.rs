@@ -18,6 +18,7 @@ pub mod password;
 mod store;
 mod time;
 pub mod token;
+mod vault;
 
 pub use answer::words;
 pub use error::{Error, login_hint};

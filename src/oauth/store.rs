@@ -5,11 +5,13 @@
 //! the new one, never half of one. Writers hold [`Lock`], an flock that other processes respect, from reading the old
 //! token until the new one is saved: two refreshes with the same token look like theft to servers that rotate
 //! (RFC 9700 §4.14). A file that others can read, or that is not ours, is refused, never repaired in silence.
-//! All calls block. Rejected: the Secret Service, which has no unlocked keyring on a machine without a session; and the
-//! token before this one as a spare. No crash can lose the file, and a server that refuses the newest token refuses its
-//! predecessors too, or takes the use of one for theft and ends the login (RFC 9700 §4.14.2).
+//! All calls block. Rejected as the usual place: the Secret Service, which has no unlocked keyring on a machine without
+//! a session; where it is wanted, it keeps the key of a seal, and the sealed token stands here. Rejected: the token before
+//! this one as a spare. No crash can lose the file, and a server that refuses the newest token refuses its predecessors
+//! too, or takes the use of one for theft and ends the login (RFC 9700 §4.14.2).
 
 use super::error::Error;
+use super::vault;
 use crate::disk::make_directory;
 use jiff::Timestamp;
 use rustix::fs::{FlockOperation, OFlags, flock};
@@ -44,7 +46,12 @@ struct Record {
     schema: u32,
     issuer: Url,
     client_id: String,
+    /// Empty where it is sealed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     refresh_token: String,
+    /// The token under the seal of [`vault`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sealed: Option<String>,
     saved_at: Timestamp,
 }
 
@@ -53,6 +60,7 @@ struct Record {
 pub(super) struct Store {
     path: PathBuf,
     account: String,
+    is_sealed: bool,
 }
 
 /// The right to change the file, against all processes; ends when dropped.
@@ -62,8 +70,8 @@ pub(super) struct Lock {
 }
 
 impl Store {
-    pub(super) fn new(path: PathBuf, account: String) -> Store {
-        Store { path, account }
+    pub(super) fn new(path: PathBuf, account: String, is_sealed: bool) -> Store {
+        Store { path, account, is_sealed }
     }
 
     /// Takes the lock if no other process has it; makes the directory if there is none.
@@ -96,14 +104,13 @@ impl Store {
         file.take(LONGEST).read_to_end(&mut text).map_err(fails)?;
         let corrupt = || Error::Corrupt { account: self.account.clone(), path: self.path.clone() };
         let record: Record = serde_json::from_slice(&text).map_err(|_| corrupt())?;
-        if record.schema != SCHEMA || record.refresh_token.is_empty() {
-            return Err(corrupt());
-        }
-        Ok(Some(Grant {
-            refresh_token: record.refresh_token.into(),
-            issuer: record.issuer,
-            client_id: record.client_id,
-        }))
+        let token = match &record.sealed {
+            Some(sealed) => vault::open(&self.path, &record.client_id, sealed)?,
+            None => Some(record.refresh_token.into()),
+        };
+        let token = token.filter(|token| record.schema == SCHEMA && !token.expose_secret().is_empty());
+        let refresh_token = token.ok_or_else(corrupt)?;
+        Ok(Some(Grant { refresh_token, issuer: record.issuer, client_id: record.client_id }))
     }
 
     /// Whether there is room for a grant: one as long as `grant` is written where the next one will be, and taken away.
@@ -120,13 +127,12 @@ impl Store {
 
     /// A file beside the grant's own, with this content; where it is.
     fn write_beside(&self, grant: &Grant, now: Timestamp) -> Result<PathBuf, Error> {
-        let record = Record {
-            schema: SCHEMA,
-            issuer: grant.issuer.clone(),
-            client_id: grant.client_id.clone(),
-            refresh_token: grant.refresh_token.expose_secret().to_owned(),
-            saved_at: now,
+        let (refresh_token, sealed) = match self.is_sealed {
+            true => (String::new(), Some(vault::seal(&self.path, &grant.client_id, &grant.refresh_token)?)),
+            false => (grant.refresh_token.expose_secret().to_owned(), None),
         };
+        let (issuer, client_id) = (grant.issuer.clone(), grant.client_id.clone());
+        let record = Record { schema: SCHEMA, issuer, client_id, refresh_token, sealed, saved_at: now };
         let fresh = self.path.with_extension("json.new");
         let fails = |error| Error::io("write", &fresh, error);
         // Left by a crash; nobody else writes it while the lock is held.
@@ -222,7 +228,7 @@ mod tests {
     fn store() -> (tempfile::TempDir, Store) {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("lab/token.json");
-        (home, Store::new(path, "lab".into()))
+        (home, Store::new(path, "lab".into(), false))
     }
 
     fn grant(token: &str) -> Grant {

@@ -3,6 +3,9 @@
 //! What is listed is what the survey at the beginning of the session found; it cannot change until the end. A maildrop
 //! keeps no flags, and a message that is missing in it was fetched elsewhere or expired: it is never told as gone, so
 //! that the local copy stays.
+//!
+//! A message that broke an earlier session is a suspect and is asked for last; after one that it broke again, not at all.
+//! So it stands in the way neither of the mail behind it nor, at every second visit, of deletions.
 
 use super::error::Error;
 use super::session::Session;
@@ -12,20 +15,30 @@ use crate::sync::{
     self, Arrival, At, Fate, FlagChange, Gone, Landed, Likeness, Listed, Listing, Marks, Outcome, Outgoing,
     RemoteMailbox, RemoteView, Scope, Since, Trouble,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::mpsc;
+
+/// Why a suspect does not arrive.
+const SPARED: &str = "the connection broke at it, again; the next visit tries it once more";
 
 /// The POP3 side of one account, for one visit.
 #[derive(Debug)]
 pub struct Remote {
     session: Session,
     messages: BTreeMap<Uid, Message>,
+    suspects: BTreeSet<Uid>,
+    spares_suspects: bool,
 }
 
 impl Remote {
     /// A remote that owns this session; `messages` are those of its survey, by their UIDs.
-    pub fn new(session: Session, messages: BTreeMap<Uid, Message>) -> Remote {
-        Remote { session, messages }
+    pub fn new(
+        session: Session,
+        messages: BTreeMap<Uid, Message>,
+        suspects: BTreeSet<Uid>,
+        spares_suspects: bool,
+    ) -> Remote {
+        Remote { session, messages, suspects, spares_suspects }
     }
 
     /// Whether anything more can be asked in this session.
@@ -33,19 +46,27 @@ impl Remote {
         self.session.wire.is_usable()
     }
 
+    /// The unique-id of the message at which the session broke, if it did so at one.
+    pub fn broken_at(&self) -> Option<Uidl> {
+        let number = self.session.broken_at()?;
+        let message = self.messages.values().find(|message| message.number == number)?;
+        Some(message.uidl.clone())
+    }
+
     /// The messages among these that are in the maildrop and are what they are held for, and the unique-ids of those
-    /// that are others.
+    /// that are others. A message of which the server shows nothing is neither.
     pub async fn verify(&mut self, wanted: &BTreeMap<Uid, Likeness>) -> Outcome<(Vec<Uid>, Vec<Uidl>)> {
-        let there: Vec<(Uid, Message)> = self.among(wanted.keys().copied());
-        let found = self.session.identify(there.iter().map(|(_, message)| message)).await;
-        let found = scoped(Scope::Pass, found)?;
-        let is_it = |(uid, message): &(Uid, Message)| {
-            let here = wanted.get(uid).map(|likeness| likeness.identity);
-            found.get(&message.number).map(|likeness| likeness.identity) == here
-        };
-        let (same, others): (Vec<_>, Vec<_>) = there.into_iter().partition(is_it);
-        let uids = same.into_iter().map(|(uid, _)| uid).collect();
-        Ok((uids, others.into_iter().map(|(_, message)| message.uidl).collect()))
+        let there = self.among(wanted.keys().copied());
+        let found = self.recognise(&there).await?;
+        let (mut same, mut others) = (Vec::new(), Vec::new());
+        for (uid, message) in there {
+            let Some(seen) = found.get(&uid) else { continue };
+            match wanted.get(&uid).is_some_and(|here| here.identity == seen.identity) {
+                true => same.push(uid),
+                false => others.push(message.uidl),
+            }
+        }
+        Ok((same, others))
     }
 
     /// Deletes messages on the server and ends the session; how many.
@@ -62,8 +83,22 @@ impl Remote {
         self.session.leave().await;
     }
 
+    /// Messages of the maildrop in the order in which they are asked for.
     fn among(&self, uids: impl Iterator<Item = Uid>) -> Vec<(Uid, Message)> {
-        uids.filter_map(|uid| self.messages.get(&uid).map(|message| (uid, message.clone()))).collect()
+        let found = uids.filter_map(|uid| self.messages.get(&uid).map(|message| (uid, message.clone())));
+        let (suspect, mut found): (Vec<_>, Vec<_>) = found.partition(|(uid, _)| self.suspects.contains(uid));
+        if !self.spares_suspects {
+            found.extend(suspect);
+        }
+        found
+    }
+
+    async fn recognise(&mut self, there: &[(Uid, Message)]) -> Outcome<BTreeMap<Uid, Likeness>> {
+        let messages: Vec<&Message> = there.iter().map(|(_, message)| message).collect();
+        let found = scoped(Scope::Pass, self.session.identify(&messages).await)?;
+        let likeness =
+            |(uid, message): &(Uid, Message)| found.get(&message.number).map(|&likeness| (*uid, likeness));
+        Ok(there.iter().filter_map(likeness).collect())
     }
 }
 
@@ -99,17 +134,19 @@ impl sync::Remote for Remote {
     }
 
     async fn identify(&mut self, _: &At, uids: &UidSet) -> Outcome<BTreeMap<Uid, Likeness>> {
-        let there = self.among(uids.iter());
-        let found = self.session.identify(there.iter().map(|(_, message)| message)).await;
-        let found = scoped(Scope::Pass, found)?;
-        let likeness =
-            |(uid, message): &(Uid, Message)| found.get(&message.number).map(|&likeness| (*uid, likeness));
-        Ok(there.iter().filter_map(likeness).collect())
+        self.recognise(&self.among(uids.iter())).await
     }
 
     async fn fetch(&mut self, _: &At, uids: &UidSet, into: mpsc::Sender<Arrival>) -> Outcome<()> {
         let wanted = self.among(uids.iter());
-        let fetched = self.session.fetch(&wanted, into).await;
+        let spared = usize::try_from(uids.len()).unwrap_or(usize::MAX).saturating_sub(wanted.len());
+        let fetched = match self.session.fetch(&wanted, into).await {
+            Ok(()) if spared > 0 => Err(Error::Undelivered { count: spared, text: SPARED.to_owned() }),
+            Err(Error::Undelivered { count, text }) => {
+                Err(Error::Undelivered { count: count + spared, text })
+            }
+            fetched => fetched,
+        };
         let is_single = matches!(fetched, Err(Error::Undelivered { .. }));
         scoped(if is_single { Scope::Message } else { Scope::Pass }, fetched)
     }

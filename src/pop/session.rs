@@ -22,6 +22,8 @@ use tokio::time::timeout;
 pub struct Session {
     pub(super) wire: Wire,
     pub(super) offers: Capabilities,
+    /// The number of the message that is awaited.
+    pub(super) awaited: Option<u32>,
     mechanism: &'static str,
 }
 
@@ -61,7 +63,7 @@ impl Session {
         let mechanism = auth::log_in(&mut wire, &offers, credentials, endpoint).await?;
         // They may be others after login (RFC 2449 §5).
         let offers = capabilities(&mut wire).await?.unwrap_or(offers);
-        Ok(Session { wire, offers, mechanism })
+        Ok(Session { wire, offers, awaited: None, mechanism })
     }
 
     /// The same session, in which these capabilities are not used: the provider's are known to fail.
@@ -78,6 +80,11 @@ impl Session {
     /// What the server offers.
     pub fn offers(&self) -> &Capabilities {
         &self.offers
+    }
+
+    /// The number of the message at which the session broke, if it did so at one.
+    pub fn broken_at(&self) -> Option<u32> {
+        self.awaited.filter(|_| !self.wire.is_usable())
     }
 
     /// Every message of the maildrop, as it stays until this session ends.

@@ -227,11 +227,44 @@ async fn a_header_tells_what_a_message_is_with_top_or_without() {
     let identified = async |capabilities: &str, command: &str| {
         let script = format!("C: {command}\nS: +OK\n{header}");
         let (mut session, server) = session(capabilities, &script).await;
-        let found = session.identify([message(1)].iter()).await.unwrap();
+        let found = session.identify(&[&message(1)]).await.unwrap();
         server.finished().await;
         found[&1]
     };
     let (one, other) = (identified("TOP", "TOP 1 0").await, identified("UIDL", "RETR 1").await);
     assert_eq!(one, other);
     assert!(one.identity.is_strong() && one.size == 10);
+}
+
+#[tokio::test]
+async fn a_refused_top_is_made_good_by_the_whole_message_and_one_that_is_shown_in_no_way_is_left_out() {
+    let header = "S: +OK\nS: Message-ID: <1@x>\nS:\nS: .\n";
+    let script = format!(
+        "C: TOP 1 0\n{header}C: TOP 2 0\nS: -ERR no\nC: TOP 3 0\nS: -ERR no\nC: RETR 2\nS: -ERR no\nC: RETR 3\n{header}"
+    );
+    let (mut session, server) = session("TOP", &script).await;
+    let messages = [message(1), message(2), message(3)];
+    let found = session.identify(&messages.iter().collect::<Vec<_>>()).await.unwrap();
+    assert_eq!(found.keys().collect::<Vec<_>>(), [&1, &3]);
+    assert_eq!((found[&1], session.broken_at()), (found[&3], None));
+    server.finished().await;
+}
+
+#[tokio::test]
+async fn a_message_that_is_listed_too_large_is_not_asked_for() {
+    let (mut session, server) = session("TOP", "C: RETR 2\nX: +OK\\r\\n.\\r\\n\n").await;
+    let (into, _from) = mpsc::channel(10);
+    let mut wanted = messages(2);
+    wanted[0].1.size = 400 << 20;
+    let error = session.fetch(&wanted, into).await.unwrap_err();
+    assert!(error.to_string().contains("1 message(s): 400 MiB are more than the 256 MiB"), "{error}");
+    server.finished().await;
+}
+
+#[tokio::test]
+async fn the_message_at_which_a_session_breaks_is_known() {
+    let (mut session, _) =
+        session("PIPELINING", "C: RETR 1\nC: RETR 2\nS: +OK\nS: .\nS: +OK\nS: half\n").await;
+    let (_, outcome) = fetch(&mut session, 2).await;
+    assert_eq!((outcome.is_err(), session.broken_at()), (true, Some(2)));
 }

@@ -6,7 +6,7 @@
 use super::error::Error;
 use super::reply::{Refusal, Reply};
 use super::session::Session;
-use super::wire::{Incoming, Wire};
+use super::wire::{Incoming, MESSAGE, Wire};
 use crate::mail::{Flags, Identity, Uid};
 use crate::sync::maildrop::Message;
 use crate::sync::{Arrival, Fetched, Likeness};
@@ -32,25 +32,29 @@ impl Session {
         Pipeline { commands: commands.into_iter(), ahead, waiting: 0 }
     }
 
-    /// Streams messages into `into`. A message that is refused does not stop the others; what was sent with `End` is
-    /// good.
+    /// Streams messages into `into`, in this order. A message that is refused or too large does not stop the others;
+    /// what was sent with `End` is good.
     pub(super) async fn fetch(
         &mut self,
         messages: &[(Uid, Message)],
         into: mpsc::Sender<Arrival>,
     ) -> Result<(), Error> {
+        let (messages, large): (Vec<_>, Vec<_>) =
+            messages.iter().partition(|(_, message)| message.size <= MESSAGE);
+        let mut missing: Vec<String> = large.into_iter().map(|(_, message)| too_large(message)).collect();
         let mut pipeline = self.pipeline(lines("RETR", messages.iter().map(|(_, message)| message), ""));
-        let mut refused: Vec<Refusal> = Vec::new();
-        for (uid, _) in messages {
+        for (uid, message) in messages {
+            self.awaited = Some(message.number);
             match pipeline.reply(&mut self.wire).await? {
                 Reply::Ok(_) => self.stream(*uid, &into).await?,
-                Reply::Err(refusal) => refused.push(refusal),
+                Reply::Err(refusal) => missing.push(refusal.text),
                 other => return Err(self.unexpected("RETR", other)),
             }
         }
-        let count = refused.len();
-        match refused.into_iter().next() {
-            Some(first) => Err(Error::Undelivered { count, text: first.text }),
+        self.awaited = None;
+        let count = missing.len();
+        match missing.into_iter().next() {
+            Some(text) => Err(Error::Undelivered { count, text }),
             None => Ok(()),
         }
     }
@@ -63,43 +67,65 @@ impl Session {
             is_wanted = into.send(Arrival::Chunk(chunk)).await.is_ok();
         }
         let end = Arrival::End(Fetched { uid, flags: Flags::NONE, internal_date: None });
-        match is_wanted && into.send(end).await.is_ok() {
-            true => Ok(()),
-            false => Err(self.wire.lost(Error::Abandoned)),
+        if is_wanted && into.send(end).await.is_ok() {
+            return Ok(());
         }
+        // Not the message's fault.
+        self.awaited = None;
+        Err(self.wire.lost(Error::Abandoned))
     }
 
-    /// How these messages are recognised, by number: their header and the size that was listed.
-    pub async fn identify<'a>(
-        &mut self,
-        messages: impl Iterator<Item = &'a Message>,
-    ) -> Result<BTreeMap<u32, Likeness>, Error> {
-        let messages: Vec<&Message> = messages.collect();
-        // TOP is optional (RFC 1939 §7); without it the whole message comes, and only its header is kept.
-        let commands = match self.offers.may_have("TOP") {
-            true => lines("TOP", messages.iter().copied(), " 0"),
-            false => lines("RETR", messages.iter().copied(), ""),
-        };
-        let mut pipeline = self.pipeline(commands);
+    /// How these messages are recognised, by number: their header and the size that was listed. A message of which the
+    /// server shows nothing is left out.
+    pub async fn identify(&mut self, messages: &[&Message]) -> Result<BTreeMap<u32, Likeness>, Error> {
         let mut found = BTreeMap::new();
-        for message in messages {
-            match pipeline.reply(&mut self.wire).await? {
-                Reply::Ok(_) => {}
-                other => {
-                    let refused = self.unexpected("TOP", other);
-                    // Answers to the commands sent ahead are still to come.
-                    return Err(self.wire.lost(refused));
-                }
-            }
-            let (mut header, mut incoming) = (Vec::new(), Incoming::default());
-            while let Some(chunk) = self.wire.chunk(&mut incoming).await? {
-                let room = HEADER.saturating_sub(header.len()).min(chunk.len());
-                header.extend_from_slice(chunk.get(..room).unwrap_or_default());
-            }
-            let identity = Identity::from_header(&header);
-            found.insert(message.number, Likeness { identity, size: message.size });
-        }
+        // TOP is optional (RFC 1939 §7), and may be refused for one message: then the whole of it comes, and only its
+        // header is kept.
+        let rest = match self.offers.may_have("TOP") {
+            true => self.headers("TOP", " 0", messages, &mut found).await?,
+            false => messages.to_vec(),
+        };
+        let rest: Vec<&Message> = rest.into_iter().filter(|message| message.size <= MESSAGE).collect();
+        self.headers("RETR", "", &rest, &mut found).await?;
         Ok(found)
+    }
+
+    /// Reads the headers of messages into `found`; those that were refused.
+    async fn headers<'a>(
+        &mut self,
+        verb: &'static str,
+        rest: &str,
+        messages: &[&'a Message],
+        found: &mut BTreeMap<u32, Likeness>,
+    ) -> Result<Vec<&'a Message>, Error> {
+        let mut pipeline = self.pipeline(lines(verb, messages.iter().copied(), rest));
+        let mut refused = Vec::new();
+        for &message in messages {
+            self.awaited = Some(message.number);
+            match pipeline.reply(&mut self.wire).await? {
+                Reply::Ok(_) => {
+                    let identity = Identity::from_header(&self.header().await?);
+                    found.insert(message.number, Likeness { identity, size: message.size });
+                }
+                Reply::Err(Refusal { text, .. }) => {
+                    tracing::debug!(verb, text, "refused");
+                    refused.push(message);
+                }
+                other => return Err(self.unexpected(verb, other)),
+            }
+        }
+        self.awaited = None;
+        Ok(refused)
+    }
+
+    /// The beginning of a body, which is read to its end.
+    async fn header(&mut self) -> Result<Vec<u8>, Error> {
+        let (mut header, mut incoming) = (Vec::new(), Incoming::default());
+        while let Some(chunk) = self.wire.chunk(&mut incoming).await? {
+            let room = HEADER.saturating_sub(header.len()).min(chunk.len());
+            header.extend_from_slice(chunk.get(..room).unwrap_or_default());
+        }
+        Ok(header)
     }
 
     /// Marks messages as deleted; how many the server marked. They are gone only after [`Session::quit`].
@@ -136,6 +162,10 @@ impl Pipeline {
         self.waiting -= 1;
         Ok(reply)
     }
+}
+
+fn too_large(message: &Message) -> String {
+    format!("{} MiB are more than the {} MiB of a message", message.size >> 20, MESSAGE >> 20)
 }
 
 /// A command for each message.

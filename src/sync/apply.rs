@@ -103,6 +103,9 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
         for name in &steps.unloosen {
             self.later(mailbox, Entry::Unloosen(name.clone()));
         }
+        for (name, likeness) in &steps.estrange {
+            self.later(mailbox, Entry::Loosen(name.clone(), Loose::Stranger, *likeness));
+        }
         for row in &steps.adopt {
             self.later(mailbox, Entry::Pair(row.clone()));
         }
@@ -112,7 +115,9 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
         for row in &steps.keep {
             self.later(mailbox, Entry::Pair(Row { state: RowState::Kept, ..row.clone() }));
         }
-        self.report.mailbox(mailbox).adopted += steps.adopt.len() as u64;
+        let report = self.report.mailbox(mailbox);
+        report.adopted += steps.adopt.len() as u64;
+        report.kept += steps.keep.len() as u64;
         if self.pending.len() > before {
             self.flush().await?;
         }

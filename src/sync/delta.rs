@@ -22,7 +22,7 @@ pub struct RemoteDelta {
 /// How the Maildir differs from the base.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LocalDelta {
-    /// Files that the base does not know, or whose upload was begun.
+    /// Files that the base does not know, whose upload was begun, or whose mailbox took nothing so far.
     pub new: BTreeMap<UniqueName, Flags>,
     /// Files that are not uploaded, because they were on the server: those that lost their pair with a changed
     /// UIDVALIDITY, and those whose upload was taken without a UID.
@@ -101,7 +101,7 @@ pub fn local(base: &Base, view: &LocalView) -> LocalDelta {
                 delta.new.remove(name);
                 delta.orphans.insert(name.clone(), flags);
             }
-            (Some(_), Loose::Uploading) => {}
+            (Some(_), Loose::Uploading | Loose::Stranger) => {}
         }
     }
     delta

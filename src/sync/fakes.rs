@@ -78,6 +78,8 @@ pub(super) struct FakeRemote {
     pub(super) uidplus: bool,
     /// Whether a move is one step; else a copy, and then an expunge.
     pub(super) has_move: bool,
+    /// Whether nothing can be changed in its mailboxes.
+    pub(super) read_only: bool,
     /// A name that this server does not accept.
     pub(super) refuses: Option<MailboxName>,
     pub(super) mailboxes: BTreeMap<MailboxName, Mailbox>,
@@ -180,7 +182,8 @@ impl Remote for FakeRemote {
         let found = self.mailboxes.get(mailbox).ok_or_else(|| trouble(Scope::Mailbox, "no such mailbox"))?;
         let marks = found.marks(self.condstore);
         let since = since.filter(|since| since.marks.uid_validity == marks.uid_validity && self.condstore);
-        Ok(RemoteView { marks, read_only: false, storable: Flags::ALL, listing: found.listing(since) })
+        let (read_only, listing) = (self.read_only, found.listing(since));
+        Ok(RemoteView { marks, read_only, storable: Flags::ALL, listing })
     }
 
     async fn identify(&mut self, at: &At, uids: &UidSet) -> Outcome<BTreeMap<Uid, Likeness>> {
@@ -275,12 +278,15 @@ pub(super) struct FakeLocal {
     pub(super) fuse: Fuse,
     pub(super) directories: BTreeMap<MailboxName, Directory>,
     pub(super) quarantine: Vec<String>,
+    /// Files read to be recognised.
+    pub(super) identified: usize,
     counter: u64,
 }
 
 impl FakeLocal {
     pub(super) fn new(fuse: Fuse) -> FakeLocal {
-        FakeLocal { fuse, directories: BTreeMap::new(), quarantine: Vec::new(), counter: 0 }
+        let (directories, quarantine) = (BTreeMap::new(), Vec::new());
+        FakeLocal { fuse, directories, quarantine, identified: 0, counter: 0 }
     }
 
     pub(super) fn fresh(&mut self) -> UniqueName {
@@ -320,6 +326,7 @@ impl Local for FakeLocal {
         mailbox: &MailboxName,
         names: &[UniqueName],
     ) -> Outcome<BTreeMap<UniqueName, Likeness>> {
+        self.identified += names.len();
         let directory = self.directory(mailbox)?;
         let one = |name: &UniqueName| Some((name.clone(), likeness_of(&directory.files.get(name)?.0)));
         Ok(names.iter().filter_map(one).collect())

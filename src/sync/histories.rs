@@ -43,6 +43,7 @@ impl World {
             mailboxes: BTreeMap::new(),
             opened: 0,
             has_move: true,
+            read_only: false,
             refuses: None,
         };
         let local = FakeLocal::new(fuse.clone());
@@ -390,6 +391,62 @@ fn kept_messages_stay_on_the_server_and_do_not_come_back() {
     world.files("INBOX").clear();
     world.settle();
     assert_eq!((world.on_server()["INBOX"].len(), world.on_disk()["INBOX"].len()), (1, 0));
+}
+
+#[test]
+fn what_is_kept_only_for_now_is_asked_about_and_can_be_had_again() {
+    let mut world = World::new(true, true);
+    world.policy.on_delete = OnDelete::KeepForNow;
+    for number in 1..=40 {
+        world.remote.add(&mailbox("INBOX"), &content(number), flags(""));
+    }
+    world.settle();
+    world.files("INBOX").clear();
+    let held = |world: &mut World| world.pass().mailboxes[&mailbox("INBOX")].held.clone();
+    let all = Held { side: Side::Local, count: 41, of: 41, approved: false };
+    assert_eq!((held(&mut world), held(&mut world)), (vec![all], vec![all]));
+    let rows = &world.ledger.mailboxes[&mailbox("INBOX")].1.rows;
+    assert!(rows.iter().all(|row| row.state == RowState::Settled), "nothing was given up");
+}
+
+#[test]
+fn what_was_kept_before_is_no_part_of_what_a_mass_deletion_is_measured_by() {
+    let mut world = World::new(true, true);
+    world.policy.on_delete = OnDelete::KeepForNow;
+    let mut number = 0;
+    for _ in 0..10 {
+        (0..15).for_each(|_| {
+            number += 1;
+            world.remote.add(&mailbox("INBOX"), &content(number), flags(""));
+        });
+        world.settle();
+        world.files("INBOX").clear();
+        world.pass();
+    }
+    (0..30).for_each(|_| {
+        number += 1;
+        world.remote.add(&mailbox("INBOX"), &content(number), flags(""));
+    });
+    world.settle();
+    world.files("INBOX").clear();
+    let held = world.pass().mailboxes[&mailbox("INBOX")].held.clone();
+    assert_eq!(held.iter().map(|held| (held.count, held.of)).collect::<Vec<_>>(), [(30, 30)]);
+}
+
+#[test]
+fn a_file_in_a_mailbox_that_takes_nothing_is_read_once_and_uploaded_when_it_does() {
+    let mut world = World::new(true, true);
+    world.settle();
+    world.remote.read_only = true;
+    world.add_local("INBOX", &content(1), "");
+    (0..3).for_each(|_| world.settle());
+    assert_eq!((world.local.identified, world.on_server()["INBOX"].len()), (1, 1));
+    let commits = world.ledger.commits;
+    world.settle();
+    assert_eq!(world.ledger.commits, commits, "nothing changed");
+    world.remote.read_only = false;
+    world.settle();
+    assert_eq!((world.local.identified, world.on_server()["INBOX"].len()), (1, 2));
 }
 
 #[derive(Clone, Debug)]

@@ -39,6 +39,8 @@ pub enum Loose {
     Uploaded,
     /// Its pair was lost with a changed UIDVALIDITY: kept, reported, not uploaded.
     Orphan,
+    /// It is new in a mailbox that takes nothing: it was read once, to be recognised, and waits for what may come.
+    Stranger,
 }
 
 /// Which side messages disappeared from.

@@ -90,7 +90,9 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
             observed.doubt_missing_files();
         }
         let (remote_likeness, candidates) = self.recognise(&observed, &base, resettle.is_some()).await?;
-        Ok(Some(Observed { remote_likeness, candidates, resettle, ..observed }))
+        let strangers = candidates.iter().filter(|(name, _)| !base.loose.contains_key(*name));
+        let strangers = strangers.map(|(name, candidate)| (name.clone(), candidate.likeness)).collect();
+        Ok(Some(Observed { remote_likeness, candidates, strangers, resettle, ..observed }))
     }
 
     /// Settles what a crash left between `tmp` and its place. Whether something was lost and must be fetched again.
@@ -178,8 +180,10 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         let mut candidates = BTreeMap::new();
         for (name, &(kind, likeness)) in &base.loose {
             let there = orphans.contains_key(name) || new.contains_key(name);
-            if there || (kind != Loose::Orphan && likeness.identity.is_strong()) {
-                candidates.insert(name.clone(), Candidate { likeness, was_paired: true });
+            let may_be_there = matches!(kind, Loose::Uploading | Loose::Uploaded);
+            if there || (may_be_there && likeness.identity.is_strong()) {
+                let was_paired = kind != Loose::Stranger || were_paired;
+                candidates.insert(name.clone(), Candidate { likeness, was_paired });
             }
         }
         let strangers: Vec<UniqueName> =
@@ -215,18 +219,20 @@ fn compare(
     remote: RemoteDelta,
     local: LocalDelta,
 ) -> Observed {
+    let known = base.rows.iter().filter(|row| row.state != RowState::Kept).count();
     Observed {
         mailbox: record.name.clone(),
         uid_validity: view.marks.uid_validity,
         marks: (record.marks != Some(view.marks)).then_some(view.marks),
         read_only: view.read_only,
         storable: view.storable,
-        known: u32::try_from(base.rows.len()).unwrap_or(u32::MAX),
+        known: u32::try_from(known).unwrap_or(u32::MAX),
         doubted: Vec::new(),
         remote,
         local,
         remote_likeness: BTreeMap::new(),
         candidates: BTreeMap::new(),
+        strangers: BTreeMap::new(),
         held: record.held.clone(),
         resettle: None,
     }
@@ -249,5 +255,5 @@ fn orphaned(base: Base) -> Base {
 }
 
 fn orphans(base: &Base) -> u64 {
-    base.loose.values().filter(|(kind, _)| *kind != Loose::Uploading).count() as u64
+    base.loose.values().filter(|(kind, _)| matches!(kind, Loose::Orphan | Loose::Uploaded)).count() as u64
 }

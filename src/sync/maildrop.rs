@@ -5,10 +5,13 @@
 //! believed while its size stays the same; one with another size, or one that was missing for a while, may have been
 //! given again after a server lost its memory: its header decides. One that is missing is kept in mind, because servers
 //! hide messages for a time (Gmail's "recent" mode, a maildrop that is not mounted), and they would all come twice.
+//!
+//! Some servers give a message another id (after a move to a new machine, or because their ids are positions). So what
+//! is new is held against the messages whose ids are gone: one of the same size and the same Message-ID keeps its UID.
 
 use super::Likeness;
 use crate::mail::{Identity, Uid, UidValidity, Uidl};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A message as a session lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +35,8 @@ pub struct Enrolled {
     pub size: u64,
     /// Whether the last listing did not have it.
     pub is_missing: bool,
+    /// Whether a session broke while its message was awaited.
+    pub is_suspect: bool,
     /// Whose message it is, once that arrived.
     pub identity: Option<Identity>,
 }
@@ -48,7 +53,8 @@ pub struct Maildrop {
 /// A step of what the base knows of unique-ids.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
-    /// A message is known under this UID from now on; whatever had the same unique-id before is another one.
+    /// A message is known under this UID from now on, and will be fetched; whatever had the same unique-id before is
+    /// another one.
     Enrol {
         /// Its unique-id.
         uidl: Uidl,
@@ -57,17 +63,26 @@ pub enum Note {
         /// Its size as listed.
         size: u64,
     },
-    /// A message is still, or again, in the maildrop.
+    /// A message that was fetched is still, or again, in the maildrop.
     Confirm {
         /// Its unique-id.
         uidl: Uidl,
         /// Its size as listed.
         size: u64,
     },
+    /// A message that was fetched has another unique-id from now on; whatever had that before is another one.
+    Rename {
+        /// Its UID.
+        uid: Uid,
+        /// Its unique-id now.
+        uidl: Uidl,
+    },
     /// A message is no longer in the maildrop.
     Miss(Uidl),
     /// The unique-id was found to be another message's, which is new.
     Forget(Uidl),
+    /// The session broke while this message was awaited.
+    Suspect(Uidl),
 }
 
 /// A listing held against what is known.
@@ -77,8 +92,10 @@ pub struct Census {
     known: BTreeMap<Uid, Message>,
     /// Messages whose unique-id is known and may be another's.
     doubtful: Vec<(Enrolled, Message)>,
-    /// Messages of which nothing is known.
+    /// Messages whose unique-id is not known.
     new: Vec<Message>,
+    /// Fetched messages that may be listed under another unique-id.
+    lost: BTreeMap<Likeness, Vec<Uid>>,
     notes: Vec<Note>,
 }
 
@@ -99,51 +116,95 @@ impl Census {
                 Some(known) if known.size == message.size && !known.is_missing => {
                     census.known.insert(known.uid, message);
                 }
-                Some(known) if known.identity.is_none() => census.confirm(known.uid, message),
+                // Whatever it is, it was not fetched yet.
+                Some(known) if known.identity.is_none() => census.enrol(known.uid, message),
                 Some(known) => census.doubtful.push((known.clone(), message)),
             }
         }
-        let missed = rest.into_values().filter(|enrolled| !enrolled.is_missing);
-        census.notes.extend(missed.map(|enrolled| Note::Miss(enrolled.uidl.clone())));
+        for enrolled in rest.into_values() {
+            census.lose(enrolled);
+            if !enrolled.is_missing {
+                census.notes.push(Note::Miss(enrolled.uidl.clone()));
+            }
+        }
         census
     }
 
-    /// The messages whose header must be looked at.
-    pub fn doubtful(&self) -> impl Iterator<Item = &Message> {
-        self.doubtful.iter().map(|(_, message)| message)
+    /// The messages whose header must be looked at. Those that broke a session come last, or are left out.
+    pub fn unsure(&self, spares_suspects: bool) -> Vec<&Message> {
+        let lost = self.lost.keys().map(|likeness| likeness.size);
+        let sizes: BTreeSet<u64> = lost.chain(self.doubtful.iter().map(|(known, _)| known.size)).collect();
+        let new = self.new.iter().filter(|message| sizes.contains(&message.size));
+        let doubtful = |is_suspect| {
+            let those = self.doubtful.iter().filter(move |(known, _)| known.is_suspect == is_suspect);
+            those.map(|(_, message)| message)
+        };
+        doubtful(false).chain(new).chain(doubtful(true).filter(|_| !spares_suspects)).collect()
     }
 
-    /// The UID of every message, and what is to be noted before any is used. `likeness` tells the doubtful ones, by
-    /// number. `None` where there are no UIDs left.
+    /// What to note when the session broke at the message with this number while headers were looked at.
+    pub fn accuse(&self, number: u32, next: Uid) -> Vec<Note> {
+        let is_it = |message: &&Message| message.number == number;
+        let doubtful = self.doubtful.iter().map(|(_, message)| message).find(is_it);
+        let suspect = |message: &Message| Note::Suspect(message.uidl.clone());
+        match (doubtful, self.new.iter().find(is_it)) {
+            (Some(known), _) => vec![suspect(known)],
+            (None, Some(new)) => vec![enrolment(next, new), suspect(new)],
+            (None, None) => Vec::new(),
+        }
+    }
+
+    /// The UID of every message, and what is to be noted before any is used. `likeness` tells the unsure ones, by
+    /// number; a doubtful one that it does not tell is left out. `None` where there are no UIDs left.
     pub fn settle(
         mut self,
         next: Uid,
         likeness: &BTreeMap<u32, Likeness>,
     ) -> Option<(BTreeMap<Uid, Message>, Vec<Note>)> {
         for (known, message) in std::mem::take(&mut self.doubtful) {
-            let seen = likeness.get(&message.number).map(|likeness| likeness.identity);
+            let Some(seen) = likeness.get(&message.number).map(|likeness| likeness.identity) else {
+                continue;
+            };
             // A weak identity alone never proves that two messages are one.
-            let is_proof = known.size == message.size || seen.is_some_and(|identity| identity.is_strong());
-            match is_proof && seen == known.identity {
-                true => self.confirm(known.uid, message),
-                false => self.new.push(message),
+            let is_proof = known.size == message.size || seen.is_strong();
+            if is_proof && known.identity == Some(seen) {
+                self.notes.push(Note::Confirm { uidl: message.uidl.clone(), size: message.size });
+                self.known.insert(known.uid, message);
+            } else {
+                self.lose(&known);
+                self.new.push(message);
             }
         }
         let mut number = next.value();
         for message in std::mem::take(&mut self.new) {
-            let uid = Uid::new(number)?;
+            let seen = likeness.get(&message.number);
+            if let Some(uid) = seen.and_then(|seen| self.lost.get_mut(seen)?.pop()) {
+                self.notes.push(Note::Rename { uid, uidl: message.uidl.clone() });
+                self.known.insert(uid, message);
+                continue;
+            }
+            self.enrol(Uid::new(number)?, message);
             number = number.checked_add(1)?;
-            let (uidl, size) = (message.uidl.clone(), message.size);
-            self.notes.push(Note::Enrol { uidl, uid, size });
-            self.known.insert(uid, message);
         }
         Some((self.known, self.notes))
     }
 
-    fn confirm(&mut self, uid: Uid, message: Message) {
-        self.notes.push(Note::Confirm { uidl: message.uidl.clone(), size: message.size });
+    fn enrol(&mut self, uid: Uid, message: Message) {
+        self.notes.push(enrolment(uid, &message));
         self.known.insert(uid, message);
     }
+
+    /// The message of this unique-id may be listed under another one. Only a Message-ID can tell.
+    fn lose(&mut self, enrolled: &Enrolled) {
+        if let Some(identity) = enrolled.identity.filter(Identity::is_strong) {
+            let likeness = Likeness { identity, size: enrolled.size };
+            self.lost.entry(likeness).or_default().push(enrolled.uid);
+        }
+    }
+}
+
+fn enrolment(uid: Uid, message: &Message) -> Note {
+    Note::Enrol { uidl: message.uidl.clone(), uid, size: message.size }
 }
 
 #[cfg(test)]
@@ -161,7 +222,7 @@ mod tests {
 
     fn enrolled(uidl: &str, number: u32, size: u64) -> Enrolled {
         let identity = Some(likeness(uidl, size).identity);
-        Enrolled { uidl: id(uidl), uid: uid(number), size, is_missing: false, identity }
+        Enrolled { uidl: id(uidl), uid: uid(number), size, is_missing: false, is_suspect: false, identity }
     }
 
     fn settle(
@@ -171,7 +232,7 @@ mod tests {
     ) -> (Vec<(u32, String)>, Vec<Note>) {
         let maildrop = Maildrop { enrolled, next: uid(10) };
         let census = Census::new(&maildrop, listed);
-        let asked: Vec<u32> = census.doubtful().map(|message| message.number).collect();
+        let asked: Vec<u32> = census.unsure(false).iter().map(|message| message.number).collect();
         assert_eq!(asked, seen.iter().map(|(number, _)| *number).collect::<Vec<_>>(), "asked for");
         let (known, notes) = census.settle(maildrop.next, &seen.iter().copied().collect()).unwrap();
         (known.iter().map(|(uid, it)| (uid.value(), it.uidl.to_string())).collect(), notes)
@@ -225,8 +286,61 @@ mod tests {
     fn what_never_arrived_is_not_asked_about() {
         let mut begun = enrolled("a", 4, 5);
         begun.identity = None;
-        let (known, _) = settle(vec![begun], vec![message(1, "a", 9)], &[]);
+        let (known, notes) = settle(vec![begun], vec![message(1, "a", 9)], &[]);
         assert_eq!(known, named(&[(4, "a")]));
+        assert_eq!(notes, [enrolment(uid(4), &message(1, "a", 9))], "it is fetched at this size");
+    }
+
+    #[test]
+    fn a_message_with_another_id_keeps_its_uid_where_size_and_message_id_agree() {
+        let base = || vec![enrolled("a", 4, 5), enrolled("b", 5, 6), enrolled("c", 6, 7)];
+        let listed = vec![message(1, "x", 5), message(2, "y", 6), message(3, "z", 8)];
+        let (known, notes) = settle(base(), listed, &[(1, likeness("a", 5)), (2, likeness("other", 6))]);
+        assert_eq!(known, named(&[(4, "x"), (10, "y"), (11, "z")]));
+        let renamed = Note::Rename { uid: uid(4), uidl: id("x") };
+        assert!(notes.contains(&renamed) && notes.contains(&Note::Miss(id("b"))), "{notes:?}");
+        let mut vague = enrolled("a", 4, 5);
+        vague.identity = Some(weak("hello", 5).identity);
+        let (known, _) = settle(vec![vague], vec![message(1, "x", 5)], &[]);
+        assert_eq!(known, named(&[(10, "x")]), "a weak identity proves nothing");
+    }
+
+    #[test]
+    fn ids_that_are_positions_move_up_and_down_with_their_messages() {
+        let base = || vec![enrolled("1", 4, 5), enrolled("2", 5, 6), enrolled("3", 6, 7)];
+        let (one, two, three) = (likeness("1", 5), likeness("2", 6), likeness("3", 7));
+        let listed = vec![message(1, "1", 6), message(2, "2", 7)];
+        let (known, _) = settle(base(), listed, &[(1, two), (2, three)]);
+        assert_eq!(known, named(&[(5, "1"), (6, "2")]), "the first was deleted");
+        let listed: Vec<_> =
+            [9, 5, 6, 7].iter().zip(1..).map(|(&size, at)| message(at, &at.to_string(), size)).collect();
+        let seen = [(1, likeness("new", 9)), (2, one), (3, two), (4, three)];
+        let (known, _) = settle(base(), listed, &seen);
+        assert_eq!(known, named(&[(4, "2"), (5, "3"), (6, "4"), (10, "1")]), "a new one came first");
+    }
+
+    #[test]
+    fn what_the_server_does_not_show_is_left_alone() {
+        let maildrop = Maildrop { enrolled: vec![enrolled("a", 4, 5)], next: uid(10) };
+        let census = Census::new(&maildrop, vec![message(1, "a", 6)]);
+        let (known, notes) = census.settle(maildrop.next, &BTreeMap::new()).unwrap();
+        assert_eq!((known.len(), notes), (0, vec![]));
+    }
+
+    #[test]
+    fn what_broke_a_session_is_looked_at_last_or_not() {
+        let suspect = Enrolled { is_suspect: true, ..enrolled("a", 4, 5) };
+        let maildrop = Maildrop { enrolled: vec![suspect, enrolled("b", 5, 5)], next: uid(10) };
+        let listed = vec![message(1, "a", 6), message(2, "b", 6), message(3, "c", 5)];
+        let census = Census::new(&maildrop, listed);
+        let asked = |spares| census.unsure(spares).iter().map(|one| one.number).collect::<Vec<_>>();
+        assert_eq!((asked(false), asked(true)), (vec![2, 3, 1], vec![2, 3]));
+        assert_eq!(census.accuse(1, uid(10)), [Note::Suspect(id("a"))]);
+        assert_eq!(
+            census.accuse(3, uid(10)),
+            [enrolment(uid(10), &message(3, "c", 5)), Note::Suspect(id("c"))]
+        );
+        assert_eq!(census.accuse(9, uid(10)), []);
     }
 
     #[test]

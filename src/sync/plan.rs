@@ -25,6 +25,8 @@ pub enum OnDelete {
     Expunge,
     /// It stays.
     Keep,
+    /// It stays until its time comes (`delete_after` of a maildrop): asked about first, like a deletion.
+    KeepForNow,
 }
 
 /// What the user wants of deletions.
@@ -51,7 +53,7 @@ pub struct Observed {
     pub read_only: bool,
     /// The flags that the server can store.
     pub storable: Flags,
-    /// How many messages the base knows.
+    /// How many messages of which a file is here the base knows.
     pub known: u32,
     /// Pairs whose missing file proves nothing: forgotten, and their messages are new again.
     pub doubted: Vec<Uid>,
@@ -63,6 +65,8 @@ pub struct Observed {
     pub remote_likeness: BTreeMap<Uid, Likeness>,
     /// How new and orphaned files are recognised.
     pub candidates: BTreeMap<UniqueName, Candidate>,
+    /// Those of them that the base does not know: they were read to be recognised.
+    pub strangers: BTreeMap<UniqueName, Likeness>,
     /// Deletions held back so far.
     pub held: Vec<Held>,
     /// Where the mailbox lives from now on, where it is not firm ground.
@@ -119,6 +123,8 @@ pub struct Steps {
     pub forget: Vec<Uid>,
     /// Loose names whose file is gone.
     pub unloosen: BTreeSet<UniqueName>,
+    /// Files that cannot be uploaded, to be recognised without being read again.
+    pub estrange: BTreeMap<UniqueName, Likeness>,
     /// Pairs that exist already on both sides.
     pub adopt: Vec<Row>,
     /// Files that readers renamed.
@@ -220,12 +226,13 @@ impl Steps {
     fn new(mailbox: &Observed, on_delete: OnDelete, trash: &MailboxName) -> Steps {
         let fate = match on_delete {
             OnDelete::Trash if *trash != mailbox.mailbox => Fate::MoveTo(trash.clone()),
-            OnDelete::Trash | OnDelete::Expunge | OnDelete::Keep => Fate::Expunge,
+            OnDelete::Trash | OnDelete::Expunge | OnDelete::Keep | OnDelete::KeepForNow => Fate::Expunge,
         };
         Steps {
             uid_validity: mailbox.uid_validity,
             forget: mailbox.doubted.clone(),
             unloosen: mailbox.local.unloosened.clone(),
+            estrange: BTreeMap::new(),
             adopt: Vec::new(),
             rename: Vec::new(),
             download: BTreeMap::new(),
@@ -308,7 +315,10 @@ impl Steps {
         self.download.append(&mut mailbox.remote.new);
         self.merge_flags(&mailbox);
         self.quarantine = mailbox.remote.gone.into_values().collect();
-        if !mailbox.read_only {
+        if mailbox.read_only {
+            self.estrange = mailbox.strangers;
+            self.estrange.retain(|name, _| mailbox.local.new.contains_key(name));
+        } else {
             for (name, flags) in mailbox.local.new {
                 if let Some(candidate) = mailbox.candidates.get(&name) {
                     self.upload.insert(name, Upload { likeness: candidate.likeness, flags });
@@ -317,7 +327,9 @@ impl Steps {
         }
         match policy.on_delete {
             // Only the base changes: possible also where the server lets nothing be changed.
-            OnDelete::Keep => self.keep = mailbox.local.gone.into_values().collect(),
+            OnDelete::Keep | OnDelete::KeepForNow => {
+                self.keep = mailbox.local.gone.into_values().collect();
+            }
             OnDelete::Trash | OnDelete::Expunge if mailbox.read_only => {}
             OnDelete::Trash | OnDelete::Expunge => self.remove = mailbox.local.gone.into_keys().collect(),
         }
@@ -353,7 +365,13 @@ impl Steps {
             self.quarantine.clear();
             self.held.push(held);
         }
-        if let Some(held) = hold(Side::Local, self.remove.len()) {
+        let last = match policy.on_delete {
+            OnDelete::Keep => 0,
+            OnDelete::KeepForNow => self.keep.len(),
+            OnDelete::Trash | OnDelete::Expunge => self.remove.len(),
+        };
+        if let Some(held) = hold(Side::Local, last) {
+            self.keep.clear();
             self.remove.clear();
             self.held.push(held);
         }

@@ -85,6 +85,8 @@ pub struct MailboxReport {
     pub quarantined: u64,
     /// Messages removed from the server's mailbox.
     pub removed: u64,
+    /// Messages deleted here of which the server keeps its copy, for now or for good.
+    pub kept: u64,
     /// Files that were on the server, are not recognised there, and are kept here only.
     pub orphans: u64,
     /// Deletions held back.

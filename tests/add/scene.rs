@@ -10,31 +10,31 @@ use crate::support::process::Home;
 use crate::support::resolver::Resolver;
 
 /// What stands in the file of every new account at Google.
-pub const MAILBOXES: &str =
+pub(crate) const MAILBOXES: &str =
     "mailboxes = [\"*\", \"![Gmail]/All Mail\", \"![Gmail]/Important\", \"![Gmail]/Starred\"]\n";
 
-pub const OLD: &str = "# my mail\nmaildir_root = \"~/M\"   # short\n\n# the first one\n[accounts.home]\naddress = \"me@icloud.com\"\n\
+pub(crate) const OLD: &str = "# my mail\nmaildir_root = \"~/M\"   # short\n\n# the first one\n[accounts.home]\naddress = \"me@icloud.com\"\n\
                    auth = \"password\"   # made for this machine\npassword_command = \"pass icloud\"\n\n# the end\n";
 
-pub fn home() -> Home {
+pub(crate) fn home() -> Home {
     Home::new(env!("CARGO_BIN_EXE_posthaste"))
 }
 
-pub fn config(home: &Home) -> String {
+pub(crate) fn config(home: &Home) -> String {
     fs::read_to_string(home.config()).unwrap_or_default()
 }
 
-pub fn told(output: &Output) -> (String, String) {
+pub(crate) fn told(output: &Output) -> (String, String) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (text(&output.stdout), text(&output.stderr))
 }
 
-pub fn mode(path: &Path) -> u32 {
+pub(crate) fn mode(path: &Path) -> u32 {
     path.metadata().unwrap().mode() & 0o7777
 }
 
 /// A resolver by which Microsoft receives the mail of `contoso.test` and Google that of `school.test`.
-pub fn resolver() -> Resolver {
+pub(crate) fn resolver() -> Resolver {
     Resolver::start(&[
         ("contoso.test", &["contoso-test.mail.protection.outlook.com"]),
         ("school.test", &["aspmx.l.google.com", "alt1.aspmx.l.google.com"]),
@@ -43,7 +43,7 @@ pub fn resolver() -> Resolver {
 }
 
 /// What a provider publishes about a host, with tokens or passwords.
-pub fn autoconfig(host: &Host, home: &Home, authentication: &str) -> PathBuf {
+pub(crate) fn autoconfig(host: &Host, home: &Home, authentication: &str) -> PathBuf {
     let file = home.dir().join("config.xml");
     let server = |tag: &str, kind: &str, port: u16| {
         format!(
@@ -64,7 +64,7 @@ pub fn autoconfig(host: &Host, home: &Home, authentication: &str) -> PathBuf {
     file
 }
 
-pub fn run(host: &Host, home: &Home, arguments: &[&str], input: &str) -> Output {
+pub(crate) fn run(host: &Host, home: &Home, arguments: &[&str], input: &str) -> Output {
     use std::io::Write;
     let mut command = home.command(arguments);
     command.env("SSL_CERT_FILE", host.ca()).stdin(std::process::Stdio::piped());

@@ -1,7 +1,8 @@
 // An authorization server by other people (oidc-provider), on a free loopback port, for posthaste's tests.
 //
 // Says its address as one line on standard output and ends when standard input does: nothing is left running behind a
-// test that was killed. Its own development pages take any user name; the client is a public native one. Two applications use
+// test that was killed. Its own development pages take any user name; the client is a public native one. By OpenID's rule there is a
+// refresh token only for offline_access, and that only where consent was asked for. Two applications use
 // it without a person: one by its secret, one by the key of the certificate (PEM) that is named on the command line.
 
 import { createPublicKey } from 'node:crypto';
@@ -46,7 +47,6 @@ const configuration = {
   cookies: { keys: ['for tests only'] },
   pkce: { methods: ['S256'], required: () => true },
   rotateRefreshToken: true,
-  issueRefreshToken: async () => true,
   features: {
     devInteractions: { enabled: true },
     clientCredentials: { enabled: true },

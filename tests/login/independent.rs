@@ -19,6 +19,9 @@ use super::support::process::Account;
 use super::support::signer::Signer;
 use super::support::skip::skip;
 
+/// By OpenID's rule only who is asked for consent can give access while he is away.
+const PROMPT: &str = "prompt = \"consent\"";
+
 /// A running oidc-provider; it ends when its standard input does.
 struct Independent {
     process: Child,
@@ -62,7 +65,7 @@ impl Independent {
             token_url: Some(format!("{issuer}/token")),
             oauth: format!(
                 "authorize_url = \"{issuer}/auth\"\ndevice_url = \"{issuer}/device/auth\"\n\
-                 revoke_url = \"{issuer}/token/revocation\""
+                 revoke_url = \"{issuer}/token/revocation\"\nparameters = {{ {PROMPT} }}"
             ),
             ..Account::of(host, "alice")
         }
@@ -86,7 +89,16 @@ fn scene() -> Option<(Independent, Scene, Browser)> {
     let (server, browser) = (Independent::start()?, Browser::start()?);
     let host = Host::start();
     let account = server.account(&host);
-    Some((server, Scene::with(host, &[account]), browser))
+    let scene = Scene::with(host, &[account]);
+    change(&scene, "scopes = [\"mail\"]", "scopes = [\"offline_access\", \"mail\"]");
+    Some((server, scene, browser))
+}
+
+/// Changes the configuration.
+fn change(scene: &Scene, from: &str, to: &str) {
+    let text = std::fs::read_to_string(scene.home.config()).unwrap();
+    assert!(text.contains(from), "{text}");
+    std::fs::write(scene.home.config(), text.replace(from, to)).unwrap();
 }
 
 /// The server's own pages: any name and password, then consent.
@@ -125,6 +137,19 @@ fn a_login_in_the_browser_refreshes_rotates_and_is_revoked() {
     sign_in(&mut browser);
     browser.wait_text("You are logged in");
     assert_lives_and_ends(&server, &scene, login);
+}
+
+#[test]
+fn without_a_question_for_consent_there_is_no_refresh_token_and_no_login() {
+    let Some((_server, scene, mut browser)) = scene() else { return };
+    change(&scene, PROMPT, "");
+    let login = scene.login(&["alice", "--browser"]);
+    browser.open(&scene.opened_address());
+    sign_in(&mut browser);
+    browser.wait_text("did not work");
+    let (code, said) = login.end();
+    assert!(code != 0 && said.contains("offline_access"), "{code}: {said}");
+    assert!(!scene.token_file("alice").exists());
 }
 
 #[test]

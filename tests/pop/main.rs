@@ -1,6 +1,7 @@
 //! Accounts that fetch by POP3, as a person meets them: the binary from outside and a real Maildir.
 //!
-//! [`real`] is Dovecot's POP3; [`quirks`] a maildrop that changes in ways Dovecot's does not; [`hostile`] a server that
+//! [`real`] is Dovecot's POP3; [`quirks`] a maildrop that changes in ways Dovecot's does not; [`doubt`] one in which it is
+//! not clear which message is which; [`hostile`] a server that
 //! refuses, breaks off or talks nonsense at any command; [`crash`] kill -9.
 
 // The helpers are test code too; clippy's exceptions cover only functions marked `#[test]`.
@@ -15,6 +16,7 @@
 #![allow(unreachable_pub)]
 
 mod crash;
+mod doubt;
 mod hostile;
 #[path = "../crash/killing.rs"]
 #[allow(dead_code)]

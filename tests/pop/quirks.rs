@@ -3,7 +3,8 @@
 use std::fs;
 
 use super::scene::Scene;
-use super::support::message;
+use super::support::pop_server::Fault;
+use super::support::{message, wait};
 
 #[test]
 fn a_message_that_vanished_from_the_server_stays_here() {
@@ -164,7 +165,7 @@ fn nothing_is_deleted_there_while_the_maildir_is_not_the_one_we_know() {
     fs::rename(&place, &aside).unwrap();
     fs::create_dir(&place).unwrap();
     let moment = std::time::Instant::now();
-    super::support::wait::until(super::support::wait::PATIENCE, "two seconds of visits", || {
+    wait::until(wait::PATIENCE, "two seconds of visits", || {
         let _ = scene.try_sync();
         moment.elapsed().as_secs() >= 2
     });
@@ -184,12 +185,47 @@ fn a_server_that_wants_to_be_left_alone_is() {
     scene.home.wait_state("drop", "watching");
     // Three times the sweep; an order of the user's is carried out all the same.
     let moment = std::time::Instant::now();
-    super::support::wait::until(super::support::wait::PATIENCE, "three sweeps", || {
-        moment.elapsed().as_secs() >= 3
-    });
+    wait::until(wait::PATIENCE, "three sweeps", || moment.elapsed().as_secs() >= 3);
     assert_eq!(scene.seen("AUTH"), 1);
     scene.put(&["two"]);
     scene.sync();
     scene.assert_here(&["one", "two"]);
     assert_eq!(scene.seen("AUTH"), 2);
+}
+
+#[test]
+fn a_server_is_left_alone_after_a_failed_visit_and_over_a_restart() {
+    let scene = Scene::start();
+    scene.server.offer(&["SASL PLAIN", "UIDL", "LOGIN-DELAY 3600"]);
+    let rests = || scene.home.status()["accounts"][0]["detail"].to_string().contains("left alone");
+    let daemon = scene.home.start();
+    scene.home.wait_state("drop", "watching");
+    scene.server.fault("UIDL", Fault::Answer(b"-ERR [SYS/TEMP] later\r\n".to_vec()));
+    assert!(!scene.try_sync().status.success());
+    wait::until(wait::PATIENCE, "the delay to be kept after a failure", rests);
+    drop(daemon);
+    scene.server.calm();
+    let _daemon = scene.home.start();
+    wait::until(wait::PATIENCE, "the delay to be kept after a restart", rests);
+    assert_eq!(scene.seen("AUTH"), 2);
+}
+
+#[test]
+fn a_mass_deletion_here_is_held_back_where_the_servers_copies_would_follow() {
+    let scene = Scene::with("delete_after = \"1s\"");
+    let all: Vec<String> = (0..30).map(|number| format!("m{number}")).collect();
+    scene.put(&all.iter().map(String::as_str).collect::<Vec<_>>());
+    scene.sync();
+    for mail in scene.mail.messages("INBOX") {
+        scene.mail.delete(&mail);
+    }
+    // Fetched after all of them, and deleted in its time.
+    scene.put(&["clock"]);
+    wait::until(wait::PATIENCE, "the time to be over", || {
+        let _ = scene.try_sync();
+        scene.seen("DELE") > 0
+    });
+    assert_eq!(scene.there(), all);
+    scene.home.ok(&["held", "restore", "drop/INBOX"]);
+    assert_eq!(scene.here().len(), 31);
 }

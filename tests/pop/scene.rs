@@ -6,7 +6,7 @@ use std::process::Output;
 
 use super::support::maildir::Reader;
 use super::support::message;
-use super::support::pop_server::PopServer;
+use super::support::pop_server::{Fault, PopServer};
 use super::support::process::Home;
 
 /// A home with the account `drop`, and its server.
@@ -81,10 +81,25 @@ impl Scene {
         });
     }
 
+    /// Visits until this message is no longer in the maildrop.
+    pub(super) fn sync_until_gone(&self, uidl: &str) {
+        super::support::wait::until(super::support::wait::PATIENCE, "a message to be deleted", || {
+            self.sync();
+            !self.there().contains(&uidl.to_owned())
+        });
+    }
+
     /// How often a command that begins so was seen.
     pub(super) fn seen(&self, command: &str) -> usize {
         self.server.commands().iter().filter(|line| line.starts_with(command)).count()
     }
+}
+
+/// An answer to RETR that ends early, and well: the header of the message, and nothing more.
+pub(super) fn short(subject: &str) -> Fault {
+    let text = String::from_utf8(message(subject)).unwrap();
+    let (header, _) = text.split_once("\r\n\r\n").unwrap();
+    Fault::Answer(format!("+OK\r\n{header}\r\n\r\n.\r\n").into_bytes())
 }
 
 /// The Subject of a message.

@@ -21,10 +21,11 @@ pub enum Fault {
     Cut(usize),
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct State {
     messages: Vec<(String, Vec<u8>)>,
     capabilities: Vec<String>,
+    positions: bool,
     faults: Vec<(String, Fault)>,
     commands: Vec<String>,
 }
@@ -73,6 +74,11 @@ impl PopServer {
     /// Puts another content into the maildrop, and gives what was there.
     pub fn replace(&self, messages: Vec<(String, Vec<u8>)>) -> Vec<(String, Vec<u8>)> {
         std::mem::replace(&mut self.state().messages, messages)
+    }
+
+    /// From now on the unique-ids are positions, whatever was put.
+    pub fn number(&self) {
+        self.state().positions = true;
     }
 
     /// Every command that begins so, or `GREETING`, is treated so until [`PopServer::calm`].
@@ -144,11 +150,14 @@ impl Session<'_> {
             let lines = self.drop.iter().enumerate().map(|(index, one)| format!("{} {}", index + 1, of(one)));
             body(lines.map(|line| format!("{line}\r\n")).collect::<String>().as_bytes())
         };
-        let offers = self.state.lock().unwrap().capabilities.clone();
+        let State { capabilities: offers, positions, .. } = self.state.lock().unwrap().clone();
         let message = number.and_then(|number| self.drop.get(number.checked_sub(1)?));
         let can = |name: &str| offers.iter().any(|one| one == name);
         match (verb, message) {
             ("CAPA", _) => body(format!("{}\r\n", offers.join("\r\n")).as_bytes()),
+            ("UIDL", _) if can("UIDL") && positions => {
+                body((1..=self.drop.len()).map(|at| format!("{at} {at}\r\n")).collect::<String>().as_bytes())
+            }
             ("UIDL", _) if can("UIDL") => numbered(|(uidl, _)| uidl.clone()),
             ("LIST", _) => numbered(|(_, message)| message.len().to_string()),
             ("RETR", Some((_, message))) => body(message),

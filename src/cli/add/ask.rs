@@ -1,17 +1,18 @@
 //! Questions to the person at the terminal; where there is none, nobody is asked.
 //!
-//! A secret is typed unseen. Meanwhile the terminal sends no signals: Ctrl-C would leave it mute. It ends the line
-//! instead, and then the program as it always does. A crate for this was rejected: those at hand have that fault, and throw
+//! A command that waits for an answer can be interrupted. A secret is typed unseen. Meanwhile the terminal sends no signals:
+//! Ctrl-C would leave it mute. It ends the line instead, and then the program as it always does. A crate for this was rejected: those at hand have that fault, and throw
 //! away what was typed before the question.
 
 use crate::cli::error::{CommandError, Exit};
+use crate::cli::output;
 use rustix::process::{Signal, getpid, kill_process};
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 use secrecy::{SecretString, zeroize::Zeroize};
-use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::io::{self, BufRead, IsTerminal, Write};
 
 /// More is no answer.
-const LONGEST: u64 = 4096;
+const LONGEST: usize = 4096;
 /// What the key combination is as a character.
 const CTRL_C: u8 = 3;
 
@@ -21,42 +22,39 @@ pub(super) fn is_possible() -> bool {
 }
 
 /// One line; `None` for an empty one, unless there is a usual answer.
-pub(super) fn for_line(question: &str, usual: Option<&str>) -> Result<Option<String>, CommandError> {
+pub(super) async fn for_line(question: &str, usual: Option<&str>) -> Result<Option<String>, CommandError> {
     let usual_shown = usual.map(|usual| format!(" [{usual}]")).unwrap_or_default();
-    let mut line = String::new();
-    let mut err = io::stderr().lock();
-    let asked = write!(err, "{question}{usual_shown}: ").and_then(|()| err.flush());
-    let read = asked.and_then(|()| io::stdin().lock().take(LONGEST).read_line(&mut line));
-    match read {
-        Ok(0) => Err(no_answer()),
-        Ok(_) if line.trim().is_empty() => Ok(usual.map(str::to_owned)),
-        Ok(_) => Ok(Some(line.trim().to_owned())),
-        Err(cause) => Err(unreadable(&cause)),
+    show(&format!("{question}{usual_shown}: ")).map_err(|cause| unreadable(&cause))?;
+    let line = line().await?;
+    match String::from_utf8_lossy(&line).trim() {
+        _ if line.is_empty() => Err(no_answer()),
+        "" => Ok(usual.map(str::to_owned)),
+        answer => Ok(Some(answer.to_owned())),
     }
 }
 
 /// One line that is not shown; `None` for an empty one.
-pub(super) fn for_secret(question: &str) -> Result<Option<SecretString>, CommandError> {
-    let mut typed = unseen(question).map_err(|cause| unreadable(&cause))?;
+pub(super) async fn for_secret(question: &str) -> Result<Option<SecretString>, CommandError> {
+    let mute = Mute::begin().and_then(|mute| show(&format!("{question}: ")).map(|()| mute));
+    let mute = mute.map_err(|cause| unreadable(&cause))?;
+    let mut typed = line().await?;
+    drop(mute);
+    output::complain("");
     if typed.last() == Some(&CTRL_C) {
         typed.zeroize();
-        // Ends the program, as the key does everywhere else.
+        // What the key does everywhere else; the signal ends the command.
         let _ = kill_process(getpid(), Signal::INT);
-        return Err(no_answer());
+        return std::future::pending().await;
     }
-    if typed.is_empty() {
-        return Err(no_answer());
+    match typed.is_empty() {
+        true => Err(no_answer()),
+        false => secret(typed),
     }
-    let secret = secret(typed)?;
-    Ok(secret)
 }
 
 /// The first line of stdin, where that is no terminal: a password manager may write there.
-pub(super) fn read_secret() -> Result<SecretString, CommandError> {
-    let mut line = Vec::new();
-    let read = io::stdin().lock().take(LONGEST).read_until(b'\n', &mut line);
-    let _ = read.map_err(|cause| unreadable(&cause))?;
-    secret(line)?.ok_or_else(no_answer)
+pub(super) async fn read_secret() -> Result<SecretString, CommandError> {
+    secret(line().await?)?.ok_or_else(no_answer)
 }
 
 fn secret(mut line: Vec<u8>) -> Result<Option<SecretString>, CommandError> {
@@ -69,19 +67,29 @@ fn secret(mut line: Vec<u8>) -> Result<Option<SecretString>, CommandError> {
     }
 }
 
-/// What was typed, with its end; nothing at the end of the input.
-fn unseen(question: &str) -> io::Result<Vec<u8>> {
+fn show(question: &str) -> io::Result<()> {
     let mut err = io::stderr().lock();
-    let mute = Mute::begin()?;
-    write!(err, "{question}: ")?;
-    err.flush()?;
-    let mut input = io::stdin().lock();
-    // A terminal hands over one line at a time.
-    let typed = input.fill_buf()?.to_vec();
-    input.consume(typed.len());
-    drop(mute);
-    writeln!(err)?;
-    Ok(typed)
+    write!(err, "{question}").and_then(|()| err.flush())
+}
+
+/// A line of stdin with its end, nothing where there are no more; off the reactor, so that the command can be interrupted.
+async fn line() -> Result<Vec<u8>, CommandError> {
+    let read = tokio::task::spawn_blocking(|| {
+        let mut line = Vec::new();
+        let mut input = io::stdin().lock();
+        loop {
+            let there = input.fill_buf()?;
+            let end = there.iter().position(|&byte| byte == b'\n' || byte == CTRL_C);
+            let taken = end.map_or(there.len(), |end| end + 1);
+            line.extend(there.iter().take(taken));
+            input.consume(taken);
+            if end.is_some() || taken == 0 || line.len() > LONGEST {
+                return Ok(line);
+            }
+        }
+    });
+    let read = read.await.map_err(|_| CommandError::new(Exit::TryLater, "interrupted"))?;
+    read.map_err(|cause| unreadable(&cause))
 }
 
 /// A terminal that does not show what is typed, until this is dropped.

@@ -34,10 +34,10 @@ pub(super) async fn complete(
     let found = match (&oauth.client_id, lacks_secret) {
         _ if oauth.app.is_some() => return Ok(()),
         (Some(_), false) => return Ok(()),
-        (Some(_), true) => secret(add, context, name)?,
+        (Some(_), true) => secret(add, context, name).await?,
         (None, _) => match of_another(context, &account, oauth, providers)? {
             Some(client) => Found { client, ..Found::default() },
-            None => registered(add, context, &account, oauth, providers)?,
+            None => registered(add, context, &account, oauth, providers).await?,
         },
     };
     let Found { client, client_secret, password } = found;
@@ -46,11 +46,11 @@ pub(super) async fn complete(
 }
 
 /// The secret of a client that is named.
-fn secret(add: &Add, context: &Context, name: &str) -> Result<Found, CommandError> {
+async fn secret(add: &Add, context: &Context, name: &str) -> Result<Found, CommandError> {
     let asked = match ask::is_possible() {
         true => {
             output::complain("Clients of this provider have a secret.");
-            Kind::ClientSecret.asked(context, name)?
+            Kind::ClientSecret.asked(context, name).await?
         }
         false => None,
     };
@@ -67,7 +67,7 @@ fn secret(add: &Add, context: &Context, name: &str) -> Result<Found, CommandErro
 }
 
 /// A client, or a password in its place, from the person who has read how one is registered.
-fn registered(
+async fn registered(
     add: &Add,
     context: &Context,
     account: &Account,
@@ -95,16 +95,19 @@ fn registered(
         _ => None,
     };
     let instead = if passwords.is_some() { "an app password instead, or later" } else { "later" };
-    if let Some(id) = ask::for_line(&format!("Client id (Enter: {instead})"), None)? {
+    if let Some(id) = ask::for_line(&format!("Client id (Enter: {instead})"), None).await? {
         let client_secret = match oauth.needs_secret {
-            true => Kind::ClientSecret.asked(context, &account.name)?,
+            true => Kind::ClientSecret.asked(context, &account.name).await?,
             false => None,
         };
         let tenant = match &add.tenant {
-            None if provider.is_some_and(has_tenants) => ask::for_line(
-                "Tenant, if it is registered for one organisation only (Enter: it is not)",
-                None,
-            )?,
+            None if provider.is_some_and(has_tenants) => {
+                ask::for_line(
+                    "Tenant, if it is registered for one organisation only (Enter: it is not)",
+                    None,
+                )
+                .await?
+            }
             named => named.clone(),
         };
         let client = Client { id: Some(id), tenant, ..Client::default() };
@@ -113,7 +116,7 @@ fn registered(
     let at = passwords.ok_or_else(missing)?;
     let made = at.map(|at| format!(" is made at {at}")).unwrap_or_default();
     output::complain(&format!("An app password{made}."));
-    let password = Kind::Password.asked(context, &account.name)?.ok_or_else(missing)?;
+    let password = Kind::Password.asked(context, &account.name).await?.ok_or_else(missing)?;
     Ok(Found { password: Some(password), ..Found::default() })
 }
 

@@ -77,11 +77,11 @@ impl Add {
         if let Some(provider) = &place.draft.provider {
             say(context, &format!("{} is served by {}", self.address, title(providers, provider)));
         }
-        let password = match (Kind::Password.of_options(self, context, &name)?, &place.password) {
-            (None, Some(why)) => Some(self.ask_password(context, &name, why)?),
+        let password = match (Kind::Password.of_options(self, context, &name).await?, &place.password) {
+            (None, Some(why)) => Some(self.ask_password(context, &name, why).await?),
             (named, _) => named,
         };
-        let client_secret = Kind::ClientSecret.of_options(self, context, &name)?;
+        let client_secret = Kind::ClientSecret.of_options(self, context, &name).await?;
         let left_out = left_out(&place.draft);
         let _ = change(context, Change::Add, place.draft, password, client_secret).await?;
         say(context, &format!("account {name} is written to {}", context.config_file.display()));
@@ -92,7 +92,7 @@ impl Add {
     }
 
     /// The password without which the account cannot be written.
-    fn ask_password(&self, context: &Context, name: &str, why: &str) -> Result<Secret, CommandError> {
+    async fn ask_password(&self, context: &Context, name: &str, why: &str) -> Result<Secret, CommandError> {
         let missing = || {
             let hint = format!(
                 "posthaste add {} --password-command 'pass mail/name' with the command that prints it, or --password with the \
@@ -105,14 +105,14 @@ impl Add {
             return Err(missing());
         }
         output::complain(&format!("{why}."));
-        Kind::Password.asked(context, name)?.ok_or_else(missing)
+        Kind::Password.asked(context, name).await?.ok_or_else(missing)
     }
 
     /// Gives an account that is there what the options say; its name.
     async fn amend(&self, context: &Context, account: &Account) -> Result<String, CommandError> {
         let (name, draft) = (account.name.clone(), self.amendment(account)?);
-        let password = Kind::Password.of_options(self, context, &name)?;
-        let client_secret = Kind::ClientSecret.of_options(self, context, &name)?;
+        let password = Kind::Password.of_options(self, context, &name).await?;
+        let client_secret = Kind::ClientSecret.of_options(self, context, &name).await?;
         let line = match set(context, draft, password, client_secret).await? {
             true => format!("account {name} is changed in {}", context.config_file.display()),
             false => format!("account {name} has the address {} and stays as it is", account.address),

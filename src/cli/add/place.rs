@@ -79,7 +79,7 @@ pub(super) async fn find(
     }
     match providers.by_mx(&exchangers(add, domain).await) {
         Some(hosted) => at(hosted.provider, hosted.cloud),
-        None if ask::is_possible() => asked(add, base, domain),
+        None if ask::is_possible() => asked(add, base, domain).await,
         None => Err(unknown(base, domain, context)),
     }
 }
@@ -143,24 +143,25 @@ fn at_servers(add: &Add, base: Draft, found: Autoconfig) -> Place {
 }
 
 /// The servers, from the person.
-fn asked(add: &Add, base: Draft, domain: &str) -> Result<Place, CommandError> {
+async fn asked(add: &Add, base: Draft, domain: &str) -> Result<Place, CommandError> {
     output::complain(&format!("No provider is known for {}. Where is its mail?", output::harmless(domain)));
     let imap = match base.is_pop {
         true => None,
-        false => server::ask("IMAP server (none: POP3 only)", &format!("imap.{domain}"), Role::Imap)?,
+        false => server::ask("IMAP server (none: POP3 only)", &format!("imap.{domain}"), Role::Imap).await?,
     };
     let is_pop = imap.is_none();
     let incoming = match imap {
         Some(imap) => Some(imap),
-        None => server::ask("POP3 server", &format!("pop.{domain}"), Role::Pop)?,
+        None => server::ask("POP3 server", &format!("pop.{domain}"), Role::Pop).await?,
     };
     let incoming =
         incoming.ok_or_else(|| CommandError::new(Exit::Usage, "an account needs an IMAP or POP3 server"))?;
     let smtp =
-        server::ask("Submission server (none: only receive)", &format!("smtp.{domain}"), Role::Submission)?;
+        server::ask("Submission server (none: only receive)", &format!("smtp.{domain}"), Role::Submission)
+            .await?;
     let user = match base.user {
         Some(user) => Some(user),
-        None => ask::for_line("Login name", Some(&add.address))?.filter(|user| *user != add.address),
+        None => ask::for_line("Login name", Some(&add.address)).await?.filter(|user| *user != add.address),
     };
     let ca = |at| Server { ca: add.ca(), ..Server::from(at) };
     let draft = Draft { is_pop, incoming: Some(ca(incoming)), smtp: smtp.map(ca), user, ..base };

@@ -40,7 +40,7 @@ impl Kind {
     }
 
     /// The secret that an option names: by a command, or itself, typed or on stdin.
-    pub(super) fn of_options(
+    pub(super) async fn of_options(
         self,
         add: &Add,
         context: &Context,
@@ -53,24 +53,28 @@ impl Kind {
         let value = match (command, is_itself) {
             (Some(command), _) => return Ok(Some(Secret { command: command.clone(), typed: None })),
             (None, false) => return Ok(None),
-            (None, true) if ask::is_possible() => ask::for_secret(&self.question())?,
-            (None, true) => Some(ask::read_secret()?),
+            (None, true) if ask::is_possible() => ask::for_secret(&self.question()).await?,
+            (None, true) => Some(ask::read_secret().await?),
         };
         let value = value.ok_or_else(|| CommandError::new(Exit::Usage, "no answer was given"))?;
         Ok(Some(self.typed(value, context, account)))
     }
 
     /// The secret, from the person at the terminal; `None` where nothing is said.
-    pub(super) fn asked(self, context: &Context, account: &str) -> Result<Option<Secret>, CommandError> {
+    pub(super) async fn asked(
+        self,
+        context: &Context,
+        account: &str,
+    ) -> Result<Option<Secret>, CommandError> {
         output::complain(&format!(
             "What you type is kept in {}, for you alone; Enter: name a command that prints it instead.",
             self.file(context, account).display()
         ));
-        if let Some(value) = ask::for_secret(&self.question())? {
+        if let Some(value) = ask::for_secret(&self.question()).await? {
             return Ok(Some(self.typed(value, context, account)));
         }
         let question = format!("Command that prints the {}, like `pass mail/{account}`", self.words());
-        Ok(ask::for_line(&question, None)?.map(|command| Secret { command, typed: None }))
+        Ok(ask::for_line(&question, None).await?.map(|command| Secret { command, typed: None }))
     }
 
     fn question(self) -> String {

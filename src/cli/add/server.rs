@@ -42,9 +42,9 @@ pub(super) fn option(role: Role) -> impl Fn(&str) -> Result<Endpoint, String> + 
 }
 
 /// The server, from the person; `None` for "none".
-pub(super) fn ask(question: &str, usual: &str, role: Role) -> Result<Option<Endpoint>, CommandError> {
+pub(super) async fn ask(question: &str, usual: &str, role: Role) -> Result<Option<Endpoint>, CommandError> {
     loop {
-        let answer = ask::for_line(question, Some(usual))?.unwrap_or_default();
+        let answer = ask::for_line(question, Some(usual)).await?.unwrap_or_default();
         if answer == "none" {
             return Ok(None);
         }

@@ -57,6 +57,7 @@ pub(crate) fn config(token_url: &Url) -> KeeperConfig {
         token_url: token_url.clone(),
         scopes: vec!["mail".into(), "offline_access".into()],
         store: "/nowhere/token.json".into(),
+        is_sealed: false,
         app: None,
     }
 }

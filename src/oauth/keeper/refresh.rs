@@ -75,7 +75,7 @@ pub(super) struct Unsaved {
 
 impl Inner {
     pub(super) fn new(config: KeeperConfig, deadline: Duration) -> Inner {
-        let store = Store::new(config.store.clone(), config.account.clone());
+        let store = Store::new(config.store.clone(), config.account.clone(), config.is_sealed);
         Inner { config, store, gate: Gate::default(), deadline, state: Mutex::default() }
     }
 

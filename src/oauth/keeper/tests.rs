@@ -150,6 +150,7 @@ impl Home {
                 token_url: server.url.clone(),
                 scopes: vec!["imap".into(), "smtp".into()],
                 store: self.path(),
+                is_sealed: false,
                 app: None,
             },
             Duration::from_secs(10),
