@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn a_lock_of_this_process_is_seen_and_still_there() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
-        write!(file, "{}\n", std::process::id()).unwrap();
+        writeln!(file, "{}", std::process::id()).unwrap();
         assert_eq!(holder(file.path()), None);
         rustix::fs::flock(file.as_file(), rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
         assert_eq!(holder(file.path()), Some(std::process::id()));
