@@ -10,6 +10,7 @@ mod loopback;
 pub mod patience;
 mod plain;
 mod race;
+pub mod words;
 
 pub use exchangers::mail_exchangers;
 pub use loopback::Loopback;
