@@ -96,6 +96,7 @@ const PURE: &[&str] = &[
     "provider/written.rs",
     "doctor/record.rs",
     "doctor/redact.rs",
+    "doctor/redact",
     "doctor/tls.rs",
     "net/plain.rs",
     "net/patience.rs",

@@ -64,9 +64,14 @@ impl Board {
         Board { account: account.name.clone(), adviser, sender, standing: Arc::default() }
     }
 
-    /// Trouble with reading mail, with the help for a known answer of a provider.
+    /// Trouble with reading mail, with what helps.
     pub(super) fn advised(&self, complaint: &Complaint) -> Complaint {
-        self.adviser.advise(complaint, &[Stage::Imap, Stage::Pop])
+        self.advised_at(self.adviser.reading(), complaint)
+    }
+
+    fn advised_at(&self, stage: Stage, complaint: &Complaint) -> Complaint {
+        let Complaint { class, text, hint, .. } = complaint;
+        Complaint { hint: self.adviser.hint(stage, *class, text, hint.clone()), ..complaint.clone() }
     }
 
     /// Changes what stands, and shows it.
@@ -157,7 +162,7 @@ impl Board {
 
     /// Trouble with submission stands until it is taken back; mail goes on.
     pub(super) fn outbox_trouble(&self, complaint: Option<Complaint>) {
-        let complaint = complaint.map(|complaint| self.adviser.advise(&complaint, &[Stage::Smtp]));
+        let complaint = complaint.map(|complaint| self.advised_at(Stage::Smtp, &complaint));
         let text = |complaint: &Option<Complaint>| complaint.as_ref().map(|complaint| complaint.text.clone());
         if text(&self.standing().outbox) == text(&complaint) {
             return;

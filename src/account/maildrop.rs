@@ -5,7 +5,7 @@
 
 use super::board::Complaint;
 use super::inbound::Inbound;
-use super::session::{refused, tokenless};
+use super::session::tokenless;
 use crate::config::Pop;
 use crate::error::{Class, Classified};
 use crate::ledger;
@@ -55,7 +55,7 @@ impl Inbound {
                 outcome = pop::connect(server, &shared.login.to_mailbox(&proof)).await;
             }
         }
-        let session = outcome.map_err(|error| refused(shared, &error))?.without(&shared.account.disable);
+        let session = outcome.map_err(|error| Complaint::new(&error))?.without(&shared.account.disable);
         shared.board.logged_in(session.mechanism(), proof.expires());
         Ok(session)
     }

@@ -26,6 +26,7 @@ mod unsent;
 mod wake;
 mod watch;
 
+pub use advice::Adviser;
 pub use keepers::Keepers;
 pub use login::{Error as LoginError, Login, Proof};
 pub use stores::Error as StoreError;

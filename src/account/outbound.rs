@@ -9,7 +9,7 @@ use super::desk::{Desk, NextLook};
 use super::login::Proof;
 use super::rest::delay;
 use super::sent::{self, Target};
-use super::session::{refused, tokenless};
+use super::session::tokenless;
 use crate::config::Sent;
 use crate::error::{Class, Classified, chain};
 use crate::net::Endpoint;
@@ -185,14 +185,15 @@ impl Outbound {
         let complain = |error: &super::LoginError| tokenless(&self.shared, error);
         let proof =
             login.proof(endpoint, &self.shared.account.name).await.map_err(|error| complain(&error))?;
-        match self.log_in(endpoint, &proof).await {
+        let session = match self.log_in(endpoint, &proof).await {
             Err(error) if error.class() == Class::NeedsLogin => {
                 let another = login.another(&proof).await.map_err(|error| complain(&error))?;
-                let Some(proof) = another else { return Err(refused(&self.shared, &error)) };
-                self.log_in(endpoint, &proof).await.map_err(|error| refused(&self.shared, &error))
+                let Some(proof) = another else { return Err(Complaint::new(&error)) };
+                self.log_in(endpoint, &proof).await
             }
-            outcome => outcome.map_err(|error| Complaint::new(&error)),
-        }
+            outcome => outcome,
+        };
+        session.map_err(|error| Complaint::new(&error))
     }
 
     async fn log_in(&self, endpoint: &Endpoint, proof: &Proof) -> Result<Session, smtp::Error> {

@@ -2,10 +2,8 @@
 
 use super::board::Complaint;
 use super::{LoginError, Shared};
-use crate::config::{Account, Auth};
 use crate::error::{Class, Classified};
 use crate::imap;
-use crate::oauth::login_hint;
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -53,9 +51,9 @@ pub(super) async fn connect(shared: &Shared) -> Result<Connected, Complaint> {
     let (session, proof) = match imap::connect(&options, &shared.login.to_mailbox(&proof)).await {
         Err(error) if error.class() == Class::NeedsLogin => {
             let another = shared.login.another(&proof).await.map_err(|error| tokenless(shared, &error))?;
-            let Some(proof) = another else { return Err(refused(shared, &error)) };
+            let Some(proof) = another else { return Err(Complaint::new(&error)) };
             let session = imap::connect(&options, &shared.login.to_mailbox(&proof)).await;
-            (session.map_err(|error| refused(shared, &error))?, proof)
+            (session.map_err(|error| Complaint::new(&error))?, proof)
         }
         outcome => (outcome.map_err(|error| Complaint::new(&error))?, proof),
     };
@@ -71,31 +69,6 @@ pub(super) fn tokenless(shared: &Shared, error: &LoginError) -> Complaint {
     }
 }
 
-/// A refused login names what helps, where the server's words do not.
-pub(super) fn refused(shared: &Shared, error: &impl Classified) -> Complaint {
-    with_remedy(Complaint::new(error), &shared.account)
-}
-
-fn with_remedy(mut complaint: Complaint, account: &Account) -> Complaint {
-    if complaint.class == Class::NeedsLogin && complaint.hint.is_none() {
-        let Account { name, user, login, .. } = account;
-        complaint.hint = Some(match &account.auth {
-            Auth::OAuth2(oauth) if oauth.app.is_some() => {
-                format!(
-                    "ask the administrator whether the application of account {name} may open the mailbox {user}"
-                )
-            }
-            Auth::OAuth2(oauth) if user != login => format!(
-                "check that {login} has full access to {user}; if so, {}",
-                login_hint(&oauth.token_of)
-            ),
-            Auth::OAuth2(oauth) => login_hint(&oauth.token_of),
-            Auth::Password { .. } => format!("check `user` and the password of account {name}"),
-        });
-    }
-    complaint
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,38 +81,5 @@ mod tests {
         assert_eq!(life(60), 48.0);
         assert_eq!(life(5), 4.0);
         assert_eq!(life(0), 2.0);
-    }
-
-    fn account(text: &str) -> Account {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), text).unwrap();
-        let home = std::path::Path::new("/home/a");
-        crate::config::Config::load(file.path(), std::iter::empty(), home).unwrap().accounts.remove(0)
-    }
-
-    #[test]
-    fn a_refused_login_says_what_helps() {
-        let own = account("[accounts.lab]\naddress = \"a@gmail.com\"\noauth.client_id = \"c\"");
-        let shared = account(
-            "[accounts.lab]\naddress = \"team@x.test\"\nprovider = \"microsoft\"\nlogin_as = \"a@x.test\"",
-        );
-        let password = account(
-            "[accounts.lab]\naddress = \"a@me.com\"\nauth = \"password\"\npassword_command = \"pass\"",
-        );
-        let hint = |class, hint: Option<&str>, account: &Account| {
-            let complaint =
-                Complaint { class, text: "535".into(), hint: hint.map(str::to_owned), is_told: false };
-            with_remedy(complaint, account).hint
-        };
-        let program = account(
-            "[accounts.lab]\naddress = \"a@x.test\"\nprovider = \"gmail\"\noauth = { flow = \"client\", service_account = \"/s\" }",
-        );
-        assert_eq!(hint(Class::NeedsLogin, None, &own), Some(login_hint("lab")));
-        assert!(hint(Class::NeedsLogin, None, &program).unwrap().contains("may open the mailbox a@x.test"));
-        let words = hint(Class::NeedsLogin, None, &shared).unwrap();
-        assert!(words.starts_with("check that a@x.test has full access to team@x.test"), "{words}");
-        assert!(hint(Class::NeedsLogin, None, &password).unwrap().contains("password of account lab"));
-        assert_eq!(hint(Class::NeedsLogin, Some("SMTP AUTH is off"), &own).unwrap(), "SMTP AUTH is off");
-        assert_eq!(hint(Class::RETRY, None, &own), None);
     }
 }

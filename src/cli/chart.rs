@@ -89,7 +89,7 @@ mod tests {
              \x20                           -> check `port`\u{fffd}[2J\n\
              \x20 skip  imap.tls            about imap.tls (1.5 s)\n"
         );
-        let examination = Examination::new(Vec::new(), vec![Examined::new("lab", all)]);
+        let examination = Examination::new(Vec::new(), vec![Examined::new("lab", Vec::new(), all)]);
         assert_eq!(sum(&examination), "1 check failed: lab imap.tcp");
     }
 

@@ -29,7 +29,7 @@ impl Config {
             Action::Check => {
                 check(&context.config_file.to_string_lossy(), &context.checked_configuration()?.accounts)
             }
-            Action::Show => show(&context.configuration()?),
+            Action::Show => context.configuration()?.to_toml(),
             Action::Example => EXAMPLE.to_owned(),
         };
         output::print(&text).map(|_| ())
@@ -66,11 +66,6 @@ fn missing(account: &Account) -> Option<String> {
     let page = oauth.register_url.as_ref().map(|page| format!("; a client is registered at {page}"));
     let page = page.unwrap_or_default();
     Some(format!("{name}: cannot log in before `{key}` is set in [accounts.{name}.oauth]{page}\n"))
-}
-
-fn show(config: &crate::config::Config) -> String {
-    let head = Some(config.head_to_toml()).filter(|head| !head.is_empty());
-    head.into_iter().chain(config.accounts.iter().map(Account::to_toml)).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

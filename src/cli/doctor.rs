@@ -10,7 +10,10 @@ use crate::config::{Account, Auth, Config};
 use crate::control::client::Error;
 use crate::control::{Code, Refusal};
 use crate::doctor::{self, Complaint, Daemon, Examination, Surroundings, redact};
+use crate::error::Class;
+use crate::ledger::Ledger;
 use futures_util::future::join_all;
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -32,7 +35,7 @@ pub struct Doctor {
     #[arg(long)]
     pub json: bool,
     /// Write a report for a help desk, without secrets and names, to FILE [default: posthaste-report-TIME.json]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     pub report: Option<Option<PathBuf>>,
     /// How long a check may take
     #[arg(long, value_name = "SECONDS", default_value_t = PATIENCE, value_parser = clap::value_parser!(u64).range(1..=600))]
@@ -130,12 +133,11 @@ async fn daemon(socket: &Path, accounts: &[Account]) -> Option<Daemon> {
         let answer = timeout(ANSWER, lent(socket, &account.name)).await.ok()?;
         let told = match answer {
             Ok(token) => Ok(token?),
-            Err(Error::Refused(refusal)) if is_about_the_login(refusal.code) => {
-                let Refusal { message, hint, .. } = refusal;
+            Err(Error::Refused(refusal)) => {
+                let Refusal { code, message, hint } = refusal;
                 let text = message.strip_prefix(&format!("account {}: ", account.name)).unwrap_or(&message);
-                Err(Complaint { text: text.to_owned(), hint })
+                Err(Complaint { class: lasting(code)?, text: text.to_owned(), hint })
             }
-            // Whatever may pass, and an account that the daemon does not run, is tried here.
             Err(_) => return None,
         };
         Some((account.name.clone(), told))
@@ -144,8 +146,15 @@ async fn daemon(socket: &Path, accounts: &[Account]) -> Option<Daemon> {
     Some(Daemon { status, tokens })
 }
 
-fn is_about_the_login(code: Code) -> bool {
-    matches!(code, Code::NeedsLogin | Code::Denied | Code::Configuration)
+/// What kind of trouble with the login it is. Whatever may pass, and an account that the daemon does not run, is tried
+/// here.
+fn lasting(code: Code) -> Option<Class> {
+    match code {
+        Code::NeedsLogin => Some(Class::NeedsLogin),
+        Code::Denied => Some(Class::Denied),
+        Code::Configuration => Some(Class::Configuration),
+        _ => None,
+    }
 }
 
 /// The report as text: what was found, and what it was found on.
@@ -155,7 +164,10 @@ async fn report(
     examination: &Examination,
     surroundings: &Surroundings,
 ) -> Result<String, CommandError> {
-    let redactor = redact::Redactor::new(&config.accounts, &context.environment.home);
+    let mailboxes = mailboxes(config, examination, surroundings).await;
+    let environment = &context.environment;
+    let (user, home) = (environment.user.as_deref(), &environment.home);
+    let redactor = redact::Redactor::new(&config.accounts, mailboxes, user, home);
     let kernel = rustix::system::uname();
     let value = serde_json::json!({
         "schema": doctor::record::SCHEMA,
@@ -165,11 +177,31 @@ async fn report(
         "kernel": kernel.release().to_string_lossy(),
         "config": redact::config(config, &redactor),
         "doctor": examination,
-        "status": surroundings.daemon.as_ref().map(|daemon| redact::status(daemon.status.clone())),
+        "status": surroundings.daemon.as_ref().map(|daemon| redact::status(daemon.status.clone(), &redactor)),
         "log": doctor::journal().await,
     });
     let text = serde_json::to_string_pretty(&redactor.value(value));
     text.map(|text| text + "\n").map_err(|cause| unwritable(&cause.into()))
+}
+
+/// Every mailbox that the report could name: those that the servers tell now, those that the daemon keeps, and those that
+/// stand in the ledgers, because the log goes further back.
+async fn mailboxes(
+    config: &Config,
+    examination: &Examination,
+    surroundings: &Surroundings,
+) -> BTreeSet<String> {
+    let told = examination.accounts.iter().flat_map(|account| account.mailboxes.clone());
+    let status = surroundings.daemon.iter().flat_map(|daemon| &daemon.status.accounts);
+    let kept = status.flat_map(|account| &account.mailboxes).map(|mailbox| mailbox.name.clone());
+    let of = |account: &Account| surroundings.state_dir.join(&account.name).join("ledger.db");
+    let ledgers: Vec<PathBuf> = config.accounts.iter().map(of).collect();
+    // An account that was never run has no ledger.
+    let read = move || -> Vec<String> {
+        ledgers.iter().flat_map(|ledger| Ledger::mailbox_names(ledger).unwrap_or_default()).collect()
+    };
+    let known = tokio::task::spawn_blocking(read).await.unwrap_or_default();
+    told.chain(kept).chain(known).collect()
 }
 
 /// The name of the distribution (os-release(5)).

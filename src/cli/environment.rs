@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 pub struct Environment {
     /// The home directory.
     pub home: PathBuf,
+    /// The name of the user: `USER`, else `LOGNAME`.
+    pub user: Option<String>,
     /// The configuration file, unless the command line names another.
     pub config_file: PathBuf,
     /// Where state is kept: one directory for each account below it.
@@ -79,6 +81,7 @@ impl Environment {
             ssh: named("SSH_CONNECTION").cloned(),
             log: named("POSTHASTE_LOG").cloned(),
             journal_stream: named("JOURNAL_STREAM").cloned(),
+            user: named("USER").or_else(|| named("LOGNAME")).cloned(),
             home,
             variables: variables.into_iter().filter(|(name, _)| is_for_configuration(name)).collect(),
         })

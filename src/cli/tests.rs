@@ -86,6 +86,7 @@ async fn carry_out(line: &str, context: &Context) -> Result<(), CommandError> {
 fn context(directory: &Path) -> Context {
     let environment = Environment {
         home: directory.to_owned(),
+        user: None,
         config_file: directory.join("config.toml"),
         state_dir: directory.join("state"),
         runtime_dir: directory.join("run"),

@@ -81,13 +81,15 @@ impl Config {
         Config::from_text(path, &read(path)?, environment, home, &providers(path)?, anchors::check)
     }
 
-    /// What stands above the accounts, as TOML; nothing where it is as usual.
-    pub fn head_to_toml(&self) -> String {
+    /// All of it as TOML, without secrets: what `config show` prints.
+    pub fn to_toml(&self) -> String {
         let store = match self.token_store {
             TokenStore::File => "",
             TokenStore::SecretService => "token_store = \"secret-service\"\n",
         };
-        format!("{store}{}", self.hooks.to_toml())
+        let tables = std::iter::once(self.hooks.to_toml()).chain(self.accounts.iter().map(Account::to_toml));
+        let tables: Vec<String> = tables.filter(|table| !table.is_empty()).collect();
+        format!("{store}{}", tables.join("\n"))
     }
 
     /// The account of that name.

@@ -38,7 +38,8 @@ pub const CHECKS: &[Check] = &[
     check("pop.dns", &[]),
     check("pop.tcp", &["pop.dns"]),
     check("pop.tls", &["pop.tcp"]),
-    check("pop.login", &["pop.tls", "token"]),
+    check("pop.greeting", &["pop.tls"]),
+    check("pop.login", &["pop.greeting", "token"]),
     check("pop.maildrop", &["pop.login"]),
     check("smtp.dns", &[]),
     check("smtp.tcp", &["smtp.dns"]),
@@ -93,11 +94,16 @@ impl Failed {
 
     /// A driver's error with its own hint.
     pub(super) fn of(error: &impl Classified) -> Failed {
-        let advice = error.hint().or_else(|| match error.class() {
+        Failed::hinted(error.class(), chain(error), error.hint())
+    }
+
+    /// A failure of this class, with a hint where one is known.
+    pub(super) fn hinted(class: Class, detail: String, hint: Option<String>) -> Failed {
+        let advice = hint.or_else(|| match class {
             Class::Retry { .. } => Some("it may pass: try again in a while".to_owned()),
             _ => None,
         });
-        Failed { detail: chain(error), advice }
+        Failed { detail, advice }
     }
 }
 
@@ -124,7 +130,7 @@ impl Chart {
             self.skip(name, other);
             return None;
         }
-        let finding = timeout(self.patience, check).await.unwrap_or_else(|_| Err(self.too_late()));
+        let finding = timeout(self.patience, check).await.unwrap_or_else(|_| Err(self.too_late(name)));
         let took = begun.elapsed();
         match finding {
             Ok(Passed { value, detail, warning }) => {
@@ -141,7 +147,7 @@ impl Chart {
 
     /// Writes down as skipped the checks of a chain (`imap`) that a failure keeps from being run.
     pub(super) fn skip_rest(&self, chain: &str) {
-        let is_of_chain = |check: &&Check| check.name.split('.').next() == Some(chain);
+        let is_of_chain = |check: &&Check| chain_of(check.name) == chain;
         for Check { name, .. } in CHECKS.iter().filter(is_of_chain) {
             if let Some(other) = self.blame(name) {
                 self.skip(name, other);
@@ -188,12 +194,33 @@ impl Chart {
         self.steps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn too_late(&self) -> Failed {
-        Failed::new(
-            format!("no answer within {} s", self.patience.as_secs_f32()),
-            "the other side is silent: look at the network between, and whether a firewall swallows packets",
-        )
+    /// The check that failed with such a detail, if one did.
+    pub(super) fn failure(&self, is_it: impl Fn(&str) -> bool) -> Option<&'static str> {
+        let steps = self.steps();
+        let mut failed = steps.values().filter(|step| step.outcome == Outcome::Fail);
+        failed.find(|step| is_it(&step.detail)).map(|step| step.name)
     }
+
+    fn too_late(&self, name: &str) -> Failed {
+        let advice = match chain_of(name) {
+            "imap" | "pop" | "smtp" => {
+                "the other side is silent: look at the network between, and whether a firewall swallows packets"
+            }
+            "token" => {
+                "the authorization server is silent, or a command that prints a secret waits for something: run it by hand"
+            }
+            "maildir" | "outbox" | "state" => {
+                "the file system does not answer: is the disk or the server that it is on still there?"
+            }
+            _ => "try again, with a longer --timeout",
+        };
+        Failed::new(format!("no answer within {} s", self.patience.as_secs_f32()), advice)
+    }
+}
+
+/// `imap.tls` is of the chain `imap`.
+fn chain_of(name: &str) -> &str {
+    name.split_once('.').map_or(name, |(chain, _)| chain)
 }
 
 #[cfg(test)]
@@ -251,5 +278,22 @@ mod tests {
         let steps = chart.into_steps();
         assert_eq!((steps[0].outcome, steps[0].milliseconds), (Outcome::Fail, 9000));
         assert!(steps[0].detail.contains("9 s"), "{steps:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_check_that_hangs_blames_what_it_waits_for() {
+        for (name, words) in [
+            ("token", "by hand"),
+            ("imap.dns", "network"),
+            ("pop.dns", "network"),
+            ("maildir", "file system"),
+            ("unit", "--timeout"),
+        ] {
+            let chart = Chart::new(Duration::from_secs(9));
+            chart.run(name, std::future::pending::<Finding>()).await;
+            let steps = chart.into_steps();
+            let advice = steps[0].advice.clone().unwrap_or_default();
+            assert!(advice.contains(words), "{name}: {advice}");
+        }
     }
 }

@@ -1,7 +1,6 @@
 //! The reading half: from the name of the IMAP server to the list of mailboxes. INBOX is opened read-only.
 
 use super::account::Patient;
-use super::advice;
 use super::chart::{Chart, Failed, Finding, Passed};
 use super::servers::{self, Names, Protected};
 use super::tls;
@@ -31,12 +30,14 @@ const OFFERS: &[(&str, &str, &str)] = &[
     ("SPECIAL-USE", "Sent and Trash are marked", "Sent and Trash are known by their names"),
 ];
 
-/// Every check of the reading half.
-pub(super) async fn examine(patient: &Patient<'_>, endpoint: &Endpoint, chart: &Chart) {
-    if let Some(session) = connect(patient, endpoint, chart).await {
-        look(patient, chart, session).await;
-    }
+/// Every check of the reading half; the names of the server's mailboxes, as far as it tells them.
+pub(super) async fn examine(patient: &Patient<'_>, endpoint: &Endpoint, chart: &Chart) -> Vec<String> {
+    let mailboxes = match connect(patient, endpoint, chart).await {
+        Some(session) => look(patient, chart, session).await,
+        None => Vec::new(),
+    };
     chart.skip_rest("imap");
+    mailboxes
 }
 
 async fn connect(patient: &Patient<'_>, endpoint: &Endpoint, chart: &Chart) -> Option<Session> {
@@ -74,7 +75,7 @@ async fn log_in(patient: &Patient<'_>, endpoint: &Endpoint) -> Finding<Session> 
     Ok(Passed::new(session, format!("{by} as {}", patient.account.user)))
 }
 
-async fn look(patient: &Patient<'_>, chart: &Chart, mut session: Session) {
+async fn look(patient: &Patient<'_>, chart: &Chart, mut session: Session) -> Vec<String> {
     let inbox = async {
         let messages = session.examine(&MailboxName::inbox()).await;
         let messages = messages.map_err(|error| patient.refused(Stage::Imap, &error))?;
@@ -84,20 +85,19 @@ async fn look(patient: &Patient<'_>, chart: &Chart, mut session: Session) {
     let offered: BTreeSet<String> = session.capabilities().iter().map(str::to_owned).collect();
     chart.run("imap.capabilities", async { Ok(capabilities(&offered)) }).await;
     if opened.is_none() {
-        return;
+        return Vec::new();
     }
     let mut remote = Remote::new(session);
     let mailboxes = async {
         let list = remote.list().await;
         let list = list.map_err(|trouble| {
-            let detail = chain(&trouble);
-            let advice = advice::known(patient.account, Stage::Imap, &detail).or(trouble.hint);
-            Failed { detail, advice }
+            patient.failed(Stage::Imap, trouble.class, chain(&trouble), trouble.hint.clone())
         })?;
-        Ok(mailboxes(patient, &list))
+        Ok(mailboxes(patient, list))
     };
-    chart.run("imap.mailboxes", mailboxes).await;
+    let list = chart.run("imap.mailboxes", mailboxes).await.unwrap_or_default();
     remote.into_session().logout().await;
+    list.into_iter().map(|one| one.name.to_string()).collect()
 }
 
 fn failed(patient: &Patient<'_>, error: &imap::Error) -> Failed {
@@ -125,7 +125,7 @@ fn capabilities(offered: &BTreeSet<String>) -> Passed {
 }
 
 /// Which mailboxes stand for Sent and Trash, and whether those that the account names are there.
-fn mailboxes(patient: &Patient<'_>, list: &[RemoteMailbox]) -> Passed {
+fn mailboxes(patient: &Patient<'_>, list: Vec<RemoteMailbox>) -> Passed<Vec<RemoteMailbox>> {
     let account = patient.account;
     let of_use = |wanted: SpecialUse| {
         list.iter()
@@ -159,5 +159,5 @@ fn mailboxes(patient: &Patient<'_>, list: &[RemoteMailbox]) -> Passed {
     let missing = account.idle.iter().filter(|name| !list.iter().any(|one| one.name == **name));
     warnings.extend(missing.map(|name| format!("`idle` names {name}, which the server does not have")));
     let warning = (!warnings.is_empty()).then(|| warnings.join("; "));
-    Passed::new((), told.join(", ")).with_warning(warning)
+    Passed::new(list, told.join(", ")).with_warning(warning)
 }

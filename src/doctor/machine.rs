@@ -23,7 +23,7 @@ const LINES: &str = "200";
 pub async fn examine(surroundings: &Surroundings) -> Vec<Step> {
     let chart = Chart::new(surroundings.patience);
     chart.run("daemon", async { daemon(surroundings) }).await;
-    let properties = ["show", UNIT, "--property=LoadState,ActiveState,UnitFileState,Result"];
+    let properties = ["--user", "show", UNIT, "--property=LoadState,ActiveState,UnitFileState,Result"];
     if let Some(said) = ask("systemctl", &properties).await {
         chart.run("unit", async { unit(&said) }).await;
     }
@@ -32,8 +32,9 @@ pub async fn examine(surroundings: &Surroundings) -> Vec<Step> {
 
 /// The last lines that the daemon wrote to the journal; none where there is no journal.
 pub async fn journal() -> Vec<String> {
-    let arguments = ["--unit", UNIT, "--lines", LINES, "--no-pager", "--output", "short-iso", "--quiet"];
-    ask("journalctl", &arguments)
+    let lines = ["--user", "--unit", UNIT, "--lines", LINES, "--quiet", "--no-pager"];
+    let form = ["--output", "short-iso", "--no-hostname"];
+    ask("journalctl", &[&lines[..], &form].concat())
         .await
         .map(|said| said.lines().map(str::to_owned).collect())
         .unwrap_or_default()
@@ -100,10 +101,10 @@ fn unit(said: &str) -> Finding {
     Ok(Passed::new((), format!("{active}, {enabled}")).with_warning(advice.map(str::to_owned)))
 }
 
-/// What a command of the user's systemd says; `None` where it is not there, fails or hangs.
-async fn ask(program: &str, arguments: &[&str]) -> Option<String> {
+/// What a command of systemd says; `None` where it is not there, fails or hangs.
+pub(super) async fn ask(program: &str, arguments: &[&str]) -> Option<String> {
     let mut command = Command::new(program);
-    command.arg("--user").args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    command.args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
     let output = tokio::time::timeout(DEADLINE, command.output()).await.ok()?.ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }

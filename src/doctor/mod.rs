@@ -7,7 +7,6 @@
 //! belongs to the daemon (its token, its status) is passed in.
 
 mod account;
-mod advice;
 pub mod chart;
 mod clock;
 mod disk;
@@ -26,6 +25,7 @@ pub use machine::{examine as examine_machine, journal};
 pub use record::{Examination, Examined, Outcome, Step};
 
 use crate::account::Keepers;
+use crate::error::Class;
 use crate::oauth::AccessToken;
 use crate::status::Status;
 use std::collections::BTreeMap;
@@ -57,6 +57,8 @@ pub struct Daemon {
 /// What the daemon says instead of a token.
 #[derive(Clone, Debug)]
 pub struct Complaint {
+    /// What kind of trouble.
+    pub class: Class,
     /// What failed.
     pub text: String,
     /// What the user can do.

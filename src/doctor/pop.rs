@@ -5,11 +5,11 @@
 
 use super::account::Patient;
 use super::chart::{Chart, Failed, Finding, Passed};
-use super::servers::{self, Names};
+use super::servers::{self, Names, Protected};
 use super::tls;
 use crate::config::Pop;
 use crate::error::{Class, Classified};
-use crate::net::{Endpoint, Stream, Tls};
+use crate::net::{Endpoint, Stream};
 use crate::pop::{self, Session};
 use crate::provider::answers::Stage;
 
@@ -25,19 +25,16 @@ pub(super) async fn examine(patient: &Patient<'_>, maildrop: &Pop, chart: &Chart
 
 async fn connect(patient: &Patient<'_>, server: &Endpoint, chart: &Chart) -> Option<Session> {
     let stream = servers::reach(chart, &NAMES, server).await?;
-    chart.run("pop.tls", secure(stream, server)).await?;
+    let greet = |stream: Stream| async move {
+        pop::preview(stream, server).await.map_err(|error| failed(patient, &error))
+    };
+    let protected = chart.run("pop.tls", Protected::new(stream, server, greet)).await?;
+    let greeting = async {
+        let offers = protected.greeted(greet).await?;
+        Ok(Passed::new((), format!("a POP3 server; logins by {}", offers.mechanisms().join(", "))))
+    };
+    chart.run("pop.greeting", greeting).await?;
     chart.run("pop.login", log_in(patient, server)).await
-}
-
-/// TLS from the first byte; STLS is a part of the login.
-async fn secure(stream: Stream, server: &Endpoint) -> Finding {
-    match server.tls {
-        Tls::StartTls => Ok(Passed::new((), "STLS, demanded before the login")),
-        Tls::Implicit | Tls::None => {
-            let Passed { detail, warning, .. } = servers::secure(stream, server).await?;
-            Ok(Passed { value: (), detail, warning })
-        }
-    }
 }
 
 /// As the worker does it: a refused token costs one other, and then the login is refused.

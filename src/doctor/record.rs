@@ -27,6 +27,9 @@ pub struct Examined {
     pub name: String,
     /// Whether no step failed.
     pub ok: bool,
+    /// The mailboxes of the server, as far as it told: nothing that is shown, but what a report must know to keep quiet.
+    #[serde(skip)]
+    pub mailboxes: Vec<String>,
     /// What was done, in the order of [`super::chart::CHECKS`]; steps that do not concern the account are missing.
     pub steps: Vec<Step>,
 }
@@ -77,8 +80,8 @@ impl Step {
 
 impl Examined {
     /// An account with its steps.
-    pub fn new(name: &str, steps: Vec<Step>) -> Examined {
-        Examined { name: name.to_owned(), ok: !has_failed(&steps), steps }
+    pub fn new(name: &str, mailboxes: Vec<String>, steps: Vec<Step>) -> Examined {
+        Examined { name: name.to_owned(), ok: !has_failed(&steps), mailboxes, steps }
     }
 }
 

@@ -1,40 +1,77 @@
-//! What may stand in a report for a help desk: facts without persons and without secrets. Pure.
+//! What may stand in a report for a help desk: facts without persons, without secrets, and without what mail is about. Pure.
 //!
-//! Local parts of addresses and login names become `user1`, `user2`, …, other local parts `***`; the home directory
-//! becomes `~`; long opaque strings, which may be tokens, become `…`. Of the configuration no line that has a command, a
-//! secret or a password keeps its value, of a status no mailbox keeps a name of the user's making. Names of one or two
-//! letters are taken out of addresses only: elsewhere they would be words.
+//! Local parts of addresses, login names and the name of the user become `user1`, `user2`, …, other local parts `***`; the
+//! home directory becomes `~`; mailboxes become `mailbox 1`, …, but for the usual ones; names of files in an outbox, which
+//! are often subjects, and long opaque strings, which may be tokens, become `…`. Of the configuration no line that has a
+//! command, a secret or a password keeps its value. Names of one or two letters are taken out where they stand alone as an
+//! address or a mailbox only: elsewhere they would be words.
+
+mod words;
 
 use crate::config::{Account, Config};
 use crate::status::Status;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::Path;
+use words::{without_field, without_names_below, without_opaque, without_word};
 
 /// Shorter names are words of the language.
 const SHORTEST: usize = 3;
-/// Letters and digits without a break; a UUID, which help desks ask for, has at most twelve.
-const OPAQUE: usize = 32;
+/// Names of mailboxes that no user made, in lower case.
+const USUAL: &[&str] = &[
+    "[gmail]",
+    "[google mail]",
+    "all mail",
+    "archive",
+    "deleted items",
+    "deleted messages",
+    "drafts",
+    "important",
+    "inbox",
+    "junk",
+    "junk email",
+    "outbox",
+    "sent",
+    "sent items",
+    "sent mail",
+    "sent messages",
+    "spam",
+    "starred",
+    "trash",
+];
 
 /// Who and what must not be told.
 #[derive(Clone, Debug)]
 pub struct Redactor {
     people: Vec<String>,
+    mailboxes: Vec<String>,
+    outboxes: Vec<String>,
     home: String,
 }
 
 impl Redactor {
-    /// For these accounts of a person whose home is this.
-    pub fn new(accounts: &[Account], home: &Path) -> Redactor {
-        let mut people: Vec<String> = Vec::new();
-        for name in accounts.iter().flat_map(|account| [&account.address, &account.user, &account.login]) {
-            let local = name.rsplit_once('@').map_or(name.as_str(), |(local, _)| local).to_lowercase();
-            if !people.contains(&local) {
-                people.push(local);
-            }
+    /// For these accounts of a person with this name and home, and for mailboxes of these names beside those that the
+    /// accounts name themselves.
+    pub fn new(
+        accounts: &[Account],
+        mailboxes: impl IntoIterator<Item = String>,
+        user: Option<&str>,
+        home: &Path,
+    ) -> Redactor {
+        let local = |name: &str| name.rsplit_once('@').map_or(name, |(local, _)| local).to_lowercase();
+        let logins = accounts.iter().flat_map(|account| [&account.address, &account.user, &account.login]);
+        // The home of root is no person's name.
+        let at_home = home.file_name().and_then(|name| name.to_str()).filter(|name| *name != "root");
+        let people = logins.map(String::as_str).chain(user).chain(at_home).map(local);
+        let globs = accounts.iter().flat_map(|account| account.mailboxes.globs());
+        let pushed = accounts.iter().flat_map(|account| &account.idle).map(ToString::to_string);
+        let names = mailboxes.into_iter().chain(globs).chain(pushed);
+        Redactor {
+            people: longest_first(people),
+            mailboxes: longest_first(names.flat_map(|name| made_names(&name))),
+            outboxes: accounts.iter().map(|one| one.outbox.to_string_lossy().into_owned()).collect(),
+            home: home.to_string_lossy().into_owned(),
         }
-        // The longest first: one name may be a part of another.
-        people.sort_by_key(|name| std::cmp::Reverse(name.len()));
-        Redactor { people, home: home.to_string_lossy().into_owned() }
     }
 
     /// Every text in a JSON value; its keys stay.
@@ -49,11 +86,11 @@ impl Redactor {
 
     /// A text without what must not be told.
     pub fn text(&self, text: &str) -> String {
-        let text = if self.home.len() > 1 { text.replace(&self.home, "~") } else { text.to_owned() };
-        let text = self.addresses(&text);
-        let all = self.people.iter().enumerate().filter(|(_, name)| name.chars().count() >= SHORTEST);
-        let text = all.fold(text, |text, (number, name)| without_word(&text, name, &person(number)));
-        without_opaque(&text)
+        let text = self.outboxes.iter().fold(text.to_owned(), |text, it| without_names_below(&text, it));
+        let text = if self.home.len() > 1 { text.replace(&self.home, "~") } else { text };
+        let text = self.addresses(&without_field(&text, "name"));
+        let text = replace_all(text, &self.people, person);
+        without_opaque(&replace_all(text, &self.mailboxes, mailbox))
     }
 
     /// Local parts before an `@`.
@@ -78,7 +115,7 @@ impl Redactor {
     }
 }
 
-/// The configuration without secrets and persons, line by line.
+/// The configuration without secrets, persons and mailboxes, line by line.
 pub fn config(config: &Config, redactor: &Redactor) -> Vec<String> {
     let text: String = config.accounts.iter().map(Account::to_toml).collect();
     let is_secret = |key: &str| ["command", "secret", "password"].iter().any(|word| key.contains(word));
@@ -91,64 +128,49 @@ pub fn config(config: &Config, redactor: &Redactor) -> Vec<String> {
 }
 
 /// The status without names of mailboxes and files.
-pub fn status(mut status: Status) -> Status {
+pub fn status(mut status: Status, redactor: &Redactor) -> Status {
     for account in &mut status.accounts {
         account.detail.clear();
         account.passed_over.clear();
-        let others = account.mailboxes.iter_mut().filter(|mailbox| mailbox.name != "INBOX");
-        others.enumerate().for_each(|(number, mailbox)| mailbox.name = format!("mailbox {}", number + 1));
+        for one in &mut account.mailboxes {
+            // Short names too: here they are no words.
+            let known = redactor.mailboxes.iter().position(|name| *name == one.name.to_lowercase());
+            one.name = known.map_or_else(|| redactor.text(&one.name), mailbox);
+        }
     }
     status
+}
+
+/// What of a mailbox's name, or of a glob, the user may have made: the whole and its parts.
+fn made_names(name: &str) -> Vec<String> {
+    let parts = name.split(['/', '*', '?', '!']).map(str::to_lowercase);
+    let whole = name.trim_matches(['/', '*', '?', '!']).to_lowercase();
+    parts.chain([whole]).filter(|name| !name.is_empty() && !USUAL.contains(&name.as_str())).collect()
+}
+
+/// One name may be a part of another.
+fn longest_first(names: impl Iterator<Item = String>) -> Vec<String> {
+    let mut names: Vec<String> = names.collect::<BTreeSet<_>>().into_iter().collect();
+    names.sort_by_key(|name| std::cmp::Reverse(name.len()));
+    names
+}
+
+fn replace_all(text: String, names: &[String], told: impl Fn(usize) -> String) -> String {
+    let all = names.iter().enumerate().filter(|(_, name)| name.chars().count() >= SHORTEST);
+    all.fold(text, |text, (number, name)| without_word(&text, name, &told(number)))
 }
 
 fn person(number: usize) -> String {
     format!("user{}", number + 1)
 }
 
+fn mailbox(number: usize) -> String {
+    format!("mailbox {}", number + 1)
+}
+
 /// What a local part is made of in practice; `/` and quotes end one in a path or a sentence.
 fn is_local(c: char) -> bool {
     c.is_alphanumeric() || ".!#$%&*+-=?^_{|}~".contains(c)
-}
-
-/// Replaces a word, in whatever case, where it stands alone.
-fn without_word(text: &str, word: &str, other: &str) -> String {
-    let (mut told, mut rest) = (String::new(), text);
-    // Lower case may change lengths; such texts are compared as they are.
-    let lower = |text: &str| {
-        let lower = text.to_lowercase();
-        if lower.len() == text.len() { lower } else { text.to_owned() }
-    };
-    while let Some(at) = lower(rest).find(word).filter(|at| rest.is_char_boundary(*at)) {
-        let end = at + word.len();
-        let (Some(before), Some(found), Some(after)) = (rest.get(..at), rest.get(at..end), rest.get(end..))
-        else {
-            break;
-        };
-        let last = before.chars().next_back().or_else(|| told.chars().next_back());
-        let is_alone = |c: Option<char>| !c.is_some_and(char::is_alphanumeric);
-        let stands_alone = is_alone(last) && is_alone(after.chars().next());
-        told.push_str(before);
-        told.push_str(if stands_alone { other } else { found });
-        rest = after;
-    }
-    told + rest
-}
-
-/// Replaces what may be a token: long, and a mixture of letters and digits.
-fn without_opaque(text: &str) -> String {
-    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '+' | '=');
-    let mut told = String::new();
-    for piece in text.split_inclusive(|c| !is_part(c)) {
-        let core = piece.trim_end_matches(|c| !is_part(c));
-        let has = |wanted: fn(&char) -> bool| core.chars().any(|c| wanted(&c));
-        if core.len() >= OPAQUE && has(char::is_ascii_digit) && has(char::is_ascii_alphabetic) {
-            told.push('…');
-            told.push_str(piece.get(core.len()..).unwrap_or_default());
-        } else {
-            told.push_str(piece);
-        }
-    }
-    told
 }
 
 #[cfg(test)]
@@ -157,7 +179,13 @@ mod tests {
 
     fn redactor() -> Redactor {
         let people = ["anna.lindqvist", "anna", "al"].map(str::to_owned).to_vec();
-        Redactor { people, home: "/home/anna".into() }
+        let mailboxes = ["INBOX", "Divorce/Lawyer", "Divorce", "Sent", "xy", "!Clients/*"];
+        Redactor {
+            people,
+            mailboxes: longest_first(mailboxes.iter().flat_map(|name| made_names(name))),
+            outboxes: vec!["/home/anna/Outbox/work".into()],
+            home: "/home/anna".into(),
+        }
     }
 
     #[test]
@@ -175,11 +203,34 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_a_token_goes_and_what_a_help_desk_asks_for_stays() {
-        let token = "EwBAAl3BAAUFFpUAo7J3Ve0bjLBWZWCclRC3EoAA";
-        assert_eq!(redactor().text(&format!("Bearer {token}, done")), "Bearer …, done");
-        let uuid = "correlation 2c3caa80-51f9-4125-8974-1b0c5ad3d1a1";
-        assert_eq!(redactor().text(uuid), uuid);
+    fn mailboxes_become_numbers_and_the_usual_ones_stay() {
+        for (text, told) in [
+            ("INBOX, Sent, Divorce/Lawyer", "INBOX, Sent, mailbox 1"),
+            ("~/Mail/work/divorce/cur: gone", "~/Mail/work/mailbox 3/cur: gone"),
+            ("[\"*\", \"!Clients/*\"]", "[\"*\", \"!mailbox 2/*\"]"),
+            ("xy is short", "xy is short"),
+        ] {
+            assert_eq!(redactor().text(text), told);
+        }
+        let mailboxes = ["INBOX", "Divorce", "xy"]
+            .map(|name| crate::status::Mailbox { name: name.into(), ..crate::status::Mailbox::default() });
+        let account = crate::status::Account { mailboxes: mailboxes.to_vec(), ..Default::default() };
+        let told = status(Status { accounts: vec![account], ..Status::absent() }, &redactor());
+        let names: Vec<_> = told.accounts[0].mailboxes.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(names, ["INBOX", "mailbox 3", "mailbox 5"]);
+    }
+
+    #[test]
+    fn names_of_dropped_files_go() {
+        let line = "refused account=\"work\" path=/home/anna/Outbox/work/failed/About us.eml reason=none";
+        assert_eq!(redactor().text(line), "refused account=\"work\" path=~/Outbox/work/… reason=none");
+    }
+
+    #[test]
+    fn the_user_is_a_person_and_root_is_none() {
+        let people = |user, home: &str| Redactor::new(&[], [], user, Path::new(home)).people;
+        assert_eq!(people(Some("Anna"), "/home/lindqvist"), ["lindqvist", "anna"]);
+        assert_eq!(people(None, "/root"), Vec::<String>::new());
     }
 
     #[test]

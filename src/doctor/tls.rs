@@ -64,6 +64,12 @@ const PROBLEMS: &[(&[&str], &str, &str)] = &[
     ),
 ];
 
+/// Whether a certificate was refused because of the time.
+pub(super) fn is_about_time(text: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    ["certificate has expired", "not yet valid"].iter().any(|reason| lower.contains(reason))
+}
+
 /// The failure of a TLS step.
 pub(super) fn failed(error: &net::Error) -> Failed {
     let net::Error::Tls { endpoint, cause } = error else { return Failed::of(error) };

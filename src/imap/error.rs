@@ -55,7 +55,7 @@ pub enum Error {
     #[error("the mail server refused the login: {0}")]
     Login(String),
     /// A command was answered NO or BAD.
-    #[error("{command} was refused: {text}")]
+    #[error("{command} was refused: {}{text}", code.as_ref().map(|code| format!("[{code}] ")).unwrap_or_default())]
     Refused {
         /// The command, without its arguments.
         command: &'static str,

@@ -1,7 +1,7 @@
 //! The ledger's file: opening it, knowing its version, and moving a broken one aside.
 
 use super::{Error, maildrop, owner, rows, visit};
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -31,6 +31,15 @@ pub(super) fn open(path: &Path) -> Result<Connection, Error> {
         }
         done => done,
     }
+}
+
+/// The names of all mailboxes that the file knows, also of those that are gone. Changes nothing, and so may look on while
+/// another process owns the ledger.
+pub(super) fn mailbox_names(path: &Path) -> rusqlite::Result<Vec<String>> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    connection.busy_timeout(BUSY)?;
+    let mut select = connection.prepare("SELECT name FROM mailbox ORDER BY name")?;
+    select.query_map([], |row| row.get(0))?.collect()
 }
 
 fn try_open(path: &Path) -> Result<Connection, Error> {

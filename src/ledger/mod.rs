@@ -121,6 +121,15 @@ impl Ledger {
         Ok(Ledger { jobs: Some(jobs), thread: Some(thread) })
     }
 
+    /// The names of all mailboxes that the ledger there knows, also of those that are gone. Blocks. For who does not hold
+    /// the account's lock and only looks.
+    ///
+    /// # Errors
+    /// When there is no ledger, or SQLite refuses.
+    pub fn mailbox_names(path: &Path) -> Result<Vec<String>, Error> {
+        file::mailbox_names(path).map_err(Error::sql("read"))
+    }
+
     /// Whose mailboxes the base is of; none before the first login.
     ///
     /// # Errors

@@ -166,6 +166,8 @@ pub(super) fn advice(error: &str) -> Option<&'static str> {
         "unsupported_grant_type" => "check `token_url`: it does not take refresh tokens",
         "invalid_request" => "check `token_url` and `tenant`",
         "deleted_client" | "disabled_client" => "check `client_id`: the application no longer exists",
+        "redirect_uri_mismatch" => "check `redirect`, and that the client is one of a desktop application",
+        "disallowed_useragent" => "log in with a full browser, not inside another program",
         "admin_policy_enforced" | "org_internal" => {
             "ask the administrator of your organisation to allow the application"
         }

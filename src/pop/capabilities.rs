@@ -48,8 +48,12 @@ impl Capabilities {
 
     /// Whether the server offers this SASL mechanism.
     pub fn offers_mechanism(&self, mechanism: &str) -> bool {
-        let listed = self.tags.get("SASL").into_iter().flatten();
-        listed.into_iter().any(|offered| offered.eq_ignore_ascii_case(mechanism))
+        self.mechanisms().iter().any(|offered| offered.eq_ignore_ascii_case(mechanism))
+    }
+
+    /// The SASL mechanisms, as written.
+    pub fn mechanisms(&self) -> &[String] {
+        self.tags.get("SASL").map(Vec::as_slice).unwrap_or_default()
     }
 
     /// How long the server wants to be left alone between two logins.

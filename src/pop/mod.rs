@@ -25,4 +25,4 @@ mod wire;
 pub use capabilities::Capabilities;
 pub use error::Error;
 pub use remote::Remote;
-pub use session::{Session, connect};
+pub use session::{Session, connect, preview};

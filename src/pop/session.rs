@@ -32,6 +32,17 @@ pub async fn connect(endpoint: &Endpoint, credentials: &Credentials) -> Result<S
     Session::bring_up(net::dial(endpoint), endpoint, credentials).await
 }
 
+/// What the server offers before a login, on a stream just dialled; then the session ends. No maildrop is locked.
+pub async fn preview(stream: Stream, endpoint: &Endpoint) -> Result<Capabilities, Error> {
+    let all = async {
+        let (mut wire, offers) = protected(stream, endpoint).await?;
+        // A courtesy: whatever comes, the connection is closed.
+        let _ = timeout(GOODBYE, wire.command("QUIT")).await;
+        Ok(offers)
+    };
+    timeout(BRING_UP, all).await.unwrap_or(Err(Error::TimedOut))
+}
+
 impl Session {
     /// Everything until the maildrop is open, within [`BRING_UP`].
     pub(super) async fn bring_up(
@@ -48,15 +59,7 @@ impl Session {
         endpoint: &Endpoint,
         credentials: &Credentials,
     ) -> Result<Session, Error> {
-        let mut wire = Wire::new(stream);
-        if endpoint.tls == Tls::StartTls {
-            let stream = ask_for_tls(wire).await.map_err(muted)?;
-            // What was said in the clear is forgotten together with the buffer that held it.
-            wire = Wire::new(net::start_tls(stream, endpoint).await?);
-        } else {
-            greeting(&mut wire).await?;
-        }
-        let offers = capabilities(&mut wire).await?.unwrap_or_default();
+        let (mut wire, offers) = protected(stream, endpoint).await?;
         let mechanism = auth::log_in(&mut wire, &offers, credentials, endpoint).await?;
         // They may be others after login (RFC 2449 §5).
         let offers = capabilities(&mut wire).await?.unwrap_or(offers);
@@ -133,6 +136,20 @@ impl Session {
             Reply::Ok(_) | Reply::Challenge => self.wire.lost(Error::Protocol("an answer out of place")),
         }
     }
+}
+
+/// Greeted and inside TLS where that was asked for; what the server offers before a login.
+async fn protected(stream: Stream, endpoint: &Endpoint) -> Result<(Wire, Capabilities), Error> {
+    let mut wire = Wire::new(stream);
+    if endpoint.tls == Tls::StartTls {
+        let stream = ask_for_tls(wire).await.map_err(muted)?;
+        // What was said in the clear is forgotten together with the buffer that held it.
+        wire = Wire::new(net::start_tls(stream, endpoint).await?);
+    } else {
+        greeting(&mut wire).await?;
+    }
+    let offers = capabilities(&mut wire).await?.unwrap_or_default();
+    Ok((wire, offers))
 }
 
 async fn greeting(wire: &mut Wire) -> Result<(), Error> {

@@ -54,8 +54,7 @@ pub struct Advice {
     pub correlation: Option<String>,
     /// By which Microsoft finds it.
     pub trace: Option<String>,
-    remedy: &'static str,
-    password: Option<&'static str>,
+    help: &'static Help,
 }
 
 /// What a hint needs to know of an account.
@@ -63,15 +62,38 @@ pub struct Advice {
 pub struct Situation {
     /// Its name.
     pub account: String,
-    /// The command that logs it in, as a clause: `run: posthaste login NAME`.
+    /// Who logs in, and how.
+    pub by: By,
+    /// Whose login it is.
+    pub person: String,
+    /// Whose mailbox is opened with it.
+    pub mailbox: String,
+    /// The command that logs in, as a clause: `run: posthaste login NAME`.
     pub login: String,
-    /// Whether it logs in by a password.
-    pub has_password: bool,
     /// Its client.
     pub client_id: Option<String>,
     /// Where an administrator allows that client, if such a page is known.
     pub consent: Option<Url>,
 }
+
+/// Who logs in, and how. The same refusal is mended in another way for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// A person, by a token for the person's own mailbox.
+    Person,
+    /// A person, by a token for a mailbox that is shared.
+    Delegate,
+    /// The program itself: there is nobody to log in.
+    Program,
+    /// A password.
+    Password,
+}
+
+/// What helps against a refused login of which nothing more is known, unless by a login.
+const DELEGATE: &str = "check that {person} has full access to {mailbox}; if so, {login}";
+const PROGRAM: &str =
+    "ask the administrator whether the application of account {account} may open the mailbox {mailbox}";
+const PASSWORD: &str = "check `user` and the password of account {account}";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -108,11 +130,13 @@ struct Text {
     help: Help,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, PartialEq, Eq, Deserialize)]
 struct Help {
     who: Who,
     title: String,
     remedy: String,
+    shared: Option<String>,
+    app: Option<String>,
     password: Option<String>,
 }
 
@@ -164,21 +188,13 @@ impl Advice {
             aadsts: aadsts(text),
             correlation: identifier(text, "correlation id"),
             trace: identifier(text, "trace id"),
-            remedy: &help.remedy,
-            password: help.password.as_deref(),
+            help,
         }
     }
 
     /// What helps, for this account, as a clause.
     pub fn remedy(&self, situation: &Situation) -> String {
-        let remedy = self.password.filter(|_| situation.has_password).unwrap_or(self.remedy);
-        let client = situation.client_id.as_deref().unwrap_or("(client_id)");
-        let consent = situation.consent.as_ref().map(|page| format!(": {page}")).unwrap_or_default();
-        let told = remedy
-            .replace("{login}", &situation.login)
-            .replace("{account}", &situation.account)
-            .replace("{client}", client)
-            .replace("{consent}", &consent);
+        let told = situation.fill(self.help.remedy_for(situation.by));
         match (&self.correlation, self.who) {
             (Some(id), Who::Administrator) => {
                 format!("{told} (the sign-in log has it under correlation id {id})")
@@ -190,6 +206,42 @@ impl Advice {
     /// What it means and what helps, in one sentence.
     pub fn hint(&self, situation: &Situation) -> String {
         format!("{}; {}", self.title, self.remedy(situation))
+    }
+}
+
+impl Situation {
+    /// What helps against a refused login of which nothing is known.
+    pub fn refused(&self) -> String {
+        self.fill(match self.by {
+            By::Person => "{login}",
+            By::Delegate => DELEGATE,
+            By::Program => PROGRAM,
+            By::Password => PASSWORD,
+        })
+    }
+
+    fn fill(&self, remedy: &str) -> String {
+        let client = self.client_id.as_deref().unwrap_or("(client_id)");
+        let consent = self.consent.as_ref().map(|page| format!(": {page}")).unwrap_or_default();
+        remedy
+            .replace("{login}", &self.login)
+            .replace("{account}", &self.account)
+            .replace("{person}", &self.person)
+            .replace("{mailbox}", &self.mailbox)
+            .replace("{client}", client)
+            .replace("{consent}", &consent)
+    }
+}
+
+impl Help {
+    fn remedy_for(&self, by: By) -> &str {
+        let own = match by {
+            By::Person => None,
+            By::Delegate => self.shared.as_deref(),
+            By::Program => self.app.as_deref().or_else(|| self.remedy.contains("{login}").then_some(PROGRAM)),
+            By::Password => self.password.as_deref(),
+        };
+        own.unwrap_or(&self.remedy)
     }
 }
 
@@ -238,6 +290,42 @@ fn identifier(text: &str, name: &str) -> Option<String> {
     let plain = |character: &char| character.is_ascii_hexdigit() || *character == '-';
     let id: String = rest.trim_start_matches([':', ' ']).chars().take_while(plain).collect();
     (id.len() == 36).then_some(id)
+}
+
+/// A row of the table, for the test that drives each of them through its driver.
+#[cfg(test)]
+pub(crate) struct Row {
+    pub(crate) stage: Stage,
+    /// The code, the number or the words.
+    pub(crate) key: String,
+    help: &'static Help,
+    number: Option<u32>,
+}
+
+#[cfg(test)]
+impl Row {
+    /// Whether the advice is this row's.
+    pub(crate) fn gave(&self, advice: &Advice) -> bool {
+        std::ptr::eq(self.help, advice.help) && (self.number.is_none() || self.number == advice.aadsts)
+    }
+}
+
+/// Every row, one for each number and each stage that it names.
+#[cfg(test)]
+pub(crate) fn rows() -> Vec<Row> {
+    let Some(answers) = ANSWERS.as_ref() else { return Vec::new() };
+    let row = |stage, key: &str, help, number| Row { stage, key: key.to_owned(), help, number };
+    let codes = answers.error.iter().map(|it| row(Stage::OAuth, &it.code, &it.help, None));
+    let numbers = answers.detail.iter().flat_map(|it| {
+        it.aadsts.iter().map(move |&number| row(Stage::OAuth, &number.to_string(), &it.help, Some(number)))
+    });
+    let described = answers.detail.iter().filter(|it| it.aadsts.is_empty());
+    let described = described.map(|it| row(Stage::OAuth, &it.says.join(" "), &it.help, None));
+    let texts = answers
+        .text
+        .iter()
+        .flat_map(|it| it.at.iter().map(move |&stage| row(stage, &it.says.join(" "), &it.help, None)));
+    codes.chain(numbers).chain(described).chain(texts).collect()
 }
 
 #[cfg(test)]

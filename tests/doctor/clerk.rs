@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::support::Host;
 use crate::support::listener::Listening;
@@ -13,13 +14,16 @@ use serde_json::{Value, json};
 /// An authorization server that grants whatever it is asked with these words, at this time of its own.
 struct Clerk {
     answer: Arc<Mutex<Value>>,
+    /// How long it thinks before it answers.
+    slow: Arc<Mutex<Duration>>,
     listening: Listening,
 }
 
 impl Clerk {
     fn at(date: &'static str, answer: Value) -> Clerk {
         let answer = Arc::new(Mutex::new(answer));
-        let said = answer.clone();
+        let slow = Arc::<Mutex<Duration>>::default();
+        let (said, thinks) = (answer.clone(), slow.clone());
         let listening = Listening::start(move |stream: TcpStream| {
             let mut stream = BufReader::new(stream);
             let mut line = String::new();
@@ -27,6 +31,8 @@ impl Clerk {
                 line.clear();
             }
             let body = said.lock().unwrap().to_string();
+            let pause = *thinks.lock().unwrap();
+            std::thread::sleep(pause);
             // Whoever hangs up early has heard enough.
             let _ = write!(
                 stream.get_mut(),
@@ -35,7 +41,7 @@ impl Clerk {
                 body.len()
             );
         });
-        Clerk { answer, listening }
+        Clerk { answer, slow, listening }
     }
 
     fn home(&self, host: &Host) -> Home {
@@ -72,4 +78,20 @@ fn a_permission_that_was_not_granted_is_named() {
     let token = step(&found["accounts"][0], "token");
     assert_eq!((code, &token["outcome"]), (0, &Value::from("warn")), "{found:#}");
     assert!(token["advice"].as_str().unwrap().starts_with("not granted: mail; log in again"), "{token}");
+}
+
+#[test]
+fn a_token_that_comes_after_the_patience_of_the_check_is_kept() {
+    let host = Host::start();
+    let clerk = Clerk::at("Sun, 06 Nov 1994 08:49:37 GMT", grant(&host));
+    let home = clerk.home(&host);
+    clerk.answer.lock().unwrap()["refresh_token"] = "the-next-refresh-token".into();
+    *clerk.slow.lock().unwrap() = Duration::from_secs(2);
+    let (found, code) = examine(&home, &["--timeout", "1"]);
+    let token = step(&found["accounts"][0], "token");
+    assert_eq!((code, &token["detail"]), (1, &Value::from("no answer within 1 s")), "{found:#}");
+    let advice = token["advice"].as_str().unwrap();
+    assert!(advice.contains("authorization server is silent"), "{advice}");
+    let saved = std::fs::read_to_string(home.state("alice").join("token.json")).unwrap();
+    assert!(saved.contains("the-next-refresh-token"), "the token that came with the answer is lost");
 }

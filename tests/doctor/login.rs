@@ -73,7 +73,7 @@ fn what_the_mail_server_refuses_is_told_in_its_own_words() {
             "{tag} BAD User is authenticated but not connected.\r\n",
             "imap.inbox",
             "authenticated but not connected",
-            "switch IMAP on for the mailbox",
+            "switch IMAP (or POP) on for the mailbox",
             &after_login[2..],
         ),
     ] {

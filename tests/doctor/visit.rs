@@ -1,7 +1,10 @@
 //! A visit to the doctor, and what was found.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Output};
 
 use crate::support::Host;
 use crate::support::authority::Identity;
@@ -42,7 +45,27 @@ pub(crate) fn home_of(host: &Host, accounts: &[Account]) -> Home {
 
 /// `doctor --json` with its exit code.
 pub(crate) fn examine(home: &Home, more: &[&str]) -> (Value, i32) {
-    let output = home.run(&[&["doctor", "--json"], more].concat());
+    found(&home.run(&[&["doctor", "--json"], more].concat()))
+}
+
+/// A command that finds these shell scripts before the programs of their names.
+pub(crate) fn beside(home: &Home, arguments: &[&str], scripts: &[(&str, &str)]) -> Command {
+    let directory = home.dir().join("bin");
+    fs::create_dir_all(&directory).unwrap();
+    for (name, script) in scripts {
+        let path = directory.join(name);
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let usual = std::env::var_os("PATH").unwrap();
+    let path = std::env::join_paths([directory].into_iter().chain(std::env::split_paths(&usual))).unwrap();
+    let mut command = home.command(arguments);
+    command.env("PATH", path);
+    command
+}
+
+/// What `doctor --json` printed, and its exit code.
+pub(crate) fn found(output: &Output) -> (Value, i32) {
     let (said, complaint) = (&output.stdout, String::from_utf8_lossy(&output.stderr));
     let found = serde_json::from_slice(said).unwrap_or_else(|error| panic!("{error}: {complaint}"));
     (found, output.status.code().unwrap())

@@ -11,7 +11,7 @@ use crate::support::Host;
 use crate::support::authority::Authority;
 use crate::support::listener::Listening;
 use crate::support::process::Account;
-use crate::visit::{assert_only, ended, examine, home_of, in_tls, step};
+use crate::visit::{assert_only, beside, ended, examine, found, home_of, in_tls, step};
 
 #[test]
 fn a_server_that_cannot_be_reached_is_told_at_the_step_where_it_ends() {
@@ -72,6 +72,42 @@ fn a_certificate_is_told_by_what_is_wrong_with_it() {
             assert!(step["detail"].as_str().unwrap().contains(words), "{step}");
             assert!(step["advice"].as_str().unwrap().contains("`ca`"), "{step}");
         }
+    }
+}
+
+#[test]
+fn a_certificate_of_the_future_casts_doubt_on_the_clock() {
+    let host = Host::start();
+    let future = in_tls(&host.authority.not_yet_valid(), &[]);
+    let imap = (future.port(), "implicit");
+    let password = Account { imap, token_url: None, ..Account::of(&host, "alice") };
+    // Where the clock is wrong by years, the token endpoint is not heard either.
+    let token_url = Some(format!("https://localhost:{}/token", future.port()));
+    let home = home_of(&host, &[]);
+    home.configure(&[password, Account { imap, token_url, ..Account::of(&host, "bob") }]);
+    let (found, code) = examine(&home, &[]);
+    assert_eq!(code, 1);
+    for account in found["accounts"].as_array().unwrap() {
+        let tls = step(account, "imap.tls");
+        assert!(tls["detail"].as_str().unwrap().contains("is not yet valid"), "{account:#}");
+        let clock = step(account, "clock");
+        assert_eq!(clock["outcome"], "warn", "{account:#}");
+        let detail = clock["detail"].as_str().unwrap();
+        assert!(detail.starts_with("imap.tls met a certificate out of its time; here it is 20"), "{detail}");
+        assert!(clock["advice"].as_str().unwrap().contains("timedatectl set-ntp true"), "{clock}");
+    }
+}
+
+#[test]
+fn where_no_server_tells_the_time_the_system_is_asked() {
+    let host = Host::start();
+    let home = home_of(&host, &[Account { token_url: None, ..Account::of(&host, "alice") }]);
+    for (script, outcome) in [("echo yes", Some("ok")), ("echo no", Some("warn")), ("exit 1", None)] {
+        let mut command = beside(&home, &["doctor", "--json"], &[("timedatectl", script)]);
+        let (found, code) = found(&command.output().unwrap());
+        let steps = found["accounts"][0]["steps"].as_array().unwrap();
+        let clock = steps.iter().find(|step| step["name"] == "clock");
+        assert_eq!((code, clock.map(|step| step["outcome"].as_str().unwrap())), (0, outcome), "{found:#}");
     }
 }
 

@@ -226,7 +226,7 @@ impl House {
     }
 
     fn run_everything(&mut self) {
-        let report = self.scene.home.dir().join("home/report.json").display().to_string();
+        let report = format!("--report={}/home/report.json", self.scene.home.dir().display());
         for arguments in [
             &["status"][..],
             &["status", "--json"],
@@ -234,7 +234,7 @@ impl House {
             &["held", "list"],
             &["doctor"],
             &["doctor", "--json"],
-            &["doctor", "--report", &report],
+            &["doctor", &report],
             &["config", "check"],
             &["config", "show"],
         ] {

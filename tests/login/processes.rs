@@ -120,6 +120,19 @@ fn an_interrupted_command_waits_for_the_login_that_it_renews() {
 }
 
 #[test]
+fn a_command_that_renews_nothing_ends_at_once() {
+    let rotation = Rotation::start();
+    let login = rotation.scene.login(&["alice", "--browser"]);
+    login.address();
+    let pid = i32::try_from(login.pid()).ok().and_then(Pid::from_raw).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    let (code, said) = login.end();
+    assert_eq!(code, -1, "ended by the signal: {said}");
+    assert!(!said.contains("renewed"), "{said}");
+    rotation.assert_well();
+}
+
+#[test]
 fn a_second_signal_waits_for_nothing() {
     let rotation = Rotation::start();
     let mut command = rotation.amid_a_refresh(|| rotation.token_command());

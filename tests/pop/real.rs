@@ -157,7 +157,7 @@ fn submission_is_the_same_and_its_copy_is_filed_here() {
 fn the_doctor_finds_a_maildrop_well_or_says_what_is_wrong() {
     Host::start().explain(|host| {
         host.deliver("alice", &message("one"));
-        let home = home(host, |account| account);
+        let plain = home(host, |account| account);
         let steps = |found: &[u8]| -> Vec<(String, String)> {
             let found: serde_json::Value = serde_json::from_slice(found).unwrap();
             let steps = found["accounts"][0]["steps"].as_array().unwrap().clone();
@@ -168,20 +168,35 @@ fn the_doctor_finds_a_maildrop_well_or_says_what_is_wrong() {
             let text = |step: &serde_json::Value, key: &str| step[key].as_str().unwrap().to_owned();
             read.map(|step| (text(&step, "name"), text(&step, "outcome"))).collect()
         };
-        let named = |outcomes: [&str; 5]| -> Vec<(String, String)> {
-            let names = ["pop.dns", "pop.tcp", "pop.tls", "pop.login", "pop.maildrop"];
+        let named = |outcomes: [&str; 6]| -> Vec<(String, String)> {
+            let names = ["pop.dns", "pop.tcp", "pop.tls", "pop.greeting", "pop.login", "pop.maildrop"];
             names
                 .iter()
                 .zip(outcomes)
                 .map(|(name, outcome)| ((*name).to_owned(), outcome.to_owned()))
                 .collect()
         };
-        let well = home.run(&["doctor", "--json"]);
-        assert_eq!(steps(&well.stdout), named(["ok"; 5]));
+        let well = plain.run(&["doctor", "--json"]);
+        assert_eq!(steps(&well.stdout), named(["ok"; 6]));
+        let by_stls =
+            home(host, |account| Account { pop: Some((host.dovecot.ports.pop, "starttls")), ..account });
+        let well = by_stls.run(&["doctor", "--json"]);
+        assert_eq!(steps(&well.stdout), named(["ok"; 6]));
+        // A certificate of another authority: seen where TLS begins, whether at once or after STLS.
+        let stranger = tempfile::NamedTempFile::new().unwrap();
+        fs::write(stranger.path(), super::support::authority::Authority::new().pem()).unwrap();
+        let stls = Some((host.dovecot.ports.pop, "starttls"));
+        for pop in [Some((host.dovecot.ports.pops, "implicit")), stls] {
+            let ca = stranger.path().to_owned();
+            let strange = home(host, |account| Account { pop, ca, ..account });
+            let found = strange.run(&["doctor", "--json"]);
+            let skipped = ["ok", "ok", "fail", "skipped", "skipped", "skipped"];
+            assert_eq!(steps(&found.stdout), named(skipped), "{pop:?}");
+        }
         host.tokens.revoke_access("alice");
         host.tokens.fail("alice", super::support::tokens::Failure::InvalidGrant, 1000);
-        let refused = home.run(&["doctor", "--json"]);
-        assert_eq!(steps(&refused.stdout), named(["ok", "ok", "ok", "skipped", "skipped"]));
-        assert_eq!(contents(&home).len(), 0, "nothing is fetched");
+        let refused = plain.run(&["doctor", "--json"]);
+        assert_eq!(steps(&refused.stdout), named(["ok", "ok", "ok", "ok", "skipped", "skipped"]));
+        assert_eq!(contents(&plain).len(), 0, "nothing is fetched");
     });
 }

@@ -2,6 +2,8 @@
 //!
 //! Built with the `openssl` crate: the one TLS stack of the project.
 
+use std::ops::Range;
+
 use openssl::asn1::Asn1Time;
 use openssl::bn::{BigNum, MsbOption};
 use openssl::ec::{EcGroup, EcKey};
@@ -34,7 +36,7 @@ impl Authority {
     pub fn new() -> Authority {
         let key = fresh_key();
         let name = common_name("posthaste test authority");
-        let mut builder = builder(&name, &name, &key, 30 * DAY);
+        let mut builder = builder(&name, &name, &key, -DAY..30 * DAY);
         builder.append_extension(BasicConstraints::new().critical().ca().build().unwrap()).unwrap();
         let usage = KeyUsage::new().critical().key_cert_sign().crl_sign().build().unwrap();
         builder.append_extension(usage).unwrap();
@@ -62,10 +64,21 @@ impl Authority {
         self.issue(&["localhost"], true, -3_600)
     }
 
+    /// A certificate for localhost that is good from tomorrow on, as every one of today is where the clock stands still.
+    pub fn not_yet_valid(&self) -> Identity {
+        self.issue_from(DAY, &["localhost"], true, 30 * DAY)
+    }
+
+    /// A day early: a clock that is a little slow must not fail a test.
     fn issue(&self, names: &[&str], loopback: bool, lifetime: i64) -> Identity {
+        self.issue_from(-DAY, names, loopback, lifetime)
+    }
+
+    /// Good from `start` to `lifetime`, in seconds from now.
+    fn issue_from(&self, start: i64, names: &[&str], loopback: bool, lifetime: i64) -> Identity {
         let key = fresh_key();
         let issuer = self.certificate.subject_name().to_owned().unwrap();
-        let mut builder = builder(&common_name(names[0]), &issuer, &key, lifetime);
+        let mut builder = builder(&common_name(names[0]), &issuer, &key, start..lifetime);
         let mut alternative = SubjectAlternativeName::new();
         for name in names {
             alternative.dns(name);
@@ -95,7 +108,8 @@ fn common_name(name: &str) -> X509Name {
     builder.build()
 }
 
-fn builder(subject: &X509Name, issuer: &X509Name, key: &PKey<Private>, lifetime: i64) -> X509Builder {
+/// A certificate that is good between these seconds from now.
+fn builder(subject: &X509Name, issuer: &X509Name, key: &PKey<Private>, good: Range<i64>) -> X509Builder {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let now = i64::try_from(now).unwrap();
     let mut serial = BigNum::new().unwrap();
@@ -106,8 +120,7 @@ fn builder(subject: &X509Name, issuer: &X509Name, key: &PKey<Private>, lifetime:
     builder.set_subject_name(subject).unwrap();
     builder.set_issuer_name(issuer).unwrap();
     builder.set_pubkey(key).unwrap();
-    // A day early: a clock that is a little slow must not fail a test.
-    builder.set_not_before(&Asn1Time::from_unix(now - DAY).unwrap()).unwrap();
-    builder.set_not_after(&Asn1Time::from_unix(now + lifetime).unwrap()).unwrap();
+    builder.set_not_before(&Asn1Time::from_unix(now + good.start).unwrap()).unwrap();
+    builder.set_not_after(&Asn1Time::from_unix(now + good.end).unwrap()).unwrap();
     builder
 }

@@ -4,7 +4,6 @@
 //! so that an account that needs a login goes on at once. Without a terminal nothing is begun that nobody would see:
 //! there the way has to be named. How a flow works is the library's business; what is said to the person is here.
 
-mod advice;
 mod browser;
 mod device;
 mod import;
@@ -12,14 +11,16 @@ mod paste;
 
 use super::error::{CommandError, Exit};
 use super::{Context, direct, output};
-use crate::account::Login as AccountLogin;
+use crate::account::{Adviser, Login as AccountLogin};
 use crate::config::{Account, Auth, OAuth2};
 use crate::control::Request;
 use crate::control::client::{self, Error};
+use crate::error::Classified;
 use crate::oauth::Keeper;
 use crate::oauth::flow;
 use crate::oauth::flow::code::Authorize;
 use crate::provider::Flow;
+use crate::provider::answers::Stage;
 
 /// Arguments of `login`.
 #[derive(Debug, clap::Args)]
@@ -165,7 +166,7 @@ impl<'a> Subject<'a> {
     fn failed(&self, error: &flow::Error) -> CommandError {
         let failed = CommandError::of_driver(&format!("account {}", self.account.name), error);
         let message = output::harmless(&failed.message);
-        let hint = advice::hint(self.account, self.oauth, &message).or(failed.hint);
+        let hint = Adviser::new(self.account).hint(Stage::OAuth, error.class(), &message, failed.hint);
         CommandError { hint, ..CommandError::new(failed.exit, message) }
     }
 

@@ -1,4 +1,4 @@
-//! An account printed as TOML.
+//! The configuration and its accounts printed as TOML.
 
 use super::*;
 use crate::provider::GLOBAL;
@@ -11,8 +11,7 @@ fn what_is_shown_means_the_same() {
             oauth.client_secret = None;
         }
     }
-    let shown: Vec<String> = config.accounts.iter().map(Account::to_toml).collect();
-    assert_eq!(load(&shown.join("\n")), config);
+    assert_eq!(load(&config.to_toml()), config);
     let dotted = load(&LAB.replace("accounts.lab", "accounts.\"my.lab\""));
     assert_eq!(load(&dotted.accounts[0].to_toml()), dotted);
 }

@@ -81,6 +81,8 @@ impl Classified for Error {
         match self {
             Error::Token(error) => error.class(),
             Error::Listen { .. } => Class::RETRY,
+            // The client is refused, not the person.
+            Error::Denied { error, .. } if answer::advice(error).is_some() => Class::Configuration,
             Error::NoEndpoint { .. } | Error::Redirect { .. } | Error::NoRefreshToken => Class::Configuration,
             Error::TimedOut { .. }
             | Error::Denied { .. }

@@ -10,7 +10,9 @@ fn situation() -> Situation {
     Situation {
         account: "work".to_owned(),
         login: "run: posthaste login work".to_owned(),
-        has_password: false,
+        by: By::Person,
+        person: "a@contoso.com".to_owned(),
+        mailbox: "a@contoso.com".to_owned(),
         client_id: Some("app-1".to_owned()),
         consent: Some("https://login.example/t/adminconsent?client_id=app-1".parse().unwrap()),
     }
@@ -31,9 +33,10 @@ fn every_help() -> Vec<(&'static Help, Option<Kind>)> {
 #[test]
 fn the_table_can_be_read_and_every_text_is_a_clause() {
     for (help, _) in every_help() {
-        for text in [&help.title, &help.remedy].into_iter().chain(&help.password) {
+        let others = [&help.shared, &help.app, &help.password].into_iter().flatten();
+        for text in [&help.title, &help.remedy].into_iter().chain(others) {
             assert!(!text.ends_with(['.', ' ']) && !text.contains('\n') && text.len() > 5, "{text}");
-            let known = ["{login}", "{account}", "{client}", "{consent}"];
+            let known = ["{login}", "{account}", "{person}", "{mailbox}", "{client}", "{consent}"];
             let filled = known.iter().fold(text.clone(), |text, name| text.replace(name, ""));
             assert!(!filled.contains(['{', '}']), "{text}");
         }
@@ -129,10 +132,39 @@ fn a_consent_page_names_the_client() {
 
 #[test]
 fn a_password_has_remedies_of_its_own() {
-    let by_password = Situation { has_password: true, ..situation() };
+    let by_password = Situation { by: By::Password, ..situation() };
     let refused = explain(Stage::Smtp, "535 5.7.3 Authentication unsuccessful [SN2PR00CA0001]").unwrap();
     assert!(refused.remedy(&situation()).contains("(run: posthaste login work)"));
     assert!(refused.remedy(&by_password).contains("set auth = \"oauth2\" for account work"));
+    for row in &answers().text {
+        let remedy = row.help.remedy_for(By::Password);
+        assert!(!remedy.contains("{login}") || remedy.contains("oauth2"), "{:?}: {remedy}", row.says);
+    }
+}
+
+#[test]
+fn a_program_is_never_told_to_log_in() {
+    let program = Situation { by: By::Program, mailbox: "team@contoso.com".into(), ..situation() };
+    for (help, _) in every_help() {
+        let remedy = program.fill(help.remedy_for(By::Program));
+        let asks = remedy.contains("posthaste login") || remedy.contains("log in again");
+        assert!(!asks, "{}: {remedy}", help.title);
+    }
+    let refused = explain(Stage::Imap, "AUTHENTICATE failed.").unwrap().remedy(&program);
+    assert!(refused.contains("IMAP.AccessAsApp") && refused.contains("team@contoso.com"), "{refused}");
+    assert!(program.refused().contains("may open the mailbox team@contoso.com"), "{}", program.refused());
+}
+
+#[test]
+fn whoever_reads_a_shared_mailbox_is_told_to_look_at_the_access_first() {
+    let shared = Situation { by: By::Delegate, mailbox: "team@contoso.com".into(), ..situation() };
+    let access = "a@contoso.com has full access to ";
+    for row in answers().text.iter().filter(|row| !row.at.contains(&Stage::Smtp)) {
+        let remedy = shared.fill(row.help.remedy_for(By::Delegate));
+        let is_in_doubt = remedy.contains("log in as") || remedy == shared.login;
+        assert!(!is_in_doubt || remedy.contains(access), "{}: {remedy}", row.help.title);
+    }
+    assert!(shared.refused().contains(access), "{}", shared.refused());
 }
 
 #[test]
