@@ -100,6 +100,7 @@ const PURE: &[&str] = &[
     "doctor/tls.rs",
     "net/plain.rs",
     "net/patience.rs",
+    "net/words.rs",
     "imap/parse.rs",
     "imap/parse",
 ];

@@ -7,12 +7,12 @@
 //! RFC 3501 §6.2, RFC 4959 (SASL-IR), RFC 7628, the XOAUTH2 protocol of Google and Microsoft. async-imap's own `authenticate` was
 //! rejected: it loses the reason of a refusal and cannot give up a challenge with `*`.
 
-use super::error::{clean, is_denied, suggested_delay};
 use super::guard::Guard;
 use super::session::Session;
 use super::{Error, Options};
 use crate::mail::sasl::Credentials;
 use crate::net::patience::{BRING_UP, GOODBYE, GREETING};
+use crate::net::words::{is_denied, printable, suggested_delay};
 use crate::net::{self, Endpoint, Stream, Tls};
 use async_imap::Client;
 use async_imap::imap_proto::{Capability, Response, Status};
@@ -120,7 +120,7 @@ impl Greeted {
                 Err(Error::Protocol("it claims that we are logged in already (PREAUTH)"))
             }
             Response::Data { status: Status::Bye, outcome } => {
-                Err(Error::Bye(clean(outcome.information.as_deref().unwrap_or_default())))
+                Err(Error::Bye(printable(outcome.information.as_deref().unwrap_or_default())))
             }
             _ => Err(Error::Protocol("it did not greet")),
         }
@@ -219,14 +219,14 @@ impl Greeted {
                     self.capabilities = names.iter().map(capability).collect();
                 }
                 Response::Data { status: Status::Bye, outcome } => {
-                    return Err(Error::Bye(clean(outcome.information.as_deref().unwrap_or_default())));
+                    return Err(Error::Bye(printable(outcome.information.as_deref().unwrap_or_default())));
                 }
                 Response::Done { tag, status, outcome } => {
                     if tag.as_bytes() != format!("B{}", self.tag).as_bytes() {
                         return Err(Error::Protocol("an answer to no command"));
                     }
                     // Codes that imap-proto does not know, those of RFC 5530 among them, stay in the words.
-                    let text = clean(outcome.information.as_deref().unwrap_or_default());
+                    let text = printable(outcome.information.as_deref().unwrap_or_default());
                     return Ok(Step::Done(Answer { outcome: status.into(), text }));
                 }
                 _ => {}

@@ -6,13 +6,8 @@
 
 use crate::error::{Class, Classified};
 use crate::net;
+use crate::net::words::{is_denied, suggested_delay};
 use std::io;
-use std::time::Duration;
-
-/// Server text kept in an error; longer texts are cut.
-const TEXT: usize = 300;
-/// A longer delay is not believed: one wrong number must not silence an account for years.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// An error of the IMAP driver.
 #[derive(Debug, thiserror::Error)]
@@ -179,27 +174,10 @@ impl Classified for Error {
     }
 }
 
-/// Exchange: the login was good, the mailbox is not for it (IMAP off, licence, policy).
-pub(super) fn is_denied(text: &str) -> bool {
-    text.contains("authenticated but not connected")
-}
-
-/// Exchange: `Request is throttled. Suggested Backoff Time: 92415 milliseconds`.
-pub(super) fn suggested_delay(text: &str) -> Option<Duration> {
-    let (_, rest) = text.split_once("Suggested Backoff Time:")?;
-    let (number, _) = rest.trim_start().split_once(' ')?;
-    number.parse().ok().map(|number| Duration::from_millis(number).min(LONGEST))
-}
-
-/// Server text fit for a log line: no control characters, cut to [`TEXT`].
-pub(super) fn clean(text: &str) -> String {
-    let kept = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter });
-    kept.take(TEXT).collect::<String>().trim().to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn refused(text: &str) -> Error {
         Error::Refused { command: "FETCH", code: None, text: text.into(), is_bad: false }
@@ -209,8 +187,6 @@ mod tests {
     fn a_named_delay_is_the_least_to_wait() {
         let class = refused("Request is throttled. Suggested Backoff Time: 92415 milliseconds").class();
         assert_eq!(class, Class::Retry { after: Some(Duration::from_millis(92_415)) });
-        let class = refused("Suggested Backoff Time: 18446744073709551615 milliseconds").class();
-        assert_eq!(class, Class::Retry { after: Some(LONGEST) });
     }
 
     #[test]
@@ -229,11 +205,5 @@ mod tests {
         }
         assert_eq!(Error::Closed.class(), Class::RETRY);
         assert_eq!(Error::Bye("Session expired, please login again.".into()).class(), Class::RETRY);
-    }
-
-    #[test]
-    fn server_text_is_cleaned_and_cut() {
-        assert_eq!(clean("a\r\n\u{7}b"), "a   b");
-        assert_eq!(clean(&"x".repeat(5000)).len(), TEXT);
     }
 }

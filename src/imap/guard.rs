@@ -6,7 +6,7 @@
 //! the server sent after it stays here, where it can be seen: behind STARTTLS it is an attack (RFC 3207 §6), behind
 //! AUTHENTICATE it belongs to the session.
 
-use super::error::clean;
+use crate::net::words::printable;
 use bytes::{Buf, BytesMut};
 use memchr::memchr;
 use std::io;
@@ -67,7 +67,7 @@ impl<S> Guard<S> {
             return Err(refuse("a literal before login"));
         }
         if self.first.is_none() {
-            self.first = Some(clean(&String::from_utf8_lossy(line)));
+            self.first = Some(printable(&String::from_utf8_lossy(line)));
         }
         self.ready = end + 1;
         Ok(())

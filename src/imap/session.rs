@@ -8,13 +8,14 @@
 
 use super::batch::Batch;
 use super::capabilities::Capabilities;
-use super::error::{Error, clean};
+use super::error::Error;
 use super::names::Names;
 use super::parse::{self, Code, Condition, Response, Status};
 use super::selected::Selected;
 use super::wire::{Framer, Piece};
 use crate::net::Stream;
 use crate::net::patience::{GOODBYE, Pace, SILENCE};
+use crate::net::words::printable;
 use bytes::{Bytes, BytesMut};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
@@ -86,7 +87,7 @@ impl Completion {
             _ => Err(Error::Refused {
                 command,
                 code: code.as_ref().and_then(Code::name).map(str::to_owned),
-                text: clean(&text),
+                text: printable(&text),
                 is_bad: status == Status::Bad,
             }),
         }
@@ -353,7 +354,7 @@ impl Session {
             Response::Tagged { tag, condition } => self.tagged(&tag, condition).map(Some),
             Response::Continue => Ok(Some(Event::Continue)),
             Response::Condition(Condition { status: Status::Bye, text, .. }) => {
-                Err(self.lost(Error::Bye(clean(&text))))
+                Err(self.lost(Error::Bye(printable(&text))))
             }
             response => {
                 self.skipped += u64::from(matches!(response, Response::Other | Response::Condition(_)));

@@ -10,6 +10,9 @@ mod loopback;
 pub mod patience;
 mod plain;
 mod race;
+#[cfg(test)]
+pub(crate) mod script;
+pub mod words;
 
 pub use exchangers::mail_exchangers;
 pub use loopback::Loopback;

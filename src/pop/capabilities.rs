@@ -1,10 +1,8 @@
 //! What a server says it can (CAPA, RFC 2449). Pure.
 
+use crate::net::words::LONGEST_DELAY;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-
-/// A server that wants us less often than this is not believed: an account would fall silent.
-const LONGEST_DELAY: u64 = 24 * 3600;
 
 /// The capabilities of one server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,7 +59,7 @@ impl Capabilities {
     /// How long the server wants to be left alone between two logins.
     pub fn login_delay(&self) -> Option<Duration> {
         let seconds: u64 = self.tags.get("LOGIN-DELAY")?.first()?.parse().ok()?;
-        Some(Duration::from_secs(seconds.min(LONGEST_DELAY)))
+        Some(Duration::from_secs(seconds).min(LONGEST_DELAY))
     }
 }
 
@@ -96,6 +94,6 @@ mod tests {
         assert_eq!(capabilities(&["LOGIN-DELAY"]).login_delay(), None);
         assert_eq!(capabilities(&["LOGIN-DELAY soon"]).login_delay(), None);
         let huge = capabilities(&["LOGIN-DELAY 99999999"]).login_delay();
-        assert_eq!(huge, Some(Duration::from_secs(LONGEST_DELAY)));
+        assert_eq!(huge, Some(LONGEST_DELAY));
     }
 }

@@ -7,13 +7,12 @@
 use super::reply::Refusal;
 use crate::error::{Class, Classified};
 use crate::net;
+use crate::net::words::{is_denied, suggested_delay};
 use std::io;
 use std::time::Duration;
 
 /// How long a server that refused for LOGIN-DELAY is left alone where it does not say; servers want 5 to 15 min.
 const LOGIN_DELAY: Duration = Duration::from_secs(600);
-/// A longer delay is not believed: one wrong number must not silence an account for years.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// An error of the POP3 driver.
 #[derive(Debug, thiserror::Error)]
@@ -126,8 +125,7 @@ impl Classified for Error {
 fn refused(refusal: &Refusal) -> Class {
     match refusal.code.as_deref() {
         Some("SYS/PERM") => Class::Denied,
-        // Exchange: the login was good, the mailbox is not for it.
-        _ if refusal.text.contains("authenticated but not connected") => Class::Denied,
+        _ if is_denied(&refusal.text) => Class::Denied,
         Some("LOGIN-DELAY") => Class::Retry { after: Some(LOGIN_DELAY) },
         _ => Class::Retry { after: suggested_delay(&refusal.text) },
     }
@@ -135,7 +133,7 @@ fn refused(refusal: &Refusal) -> Class {
 
 /// Words of servers that mean trouble with themselves and not with the login.
 fn is_passing(text: &str) -> bool {
-    const WORDS: [&str; 9] = [
+    const WORDS: [&str; 8] = [
         "temporar",
         "unavailable",
         "try again",
@@ -144,18 +142,12 @@ fn is_passing(text: &str) -> bool {
         "internal error",
         "maildrop already locked",
         "unable to lock",
-        "authenticated but not connected",
     ];
+    if is_denied(text) || suggested_delay(text).is_some() {
+        return true;
+    }
     let text = text.to_ascii_lowercase();
-    suggested_delay(&text).is_some() || WORDS.iter().any(|words| text.contains(words))
-}
-
-/// Exchange: `Request is throttled. Suggested Backoff Time: 92415 milliseconds`.
-fn suggested_delay(text: &str) -> Option<Duration> {
-    let text = text.to_ascii_lowercase();
-    let (_, rest) = text.split_once("suggested backoff time:")?;
-    let (number, _) = rest.trim_start().split_once(' ')?;
-    number.parse().ok().map(|number| Duration::from_millis(number).min(LONGEST))
+    WORDS.iter().any(|words| text.contains(words))
 }
 
 #[cfg(test)]

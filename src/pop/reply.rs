@@ -3,8 +3,7 @@
 //! Response codes (RFC 2449 §8, RFC 3206) are taken apart here. Text is made printable and cut once, so that no server
 //! can play with a terminal or a log.
 
-/// Server text that is kept; longer texts are cut.
-const TEXT: usize = 300;
+use crate::net::words;
 
 /// The first line of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,9 +54,7 @@ fn code(text: &str) -> Option<String> {
 }
 
 fn printable(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(text);
-    let kept = text.trim().chars().map(|letter| if letter.is_control() { ' ' } else { letter });
-    kept.take(TEXT).collect()
+    words::printable(&String::from_utf8_lossy(text))
 }
 
 #[cfg(test)]
@@ -91,7 +88,7 @@ mod tests {
         assert_eq!(refusal("-ERR maildrop is [IN-USE]").0, None);
         assert_eq!(refusal("-ERR"), (None, String::new()));
         assert_eq!(refusal("-ERR a\x07b").1, "a b");
-        assert_eq!(refusal(&long).1.len(), TEXT);
+        assert_eq!(refusal(&long).1.len(), 300);
     }
 
     proptest! {

@@ -1,58 +1,9 @@
-//! A server that plays a transcript: `S:` lines are sent, `C:` lines are expected, `D:` lines are sent an octet in 50 s;
-//! `X:` sends raw bytes with `\r`, `\n` written so. Then the connection ends.
+//! Sessions on servers that play a transcript ([`Server`]), and what they log in with.
 
 use super::{Error, Session};
 use crate::mail::sasl::Credentials;
-use crate::net::{Endpoint, Stream, Tls};
-use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex};
-use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
-
-/// The server's end; its outcome tells whether the client said what was expected.
-pub(super) struct Server(JoinHandle<()>);
-
-impl Server {
-    /// Plays a transcript.
-    pub(super) fn play(transcript: String) -> (Stream, Server) {
-        let (client, server) = duplex(1 << 20);
-        (Box::new(client), Server(tokio::spawn(speak(server, transcript))))
-    }
-
-    /// The whole transcript was played as written.
-    pub(super) async fn finished(self) {
-        timeout(Duration::from_secs(20), self.0).await.expect("the script to end").unwrap();
-    }
-}
-
-async fn speak(stream: DuplexStream, transcript: String) {
-    let mut stream = BufReader::new(stream);
-    for line in transcript.lines().map(str::trim_start).filter(|line| !line.is_empty()) {
-        let (kind, said) = line.split_at(2);
-        let said = said.strip_prefix(' ').unwrap_or(said);
-        match kind {
-            "S:" => stream.write_all(format!("{said}\r\n").as_bytes()).await.unwrap(),
-            "X:" => {
-                let raw = said.replace("\\r", "\r").replace("\\n", "\n");
-                stream.write_all(raw.as_bytes()).await.unwrap();
-            }
-            "D:" => {
-                for octet in said.bytes() {
-                    sleep(Duration::from_secs(50)).await;
-                    if stream.write_all(&[octet]).await.is_err() {
-                        return;
-                    }
-                }
-            }
-            "C:" => {
-                let mut heard = String::new();
-                stream.read_line(&mut heard).await.unwrap();
-                assert_eq!(heard.trim_end_matches(['\r', '\n']), said);
-            }
-            other => panic!("{other}"),
-        }
-    }
-}
+pub(super) use crate::net::script::Server;
+use crate::net::{Endpoint, Tls};
 
 pub(super) fn endpoint(tls: Tls) -> Endpoint {
     Endpoint { host: "localhost".into(), port: 995, tls, ca: None }
