@@ -61,7 +61,11 @@ fn a_password_command_that_is_not_there_is_a_fault_of_the_configuration() {
     fs::write(home.config(), format!("{LAB}{SERVERS}").replace("\"true\"", "\"no-such-manager\"")).unwrap();
     let output = home.run(&["sync"]);
     assert_eq!(output.status.code(), Some(78), "{}", said(&output));
-    assert!(said(&output).contains("not found") && said(&output).contains("hint: "), "{}", said(&output));
+    assert!(
+        said(&output).contains("the password command was not found") && said(&output).contains("hint: "),
+        "{}",
+        said(&output)
+    );
     // It ran and failed: what it asks may be locked, so another time it may do.
     fs::write(home.config(), format!("{LAB}{SERVERS}").replace("\"true\"", "\"false\"")).unwrap();
     assert_eq!(home.run(&["sync"]).status.code(), Some(75));

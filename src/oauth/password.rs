@@ -31,9 +31,8 @@ fn secret(ended: Ended) -> Result<SecretString, Error> {
     match status.code() {
         Some(0) => {}
         // The shell's complaint would repeat the command, which is the secret itself where somebody mistook the key.
-        Some(NOT_EXECUTABLE | NOT_FOUND) => {
-            return Err(Error::NoCommand { complaint: format!("cannot be run ({status})") });
-        }
+        Some(NOT_FOUND) => return Err(Error::NoCommand { complaint: "was not found".into() }),
+        Some(NOT_EXECUTABLE) => return Err(Error::NoCommand { complaint: "may not be run".into() }),
         _ => {
             let complaint = String::from_utf8_lossy(&complaint);
             let first = words(complaint.lines().next().unwrap_or_default());
