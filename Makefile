@@ -24,10 +24,11 @@ demo:
 	$(CARGO) build --locked --bin posthaste --example demo
 	$(CARGO) run --locked --quiet --example demo
 
-# Everything, against real Dovecot where it is not pure.
+# Everything, against real Dovecot where it is not pure; then the keyring, which only a feature knows.
 test:
 	./tests/install-deps test
 	$(CARGO) test --locked
+	$(CARGO) test --locked --features secret-service --test keyring
 
 # Format, lints, docs, and the one TLS stack.
 check:

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use support::process::{Account, Home};
+use support::skip::skip;
 use support::wait::{PATIENCE, until};
 use support::{Host, message};
 use tempfile::TempDir;
@@ -44,7 +45,7 @@ impl Desktop {
         let mut bus = match bus.stdout(Stdio::piped()).stderr(Stdio::null()).spawn() {
             Ok(bus) => bus,
             Err(why) => {
-                eprintln!("SKIPPED: no dbus-daemon here, so no keyring was tried: {why}");
+                skip(&format!("no dbus-daemon here, so no keyring was tried: {why}"));
                 return None;
             }
         };
@@ -71,7 +72,7 @@ impl Desktop {
         let mut keyring = match keyring.spawn() {
             Ok(keyring) => keyring,
             Err(why) => {
-                eprintln!("SKIPPED: no gnome-keyring-daemon here, so no keyring was tried: {why}");
+                skip(&format!("no gnome-keyring-daemon here, so no keyring was tried: {why}"));
                 return false;
             }
         };
