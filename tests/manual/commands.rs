@@ -70,7 +70,7 @@ fn no_page_names_an_option_or_a_command_that_does_not_exist() {
         let typed = line.trim_start_matches(".Dl ").strip_prefix("posthaste ");
         let continued = Some(line.trim_start()).filter(|rest| rest.starts_with("--"));
         let words = typed.into_iter().chain(continued).flat_map(str::split_whitespace);
-        let options = words.filter_map(|word| word.strip_prefix("--")).map(str::to_owned);
+        let options = words.filter_map(|word| word.strip_prefix("--")?.split('=').next()).map(str::to_owned);
         for option in options.chain(options_in(std::slice::from_ref(&line))) {
             assert!(known.contains(option.as_str()), "--{option} in: {line}");
         }
