@@ -46,7 +46,7 @@ fn check(file: &str, accounts: &[Account]) -> String {
     let receivers = accounts.iter().filter(|account| account.smtp.is_none());
     let receivers = receivers.map(|account| {
         let name = &account.name;
-        format!("{name}: only receives; its outbox is not looked at without [accounts.{name}.smtp]\n")
+        format!("{name}: only receives; nothing in its outbox is sent without [accounts.{name}.smtp]\n")
     });
     format!("{file}: {count}, no mistakes\n{}", notes.chain(receivers).collect::<String>())
 }

@@ -30,12 +30,15 @@ fn secret(ended: Ended) -> Result<SecretString, Error> {
     }
     match status.code() {
         Some(0) => {}
-        // The shell's complaint would repeat the command, which is the secret itself where somebody mistook the key.
         Some(NOT_FOUND) => return Err(Error::NoCommand { complaint: "was not found".into() }),
         Some(NOT_EXECUTABLE) => return Err(Error::NoCommand { complaint: "may not be run".into() }),
         _ => {
             let complaint = String::from_utf8_lossy(&complaint);
             let first = words(complaint.lines().next().unwrap_or_default());
+            // The shell's own words repeat what it stumbles over, which is the secret itself where somebody mistook the key.
+            if first.starts_with("sh:") {
+                return Err(Error::NoCommand { complaint: format!("cannot be run by the shell ({status})") });
+            }
             let words = if first.is_empty() { String::new() } else { format!(": {first}") };
             return Err(failed(format!("failed ({status}){words}")));
         }
@@ -83,7 +86,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_command_that_cannot_be_run_is_a_fault_of_the_configuration() {
-        for command in ["GOCSPX-canary get mail", "GOCSPX-canary", "/", "exit 126"] {
+        for command in [
+            "GOCSPX-canary get mail",
+            "GOCSPX-canary",
+            "/",
+            "exit 126",
+            "pa<canary",
+            "ab(cd(canary",
+            "a|canary",
+        ] {
             let error = run(command).await.unwrap_err();
             assert_eq!(error.class(), Class::Configuration, "{command}: {error}");
             assert!(error.hint().is_some());

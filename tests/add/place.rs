@@ -84,6 +84,16 @@ fn an_unknown_domain_without_a_terminal_is_told_what_to_write() {
 }
 
 #[test]
+fn a_submission_server_beside_a_providers_own_is_refused() {
+    let home = home();
+    let output = home.run(&["add", "you@gmail.com", "--smtp", "smtp.own.test"]);
+    let (_, stderr) = told(&output);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("--smtp goes with --imap or --pop"), "{stderr}");
+    assert_eq!(config(&home), "");
+}
+
+#[test]
 fn a_mistake_in_the_configuration_is_shown_and_nothing_is_added() {
     let home = home();
     fs::write(home.config(), "[accounts.a]\naddres = \"a@gmail.com\"\n").unwrap();

@@ -99,3 +99,22 @@ fn what_is_read_but_not_sent_is_told() {
     let mended = run(&host, &home, &["add", "alice@own.test", "--smtp", &smtp], "");
     assert!(mended.status.success(), "{:?}", told(&mended));
 }
+
+#[test]
+fn a_running_daemon_tries_a_corrected_password_at_once() {
+    let (host, home) = (Host::start(), home());
+    for user in ["alice", "bob"] {
+        host.furnish(user);
+    }
+    home.configure(&[Account::of(&host, "bob")]);
+    home.login("bob", &host.tokens.refresh_token("bob"));
+    let _daemon = home.start_with(&[("SSL_CERT_FILE", host.ca().to_str().unwrap())]);
+    let imap = format!("localhost:{}", host.dovecot.ports.imaps);
+    let add = ["add", "alice@own.test", "--imap", &imap, "--user", "alice", "--password"];
+    let wrong = run(&host, &home, &add, "not-the-password");
+    assert!(!wrong.status.success(), "{:?}", told(&wrong));
+    let _ = home.wait_state("own", "needs-login");
+    let mended = run(&host, &home, &["add", "alice@own.test", "--password"], dovecot::PASSWORD);
+    assert!(mended.status.success(), "{:?}", told(&mended));
+    let _ = home.wait_state("own", "watching");
+}

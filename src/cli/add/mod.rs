@@ -43,6 +43,8 @@ impl Add {
             self.log_in(context, &name).await?;
         }
         let is_running = reload(context).await?;
+        // A secret that was corrected stands in a file of its own: the configuration may be the same as before.
+        login::tell(context, &name).await?;
         let examination = Doctor::of(&name).look(context).await?;
         if examination.ok {
             return output::print(&next(&account, is_running, &context.environment.home)).map(drop);
@@ -250,8 +252,8 @@ fn left_out(draft: &Draft) -> Option<String> {
     let name = &draft.name;
     (!names.is_empty()).then(|| {
         format!(
-            "not fetched, because nearly all of it is in other mailboxes too: {}. Mail that was archived is only there; \
-             `mailboxes` in [accounts.{name}] decides",
+            "not fetched, because most of it is in other mailboxes too: {}. What the provider keeps only there, as Gmail does \
+             with archived mail, does not come; `mailboxes` in [accounts.{name}] decides",
             names.join(", ")
         )
     })

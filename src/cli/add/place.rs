@@ -53,7 +53,13 @@ pub(super) async fn find(
         client: Client { id: add.client_id.clone(), tenant: add.tenant.clone(), ..Client::default() },
         ..Draft::default()
     };
-    let at = |provider, cloud| Ok(at_provider(add, base.clone(), provider, cloud, known));
+    let at = |provider: &Provider, cloud| match add.smtp {
+        Some(_) => Err(CommandError::new(
+            Exit::Usage,
+            format!("{} has a submission server; --smtp goes with --imap or --pop", provider.title),
+        )),
+        None => Ok(at_provider(add, base.clone(), provider, cloud, known)),
+    };
     if let Some(name) = &add.provider {
         let unknown = || {
             let known = providers.names().join(", ");
@@ -156,9 +162,13 @@ async fn asked(add: &Add, base: Draft, domain: &str) -> Result<Place, CommandErr
     };
     let incoming =
         incoming.ok_or_else(|| CommandError::new(Exit::Usage, "an account needs an IMAP or POP3 server"))?;
-    let smtp =
-        server::ask("Submission server (none: only receive)", &format!("smtp.{domain}"), Role::Submission)
-            .await?;
+    let smtp = match &add.smtp {
+        Some(smtp) => Some(smtp.clone()),
+        None => {
+            let example = format!("smtp.{domain}");
+            server::ask("Submission server (none: only receive)", &example, Role::Submission).await?
+        }
+    };
     let user = match base.user {
         Some(user) => Some(user),
         None => ask::for_line("Login name", Some(&add.address)).await?.filter(|user| *user != add.address),

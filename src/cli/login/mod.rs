@@ -219,7 +219,8 @@ pub(super) async fn tell_daemon(context: &Context, account: &str) -> Result<(), 
     Ok(())
 }
 
-async fn tell(context: &Context, account: &str) -> Result<(), CommandError> {
+/// Lets a running daemon try the login of this account again.
+pub(super) async fn tell(context: &Context, account: &str) -> Result<(), CommandError> {
     let request = Request::TokenChanged { account: account.to_owned() };
     match client::request(&context.socket(), &request).await {
         Err(Error::Absent) => Ok(()),
