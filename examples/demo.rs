@@ -56,7 +56,7 @@ fn main() -> ExitCode {
         keep(&host, &home);
         // The Ctrl-C of a terminal reached the daemon too: a second signal would cut its end short.
         if let Some(status) = daemon.ends_within(CTRL_C) {
-            return told(status, "by itself");
+            return told(status, "with Ctrl-C");
         }
     }
     let (status, time) = daemon.stop();

@@ -128,14 +128,7 @@ impl Written<'_> {
         let Some(address) = &self.account.address else {
             return Err(self.refuse(&[], format!("account `{}` has no `address`", self.name)));
         };
-        let plain = !address.contains(|character: char| character.is_whitespace() || character.is_control());
-        match address.rsplit_once('@') {
-            Some((local, domain)) if plain && !local.is_empty() && !domain.is_empty() => Ok(address.clone()),
-            _ => Err(self.refuse(
-                &["address"],
-                "this is no mail address, expected something like \"alice@example.org\"",
-            )),
-        }
+        read_address(address).map_err(|wrong| self.refuse(&["address"], wrong))
     }
 
     /// Control characters are refused: they separate the parts of a SASL message (RFC 7628 §3.1).
@@ -221,5 +214,14 @@ impl Written<'_> {
             true => Err(self.refuse(&["deletion_limit", "percent"], "a share is at most 100 percent")),
             false => Ok(DeletionLimit { messages: written.messages.unwrap_or(DELETIONS.messages), percent }),
         }
+    }
+}
+
+/// A mail address as somebody typed it; what is wrong with it.
+pub fn read_address(text: &str) -> Result<String, String> {
+    let is_plain = !text.contains(|character: char| character.is_whitespace() || character.is_control());
+    match text.rsplit_once('@') {
+        Some((local, domain)) if is_plain && !local.is_empty() && !domain.is_empty() => Ok(text.to_owned()),
+        _ => Err("this is no mail address, expected something like \"alice@example.org\"".to_owned()),
     }
 }

@@ -34,6 +34,7 @@ pub use account::{
 pub use error::{Error, Place};
 pub use hooks::Hooks;
 pub use mailboxes::Mailboxes;
+pub use meaning::read_address;
 pub use secret::Hidden;
 
 use crate::provider::{self, Table};

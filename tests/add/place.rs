@@ -94,6 +94,22 @@ fn a_submission_server_beside_a_providers_own_is_refused() {
 }
 
 #[test]
+fn what_is_no_address_or_no_certificate_is_refused_before_anything_is_written() {
+    let home = home();
+    let wrong: [(&[&str], i32, &str); 2] = [
+        (&["add", "not-an-address"], 2, "no mail address"),
+        (&["add", "you@gmail.com", "--ca", "/nowhere.pem"], 78, "/nowhere.pem"),
+    ];
+    for (arguments, code, words) in wrong {
+        let output = home.run(arguments);
+        let (_, stderr) = told(&output);
+        assert_eq!(output.status.code(), Some(code), "{stderr}");
+        assert!(stderr.contains(words), "{stderr}");
+        assert_eq!(config(&home), "");
+    }
+}
+
+#[test]
 fn a_mistake_in_the_configuration_is_shown_and_nothing_is_added() {
     let home = home();
     fs::write(home.config(), "[accounts.a]\naddres = \"a@gmail.com\"\n").unwrap();

@@ -24,6 +24,7 @@ use crate::control::Request;
 use crate::control::client as control;
 use crate::doctor::Examination;
 use crate::error::{Class, Classified};
+use crate::net;
 use crate::provider::Table;
 use secret::{Kind, Secret};
 use std::path::Path;
@@ -31,6 +32,9 @@ use std::path::Path;
 impl Add {
     /// Adds, or goes on where the last run ended.
     pub async fn run(self, context: &Context) -> Result<(), CommandError> {
+        if let Some(ca) = self.ca() {
+            net::check_anchor(&ca).map_err(|error| CommandError::of_driver("--ca", &error))?;
+        }
         let known = if context.config_file.exists() { context.configuration()?.accounts } else { Vec::new() };
         let providers = config::providers(&context.config_file)?;
         let name = match self.known(&known)? {

@@ -3,8 +3,8 @@
 use super::server::{Role, option};
 use crate::cli::error::{CommandError, Exit};
 use crate::cli::login::Way;
-use crate::config::Account;
 use crate::config::edit::{Client, Draft, Server};
+use crate::config::{self, Account};
 use crate::net::Endpoint;
 use crate::provider::Protocol;
 use std::net::SocketAddr;
@@ -14,6 +14,7 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 pub struct Add {
     /// The mail address
+    #[arg(value_parser = config::read_address)]
     pub address: String,
     /// The provider [default: found from the address, or from who receives mail for its domain]
     #[arg(long)]
