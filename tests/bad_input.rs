@@ -72,6 +72,18 @@ fn a_password_command_that_is_not_there_is_a_fault_of_the_configuration() {
 }
 
 #[test]
+fn a_sync_tells_of_every_account_in_trouble() {
+    let home = Home::new(BINARY);
+    let one = format!("{LAB}{SERVERS}").replace("\"true\"", "\"false\"");
+    fs::write(home.config(), format!("{one}{}", one.replace("accounts.lab", "accounts.other"))).unwrap();
+    let output = home.run(&["sync"]);
+    assert_eq!(output.status.code(), Some(75), "{}", said(&output));
+    for account in ["account lab: ", "account other: "] {
+        assert!(said(&output).contains(account), "{}", said(&output));
+    }
+}
+
+#[test]
 fn a_configuration_or_an_account_that_is_not_there_is_named() {
     let home = Home::new(BINARY);
     for command in [&["sync"][..], &["run"], &["config", "check"], &["token", "lab"]] {

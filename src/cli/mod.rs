@@ -172,8 +172,7 @@ impl Context {
     /// There is nothing to work on.
     pub fn no_account(&self) -> CommandError {
         let file = self.config_file.display();
-        let hint = "write [accounts.NAME] and below it address = \"you@example.org\"; `posthaste config example` \
-                    prints one to begin with";
+        let hint = "posthaste add you@example.org adds one; `posthaste config example` prints every key";
         CommandError {
             hint: Some(hint.to_owned()),
             ..CommandError::new(Exit::Configuration, format!("{file}: no account is configured"))

@@ -41,13 +41,17 @@ impl Sync {
         let mut responses = match client::request(&context.socket(), &request).await {
             Err(client::Error::Absent) => {
                 let wish = wish_to_sync(mailbox, dry_run)?;
-                let mut failure = None;
+                let mut failure: Option<CommandError> = None;
                 for account in direct::chosen(context, &accounts)? {
                     let done =
                         direct::carry_out(context, account, wish.clone(), |response| view.show(response))
                             .await;
-                    // One account in trouble must not keep the others waiting.
-                    failure = failure.or(done.err());
+                    // One account in trouble must not keep the others waiting, nor their trouble from being told.
+                    if let Err(error) = done
+                        && let Some(earlier) = failure.replace(error)
+                    {
+                        output::complain(&earlier.to_string());
+                    }
                 }
                 return failure.map_or_else(|| view.end(), Err);
             }

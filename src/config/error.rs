@@ -85,9 +85,10 @@ impl Classified for Error {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Error::Read { path, source } if source.kind() == io::ErrorKind::NotFound => {
-                Some(format!("write {}; `posthaste config example` prints one to begin with", path.display()))
-            }
+            Error::Read { path, source } if source.kind() == io::ErrorKind::NotFound => Some(format!(
+                "posthaste add you@example.org writes {}; `posthaste config example` prints every key",
+                path.display()
+            )),
             // Where something else makes the file, like home-manager, it is pasted there.
             Error::Write { wanted, .. } => {
                 Some(format!("what it was to say, to be written by hand:\n\n{wanted}"))
