@@ -187,6 +187,8 @@ fn unknown(base: Draft, domain: &str, context: &Context) -> CommandError {
         incoming: at(kind, role),
         smtp: at("smtp", Role::Submission),
         client: Client::default(),
+        // Somebody else's token opens a mailbox; a password opens its own.
+        login_as: None,
         ..base
     };
     let hint = format!(
