@@ -162,12 +162,12 @@ impl Login {
         credentials(self.login.clone(), proof)
     }
 
-    /// Waits until another process replaces the token file without telling.
+    /// Waits until another process replaces the token file without telling. A rotation by this process is no news: accounts
+    /// that share a token would wake each other with it for ever.
     pub(super) async fn changed_on_disk(&self) {
-        let stamp = || async { tokio::fs::metadata(&self.store).await.and_then(|file| file.modified()).ok() };
-        let before = stamp().await;
-        while stamp().await == before {
-            tokio::time::sleep(LOOK).await;
+        match &self.source {
+            Source::Keeper(keeper) => keeper.changed_by_others(LOOK).await,
+            Source::Secret(_) => std::future::pending().await,
         }
     }
 

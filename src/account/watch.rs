@@ -160,12 +160,12 @@ async fn idle(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::account::board::Board;
     use crate::account::wake::{LoginNews, Wake};
     use crate::account::{Keepers, Login};
-    use crate::config::Config;
+    use crate::config::{Account, Config};
     use crate::status::{self, State};
     use std::path::Path;
     use std::sync::Arc;
@@ -173,11 +173,17 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     /// An account that nobody has logged in.
-    async fn shared(home: &Path) -> Shared {
+    pub(in crate::account) async fn shared(home: &Path) -> Shared {
+        shared_of(home, |_| {}).await
+    }
+
+    /// The same, with its configuration changed so.
+    pub(in crate::account) async fn shared_of(home: &Path, change: impl FnOnce(&mut Account)) -> Shared {
         let file = home.join("config.toml");
         let text = "[accounts.lab]\naddress = \"a@gmail.com\"\noauth.client_id = \"c\"";
         std::fs::write(&file, text).unwrap();
-        let account = Config::load(&file, std::iter::empty(), home).unwrap().accounts.remove(0);
+        let mut account = Config::load(&file, std::iter::empty(), home).unwrap().accounts.remove(0);
+        change(&mut account);
         let state_dir = home.join("lab");
         std::fs::create_dir(&state_dir).unwrap();
         let login = Login::new(&account, &state_dir, &Keepers::default()).await.unwrap();

@@ -164,6 +164,15 @@ impl Keeper {
         state.forced.clear();
     }
 
+    /// Waits until another than this keeper changes the token file, with a look every so often; a look costs one stat.
+    pub async fn changed_by_others(&self, look: Duration) {
+        let changes = || self.inner.on_disk(|store| Ok(store.changes()));
+        let before = changes().await.ok();
+        while changes().await.ok() == before {
+            tokio::time::sleep(look).await;
+        }
+    }
+
     /// Forgets what is remembered here: somebody logged out elsewhere. What the file holds is asked for at the next need.
     pub fn forget(&self) {
         *self.inner.state() = State::default();
