@@ -85,9 +85,9 @@ impl Keeper {
         Keeper { inner: Arc::new(Inner::new(config, deadline)), turn: Arc::default() }
     }
 
-    /// Whether anybody holds it but who asks.
+    /// Whether anybody holds it but who asks, or it has what the disk refused: the token in the file is dead then.
     pub fn is_held(&self) -> bool {
-        Arc::strong_count(&self.inner) > 1
+        Arc::strong_count(&self.inner) > 1 || self.inner.state().unsaved.is_some()
     }
 
     /// Whether it keeps the same token, for the same client with the same secret, in the same file.
@@ -200,6 +200,19 @@ impl Keeper {
         if let Err(error) = saved {
             let account = &self.inner.config.account;
             tracing::warn!(%account, error = %chain(&error), "the renewed login is lost: log in again");
+        }
+    }
+
+    /// Tries the disk once more where it refused a rotated token, which stays here and locked where it still does.
+    pub async fn save(&self) {
+        if self.inner.state().unsaved.is_none() {
+            return;
+        }
+        let saved: Result<bool, Error> =
+            self.in_turn(|inner| async move { inner.save_unsaved().await }).await;
+        if let Err(error) = saved {
+            let account = &self.inner.config.account;
+            tracing::warn!(%account, error = %chain(&error), "the renewed login cannot be saved yet");
         }
     }
 
