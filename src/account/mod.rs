@@ -157,8 +157,7 @@ impl Handle {
 
     /// The access token at hand, or a new one; `None` where the account has no token, or none yet.
     pub async fn token(&self) -> Option<Result<AccessToken, LoginError>> {
-        let keeper = self.login.get()?.keeper()?.clone();
-        Some(keeper.token().await.map_err(LoginError::from))
+        self.login.get()?.token().await
     }
 }
 

@@ -19,7 +19,7 @@ use refresh::{Inner, State};
 use secrecy::{ExposeSecret, SecretString};
 use std::future::Future;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 use url::Url;
 
@@ -92,7 +92,7 @@ impl Keeper {
 
     /// Whether it keeps the same token, for the same client with the same secret, in the same file.
     pub fn serves(&self, config: &KeeperConfig) -> bool {
-        self.inner.config.is_same(config)
+        self.inner.client().is_same(config)
     }
 
     /// An access token that is good for a while: the one at hand, or a new one.
@@ -110,6 +110,21 @@ impl Keeper {
             Err(error) if matches!(error.class(), Class::Retry { .. }) => self.inner.unexpired().ok_or(error),
             outcome => outcome,
         }
+    }
+
+    /// Whether the next [`Keeper::token`] needs no request.
+    pub fn is_fresh(&self) -> bool {
+        self.inner.fresh().is_some()
+    }
+
+    /// Takes over the client's secret as it is now. Where it is another one, that the endpoint refused the client stands
+    /// against nothing any more.
+    pub fn use_client_secret(&self, secret: SecretString) {
+        if self.inner.has_secret(&secret) {
+            return;
+        }
+        *self.inner.secret() = Some(secret);
+        self.inner.state().failure.take_if(|(error, _)| matches!(error, Error::Client { .. }));
     }
 
     /// The scopes that were asked for and not given with the last refresh (RFC 6749 §5.1).
@@ -231,6 +246,21 @@ impl Keeper {
             outcome
         });
         task.await.unwrap_or_else(|_| Err(self.inner.unavailable("the refresh was interrupted", None).into()))
+    }
+}
+
+impl Inner {
+    /// The configuration with the secret as it is now.
+    fn client(&self) -> KeeperConfig {
+        KeeperConfig { client_secret: self.secret().clone(), ..self.config.clone() }
+    }
+
+    fn has_secret(&self, secret: &SecretString) -> bool {
+        self.secret().as_ref().is_some_and(|known| known.expose_secret() == secret.expose_secret())
+    }
+
+    fn secret(&self) -> MutexGuard<'_, Option<SecretString>> {
+        self.client_secret.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
