@@ -33,8 +33,11 @@ pub(super) async fn run(mut shared: Shared, mailbox: MailboxName) {
             Ok(Next::End) => return,
             Err(refusal) => {
                 // Connections end as a matter of course; what happens again is worth a word.
-                if let Some(words) = refusal.words.filter(|_| failures > 0) {
+                let is_passing = matches!(refusal.class, Class::Retry { .. });
+                if failures > 0 || !is_passing {
                     shared.board.push(Some("poll"));
+                }
+                if let Some(words) = refusal.words.filter(|_| failures > 0) {
                     shared.board.unwatched(&mailbox, Some(&words));
                 }
                 shared.wake.poke(|looks| looks.sweep = true);
@@ -207,6 +210,20 @@ pub(super) mod tests {
             knocks += 1;
         }
         knocks
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_is_said_to_listen_while_the_connection_rests_after_a_refusal() {
+        let home = tempfile::tempdir().unwrap();
+        let mut shared = shared(home.path()).await;
+        let (sender, status) = tokio::sync::watch::channel(status::Account::default());
+        shared.board = Board::new(&shared.account, sender);
+        shared.board.push(Some("idle"));
+        shared.board.state(State::Watching, "");
+        tokio::spawn(run(shared.clone(), MailboxName::inbox()));
+        shared.wake.poked().await;
+        assert_eq!(status.borrow().push.as_deref(), Some("poll"));
+        shared.stop.cancel();
     }
 
     #[tokio::test(start_paused = true)]
