@@ -59,6 +59,8 @@ impl Keepers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oauth::flow::scripted::Script;
+    use secrecy::ExposeSecret;
 
     fn config(secret: &str) -> KeeperConfig {
         KeeperConfig {
@@ -86,5 +88,30 @@ mod tests {
         let _again = keepers.keeper(config("t"));
         assert_eq!(count(), 1, "the keeper that nobody held is forgotten");
         drop(with_new_secret);
+    }
+
+    #[tokio::test]
+    async fn a_token_that_the_disk_refused_outlives_the_account_that_asked_for_it() {
+        let grant = |number| {
+            format!(
+                r#"{{"token_type":"Bearer","access_token":"a{number}","expires_in":3600,"refresh_token":"r{number}"}}"#
+            )
+        };
+        let script = Script::start((1..=3).map(|number| (200, &*grant(number).leak()))).await;
+        let home = tempfile::tempdir().unwrap();
+        let store = home.path().join("alice/token.json");
+        let config = KeeperConfig { token_url: script.url.clone(), store: store.clone(), ..config("s") };
+        let keepers = Keepers::default();
+        let keeper = keepers.keeper(config.clone());
+        let first = keeper.import("r0".into()).await.unwrap();
+        // A directory where the new file should be stands for the full disk.
+        let obstacle = store.with_extension("json.new");
+        std::fs::create_dir(&obstacle).unwrap();
+        keeper.renew(&first).await.unwrap_err();
+        drop(keeper);
+        let again = keepers.keeper(config);
+        std::fs::remove_dir(&obstacle).unwrap();
+        let token = again.token().await.unwrap();
+        assert_eq!((token.secret.expose_secret(), script.count()), ("a2", 2), "the dead token is not sent");
     }
 }

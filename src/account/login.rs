@@ -49,6 +49,8 @@ pub struct Login {
     /// Whether the token is another account's, which tells of its troubles.
     is_guest: bool,
     source: Source,
+    /// The secret of the client that asks for tokens.
+    client_secret: Option<Secret>,
     token_hosts: Vec<String>,
     store: PathBuf,
 }
@@ -111,6 +113,7 @@ impl Login {
                 login,
                 is_guest: false,
                 source: Source::Secret(secret.clone()),
+                client_secret: None,
                 token_hosts: Vec::new(),
                 store: state_dir.join(TOKEN_FILE),
             }),
@@ -121,6 +124,7 @@ impl Login {
                     login,
                     is_guest: oauth.token_of != account.name,
                     source: Source::Keeper(keeper(account, oauth, store.clone(), keepers).await?),
+                    client_secret: oauth.client_secret.clone(),
                     token_hosts: oauth.token_hosts.clone(),
                     store,
                 })
@@ -162,12 +166,12 @@ impl Login {
         credentials(self.login.clone(), proof)
     }
 
-    /// Waits until another process replaces the token file without telling.
+    /// Waits until another process replaces the token file without telling. A rotation by this process is no news: accounts
+    /// that share a token would wake each other with it for ever.
     pub(super) async fn changed_on_disk(&self) {
-        let stamp = || async { tokio::fs::metadata(&self.store).await.and_then(|file| file.modified()).ok() };
-        let before = stamp().await;
-        while stamp().await == before {
-            tokio::time::sleep(LOOK).await;
+        match &self.source {
+            Source::Keeper(keeper) => keeper.changed_by_others(LOOK).await,
+            Source::Secret(_) => std::future::pending().await,
         }
     }
 
@@ -176,7 +180,7 @@ impl Login {
         match &self.source {
             Source::Keeper(keeper) => {
                 self.check_host(endpoint, account)?;
-                Ok(Proof::Token(keeper.token().await?))
+                Ok(Proof::Token(self.token_of(keeper).await?))
             }
             Source::Secret(secret) => Ok(Proof::Password(reveal(secret).await?)),
         }
@@ -185,8 +189,39 @@ impl Login {
     /// Another proof after a refusal; `None` where there is no other.
     pub async fn another(&self, refused: &Proof) -> Result<Option<Proof>, Error> {
         match (&self.source, refused) {
-            (Source::Keeper(keeper), Proof::Token(token)) => Ok(keeper.renew(token).await?.map(Proof::Token)),
+            (Source::Keeper(keeper), Proof::Token(token)) => {
+                self.look_at_secret(keeper).await;
+                let renewed = match self.is_guest {
+                    true => keeper.renew_for_guest(token).await?,
+                    false => keeper.renew(token).await?,
+                };
+                Ok(renewed.map(Proof::Token))
+            }
             _ => Ok(None),
+        }
+    }
+
+    /// The access token at hand, or a new one; `None` for a password.
+    pub(super) async fn token(&self) -> Option<Result<AccessToken, Error>> {
+        Some(self.token_of(self.keeper()?).await.map_err(Error::from))
+    }
+
+    async fn token_of(&self, keeper: &Keeper) -> Result<AccessToken, oauth::Error> {
+        if !keeper.is_fresh() {
+            self.look_at_secret(keeper).await;
+        }
+        keeper.token().await
+    }
+
+    /// Before a request for a token: the secret may be another one by now, which changes no configuration. Where it is not
+    /// to be had (an agent is locked), the last one is as good as ever.
+    async fn look_at_secret(&self, keeper: &Keeper) {
+        let Some(secret) = &self.client_secret else { return };
+        match reveal(secret).await {
+            Ok(secret) => keeper.use_client_secret(secret),
+            Err(error) => {
+                tracing::debug!(account = %self.login, %error, "the client secret of before is used")
+            }
         }
     }
 
@@ -253,7 +288,31 @@ async fn reveal(secret: &Secret) -> Result<SecretString, oauth::Error> {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::oauth::flow::scripted::Script;
     use rustix::fs::{FlockOperation, flock};
+
+    #[tokio::test]
+    async fn a_client_secret_that_is_changed_in_its_place_is_used_at_the_next_attempt() {
+        let home = tempfile::tempdir().unwrap();
+        let (file, secret) = (home.path().join("config.toml"), home.path().join("secret"));
+        let oauth = format!("client_id = \"c\", client_secret_command = \"cat '{}'\"", secret.display());
+        std::fs::write(&file, format!("[accounts.lab]\naddress = \"a@gmail.com\"\noauth = {{ {oauth} }}"))
+            .unwrap();
+        let mut account = Config::load(&file, std::iter::empty(), home.path()).unwrap().accounts.remove(0);
+        let granted = r#"{"token_type":"Bearer","access_token":"a","expires_in":3600}"#;
+        let refused = r#"{"error":"invalid_client"}"#;
+        let script = Script::start([(200, granted), (401, refused), (200, granted)]).await;
+        let Auth::OAuth2(oauth) = &mut account.auth else { panic!() };
+        oauth.token_url = script.url.clone();
+        std::fs::write(&secret, "old").unwrap();
+        let login = Login::new(&account, &home.path().join("lab"), &Keepers::default()).await.unwrap();
+        let token = login.keeper().unwrap().import("r".into()).await.unwrap();
+        let error = login.another(&Proof::Token(token)).await.map(drop).unwrap_err();
+        assert_eq!(error.class(), Class::Configuration, "{error}");
+        std::fs::write(&secret, "new").unwrap();
+        login.proof(account.incoming.server(), "lab").await.map(drop).unwrap();
+        assert_eq!([1, 2].map(|request| script.form(request)["client_secret"].clone()), ["old", "new"]);
+    }
 
     #[tokio::test]
     async fn a_logout_elsewhere_is_taken_note_of_without_a_hand_on_the_file_of_the_next_login() {

@@ -157,8 +157,7 @@ impl Handle {
 
     /// The access token at hand, or a new one; `None` where the account has no token, or none yet.
     pub async fn token(&self) -> Option<Result<AccessToken, LoginError>> {
-        let keeper = self.login.get()?.keeper()?.clone();
-        Some(keeper.token().await.map_err(LoginError::from))
+        self.login.get()?.token().await
     }
 }
 
@@ -233,15 +232,21 @@ pub async fn run(
     } else {
         loops.spawn(unsent::run(shared.clone()));
     }
+    let mut panic = None;
     while let Some(end) = loops.join_next().await {
         if let Err(failure) = end
             && failure.is_panic()
         {
             shared.stop.cancel();
-            std::panic::resume_unwind(failure.into_panic());
+            panic = Some(failure.into_panic());
+            break;
         }
     }
-    Ok(())
+    // The next run may have another keeper, which would wait for the lock of this one.
+    if let Some(keeper) = shared.login.keeper() {
+        keeper.save().await;
+    }
+    panic.map_or(Ok(()), |panic| std::panic::resume_unwind(panic))
 }
 
 async fn start(

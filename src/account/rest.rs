@@ -32,3 +32,59 @@ pub(super) async fn rest(shared: &mut Shared, wait: Duration) {
         () = shared.stop.cancelled() => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::watch::tests::shared_of;
+    use crate::config::Auth;
+    use crate::oauth::flow::scripted::Script;
+    use tokio::task::JoinSet;
+    use tokio::time::{Instant, pause, resume, timeout_at};
+
+    /// So many answers with another refresh token each.
+    fn rotations(count: usize) -> Vec<(u16, &'static str)> {
+        let body = |number| {
+            format!(
+                r#"{{"token_type":"Bearer","access_token":"a{number}","expires_in":3600,"refresh_token":"r{number}"}}"#
+            )
+        };
+        (0..count).map(|number| (200, &*body(number).leak())).collect()
+    }
+
+    /// A mail server refuses the token at hand, and the next one; what follows is the rest of that account.
+    async fn knock(mut shared: Shared) -> impl Future<Output = Shared> {
+        let keeper = shared.login.keeper().unwrap();
+        let token = keeper.token().await.unwrap();
+        keeper.renew(&token).await.unwrap();
+        async move {
+            rest(&mut shared, delay(Class::NeedsLogin, 0)).await;
+            shared
+        }
+    }
+
+    #[tokio::test]
+    async fn accounts_that_share_a_rotating_token_do_not_wake_each_other_for_ever() {
+        let home = tempfile::tempdir().unwrap();
+        let script = Script::start(rotations(40)).await;
+        let one = shared_of(home.path(), |account| {
+            let Auth::OAuth2(oauth) = &mut account.auth else { panic!() };
+            oauth.token_url = script.url.clone();
+        })
+        .await;
+        one.login.keeper().unwrap().import("r".into()).await.unwrap();
+        let end = Instant::now() + Duration::from_secs(3600);
+        let mut resting = JoinSet::new();
+        for shared in [one.clone(), one] {
+            resting.spawn(knock(shared).await);
+        }
+        while script.count() < 20 {
+            pause();
+            let next = timeout_at(end, resting.join_next()).await;
+            resume();
+            let Ok(next) = next else { break };
+            resting.spawn(knock(next.unwrap().unwrap()).await);
+        }
+        assert!(script.count() <= 5, "{} requests", script.count());
+    }
+}

@@ -33,8 +33,11 @@ pub(super) async fn run(mut shared: Shared, mailbox: MailboxName) {
             Ok(Next::End) => return,
             Err(refusal) => {
                 // Connections end as a matter of course; what happens again is worth a word.
-                if let Some(words) = refusal.words.filter(|_| failures > 0) {
+                let is_passing = matches!(refusal.class, Class::Retry { .. });
+                if failures > 0 || !is_passing {
                     shared.board.push(Some("poll"));
+                }
+                if let Some(words) = refusal.words.filter(|_| failures > 0) {
                     shared.board.unwatched(&mailbox, Some(&words));
                 }
                 shared.wake.poke(|looks| looks.sweep = true);
@@ -160,12 +163,12 @@ async fn idle(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::account::board::Board;
     use crate::account::wake::{LoginNews, Wake};
     use crate::account::{Keepers, Login};
-    use crate::config::Config;
+    use crate::config::{Account, Config};
     use crate::status::{self, State};
     use std::path::Path;
     use std::sync::Arc;
@@ -173,11 +176,17 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     /// An account that nobody has logged in.
-    async fn shared(home: &Path) -> Shared {
+    pub(in crate::account) async fn shared(home: &Path) -> Shared {
+        shared_of(home, |_| {}).await
+    }
+
+    /// The same, with its configuration changed so.
+    pub(in crate::account) async fn shared_of(home: &Path, change: impl FnOnce(&mut Account)) -> Shared {
         let file = home.join("config.toml");
         let text = "[accounts.lab]\naddress = \"a@gmail.com\"\noauth.client_id = \"c\"";
         std::fs::write(&file, text).unwrap();
-        let account = Config::load(&file, std::iter::empty(), home).unwrap().accounts.remove(0);
+        let mut account = Config::load(&file, std::iter::empty(), home).unwrap().accounts.remove(0);
+        change(&mut account);
         let state_dir = home.join("lab");
         std::fs::create_dir(&state_dir).unwrap();
         let login = Login::new(&account, &state_dir, &Keepers::default()).await.unwrap();
@@ -201,6 +210,20 @@ mod tests {
             knocks += 1;
         }
         knocks
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_is_said_to_listen_while_the_connection_rests_after_a_refusal() {
+        let home = tempfile::tempdir().unwrap();
+        let mut shared = shared(home.path()).await;
+        let (sender, status) = tokio::sync::watch::channel(status::Account::default());
+        shared.board = Board::new(&shared.account, sender);
+        shared.board.push(Some("idle"));
+        shared.board.state(State::Watching, "");
+        tokio::spawn(run(shared.clone(), MailboxName::inbox()));
+        shared.wake.poked().await;
+        assert_eq!(status.borrow().push.as_deref(), Some("poll"));
+        shared.stop.cancel();
     }
 
     #[tokio::test(start_paused = true)]

@@ -15,13 +15,16 @@ use super::token::AccessToken;
 use crate::application::App;
 use crate::error::{Class, Classified, chain};
 use jiff::Timestamp;
-use refresh::{Inner, State};
+use refresh::{FORCED, Inner, State};
 use secrecy::{ExposeSecret, SecretString};
 use std::future::Future;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 use url::Url;
+
+/// Whoever finds one forced refresh of late has its token, or a later one.
+const FORCED_BY_GUESTS: usize = 1;
 
 /// Whose token, from where, kept where.
 #[derive(Clone, Debug)]
@@ -85,14 +88,14 @@ impl Keeper {
         Keeper { inner: Arc::new(Inner::new(config, deadline)), turn: Arc::default() }
     }
 
-    /// Whether anybody holds it but who asks.
+    /// Whether anybody holds it but who asks, or it has what the disk refused: the token in the file is dead then.
     pub fn is_held(&self) -> bool {
-        Arc::strong_count(&self.inner) > 1
+        Arc::strong_count(&self.inner) > 1 || self.inner.state().unsaved.is_some()
     }
 
     /// Whether it keeps the same token, for the same client with the same secret, in the same file.
     pub fn serves(&self, config: &KeeperConfig) -> bool {
-        self.inner.config.is_same(config)
+        self.inner.client().is_same(config)
     }
 
     /// An access token that is good for a while: the one at hand, or a new one.
@@ -112,6 +115,21 @@ impl Keeper {
         }
     }
 
+    /// Whether the next [`Keeper::token`] needs no request.
+    pub fn is_fresh(&self) -> bool {
+        self.inner.fresh().is_some()
+    }
+
+    /// Takes over the client's secret as it is now. Where it is another one, that the endpoint refused the client stands
+    /// against nothing any more.
+    pub fn use_client_secret(&self, secret: SecretString) {
+        if self.inner.has_secret(&secret) {
+            return;
+        }
+        *self.inner.secret() = Some(secret);
+        self.inner.state().failure.take_if(|(error, _)| matches!(error, Error::Client { .. }));
+    }
+
     /// The scopes that were asked for and not given with the last refresh (RFC 6749 §5.1).
     pub fn missing_scopes(&self) -> Vec<String> {
         self.inner.state().missing_scopes.clone()
@@ -125,11 +143,21 @@ impl Keeper {
     /// A token other than the one that a mail server just refused. Refreshes only if nobody did so since; `None` where
     /// that was done often of late: then it is not the token.
     pub async fn renew(&self, refused: &AccessToken) -> Result<Option<AccessToken>, Error> {
+        self.renew_within(refused, FORCED).await
+    }
+
+    /// The same for an account that logs in by the token of another. A server may refuse the guest and not the token: no
+    /// refresh for one that is itself of a forced refresh of late, so that enough of them are left for its owner.
+    pub async fn renew_for_guest(&self, refused: &AccessToken) -> Result<Option<AccessToken>, Error> {
+        self.renew_within(refused, FORCED_BY_GUESTS).await
+    }
+
+    async fn renew_within(&self, refused: &AccessToken, limit: usize) -> Result<Option<AccessToken>, Error> {
         let refused = refused.clone();
-        self.in_turn(|inner| async move {
+        self.in_turn(move |inner| async move {
             match inner.fresh() {
                 Some(token) if !token.is_same(&refused) => Ok(Some(token)),
-                _ => inner.force().await,
+                _ => inner.force(limit).await,
             }
         })
         .await
@@ -164,6 +192,15 @@ impl Keeper {
         state.forced.clear();
     }
 
+    /// Waits until another than this keeper changes the token file, with a look every so often; a look costs one stat.
+    pub async fn changed_by_others(&self, look: Duration) {
+        let changes = || self.inner.on_disk(|store| Ok(store.changes()));
+        let before = changes().await.ok();
+        while changes().await.ok() == before {
+            tokio::time::sleep(look).await;
+        }
+    }
+
     /// Forgets what is remembered here: somebody logged out elsewhere. What the file holds is asked for at the next need.
     pub fn forget(&self) {
         *self.inner.state() = State::default();
@@ -194,6 +231,19 @@ impl Keeper {
         }
     }
 
+    /// Tries the disk once more where it refused a rotated token, which stays here and locked where it still does.
+    pub async fn save(&self) {
+        if self.inner.state().unsaved.is_none() {
+            return;
+        }
+        let saved: Result<bool, Error> =
+            self.in_turn(|inner| async move { inner.save_unsaved().await }).await;
+        if let Err(error) = saved {
+            let account = &self.inner.config.account;
+            tracing::warn!(%account, error = %chain(&error), "the renewed login cannot be saved yet");
+        }
+    }
+
     /// Runs `work` when all others had their turn, in a task of its own: the caller may be cancelled, the work not.
     async fn in_turn<T, E, F>(&self, work: impl FnOnce(Arc<Inner>) -> F) -> Result<T, E>
     where
@@ -209,6 +259,21 @@ impl Keeper {
             outcome
         });
         task.await.unwrap_or_else(|_| Err(self.inner.unavailable("the refresh was interrupted", None).into()))
+    }
+}
+
+impl Inner {
+    /// The configuration with the secret as it is now.
+    fn client(&self) -> KeeperConfig {
+        KeeperConfig { client_secret: self.secret().clone(), ..self.config.clone() }
+    }
+
+    fn has_secret(&self, secret: &SecretString) -> bool {
+        self.secret().as_ref().is_some_and(|known| known.expose_secret() == secret.expose_secret())
+    }
+
+    fn secret(&self) -> MutexGuard<'_, Option<SecretString>> {
+        self.client_secret.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -21,7 +21,8 @@ use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 use url::Url;
 
 /// Refresh tokens have up to some 4 KiB; anything longer than this is another file.
@@ -61,7 +62,21 @@ pub(super) struct Store {
     path: PathBuf,
     account: String,
     is_sealed: bool,
+    seen: Arc<Mutex<Seen>>,
 }
+
+/// What is known of the file from outside.
+#[derive(Debug, Default)]
+struct Seen {
+    /// What it was at the last look or save; `None` before the first.
+    stamp: Option<Stamp>,
+    /// How often others have changed it since.
+    changes: u64,
+}
+
+/// Tells one file from the next in its place; `None` where there is none. A file has its number to itself while it stands,
+/// also where both are written within one tick of the clock.
+type Stamp = Option<(u64, SystemTime)>;
 
 /// The right to change the file, against all processes; ends when dropped.
 #[derive(Clone, Debug)]
@@ -71,7 +86,7 @@ pub(super) struct Lock {
 
 impl Store {
     pub(super) fn new(path: PathBuf, account: String, is_sealed: bool) -> Store {
-        Store { path, account, is_sealed }
+        Store { path, account, is_sealed, seen: Arc::default() }
     }
 
     /// Takes the lock if no other process has it; makes the directory if there is none.
@@ -121,8 +136,29 @@ impl Store {
     /// Replaces the grant; durable when this returns.
     pub(super) fn save(&self, _held: &Lock, grant: &Grant, now: Timestamp) -> Result<(), Error> {
         let fresh = self.write_beside(grant, now)?;
+        let mut seen = self.seen();
+        // What another process wrote is not to be missed because it is replaced at once.
+        seen.look(self.stamp());
         std::fs::rename(&fresh, &self.path).map_err(|error| Error::io("replace", &self.path, error))?;
+        seen.stamp = Some(self.stamp());
+        drop(seen);
         self.sync_directory()
+    }
+
+    /// How often others than this store and its clones have changed the file since the first look.
+    pub(super) fn changes(&self) -> u64 {
+        let mut seen = self.seen();
+        seen.look(self.stamp());
+        seen.changes
+    }
+
+    fn stamp(&self) -> Stamp {
+        let file = self.path.metadata().ok()?;
+        Some((file.ino(), file.modified().ok()?))
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A file beside the grant's own, with this content; where it is.
@@ -160,6 +196,14 @@ impl Store {
         File::open(directory)
             .and_then(|file| file.sync_all())
             .map_err(|error| Error::io("sync", directory, error))
+    }
+}
+
+impl Seen {
+    fn look(&mut self, stamp: Stamp) {
+        if self.stamp.replace(stamp).is_some_and(|known| known != stamp) {
+            self.changes += 1;
+        }
     }
 }
 
@@ -252,6 +296,24 @@ mod tests {
         assert_eq!((loaded.client_id.as_str(), loaded.issuer), ("client", grant("").issuer));
         assert_eq!(store.path.metadata().unwrap().mode() & 0o7777, 0o600);
         assert_eq!(store.directory().metadata().unwrap().mode() & 0o7777, 0o700);
+    }
+
+    #[test]
+    fn only_what_others_save_counts_as_a_change_also_where_it_is_replaced_at_once() {
+        let (_home, store) = store();
+        let other = Store::new(store.path.clone(), "lab".into(), false);
+        save(&other, "r1");
+        assert_eq!(store.changes(), 0);
+        save(&store, "r2");
+        save(&store.clone(), "r3");
+        assert_eq!(store.changes(), 0);
+        save(&other, "r4");
+        assert_eq!(store.changes(), 1);
+        save(&other, "r5");
+        save(&store, "r6");
+        assert_eq!(store.changes(), 2);
+        std::fs::remove_file(&store.path).unwrap();
+        assert_eq!(store.changes(), 3);
     }
 
     #[test]

@@ -26,7 +26,7 @@ use url::Url;
 
 /// Refreshes that mail servers force by refusing a token, in [`FORCED_SPAN`]: one that refuses every token must not make
 /// us hammer the token endpoint. More than one: a token may be revoked twice in a minute.
-const FORCED: usize = 4;
+pub(super) const FORCED: usize = 4;
 const FORCED_SPAN: Duration = Duration::from_secs(3600);
 /// For the lock of another process: longer than its request may take.
 const LOCK_PATIENCE: Duration = Duration::from_secs(45);
@@ -40,6 +40,8 @@ const LOCK_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) config: KeeperConfig,
+    /// The client's secret as it is now.
+    pub(super) client_secret: Mutex<Option<SecretString>>,
     pub(super) store: Store,
     /// Refreshes pass it; what rotates nothing needs not be waited for.
     pub(super) gate: Gate,
@@ -76,7 +78,8 @@ pub(super) struct Unsaved {
 impl Inner {
     pub(super) fn new(config: KeeperConfig, deadline: Duration) -> Inner {
         let store = Store::new(config.store.clone(), config.account.clone(), config.is_sealed);
-        Inner { config, store, gate: Gate::default(), deadline, state: Mutex::default() }
+        let client_secret = Mutex::new(config.client_secret.clone());
+        Inner { config, client_secret, store, gate: Gate::default(), deadline, state: Mutex::default() }
     }
 
     /// Proves a refresh token by a refresh, and only then saves it.
@@ -127,13 +130,13 @@ impl Inner {
         self.state().lease.as_ref().filter(|lease| !lease.is_over(now)).map(|lease| lease.token.clone())
     }
 
-    /// Drops the token at hand and refreshes, but not again and again.
-    pub(super) async fn force(&self) -> Result<Option<AccessToken>, Error> {
+    /// Drops the token at hand and refreshes, but not where so many were forced of late.
+    pub(super) async fn force(&self, limit: usize) -> Result<Option<AccessToken>, Error> {
         let now = now();
         {
             let mut state = self.state();
             state.forced.retain(|then| !now.has_reached(then.after(FORCED_SPAN)));
-            if state.forced.len() >= FORCED {
+            if state.forced.len() >= limit {
                 return Ok(None);
             }
             state.forced.push(now);
@@ -173,7 +176,7 @@ impl Inner {
     /// A new access token for a program that logs in as itself: nothing is saved, and a refusal is no person's to mend.
     async fn obtain(&self, app: &App) -> Result<AccessToken, Error> {
         let account = self.config.account.clone();
-        let error = match app::request(&self.config, app, self.deadline).await {
+        let error = match app::request(&self.client(), app, self.deadline).await {
             Ok(Answer::Granted { access, expires_in, .. }) => {
                 return Ok(self.granted(Lease::new(access, expires_in, now(), fastrand::f64())));
             }
@@ -241,7 +244,7 @@ impl Inner {
         endpoint::check_safe(&self.config.token_url)?;
         let account = self.config.account.clone();
         let trip = self.gate.trip();
-        let answer = endpoint::refresh(&self.config, &saved.refresh_token, self.deadline, &trip).await;
+        let answer = endpoint::refresh(&self.client(), &saved.refresh_token, self.deadline, &trip).await;
         let error = match answer {
             Answer::Granted { access, expires_in, refresh, scope } => {
                 self.state().missing_scopes = flow::missing(&self.config.scopes, scope.as_deref());
@@ -361,7 +364,7 @@ impl Inner {
     }
 
     /// Runs file work off the reactor.
-    async fn on_disk<T: Send + 'static>(
+    pub(super) async fn on_disk<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Store) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {

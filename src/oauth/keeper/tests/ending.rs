@@ -44,6 +44,19 @@ async fn the_end_of_the_program_tries_the_disk_once_more() {
 }
 
 #[tokio::test]
+async fn a_keeper_with_an_unsaved_token_is_held_until_the_disk_takes_it() {
+    let (home, server) = (Home::new(), Server::start([grant("a1", Some("r2"))]).await);
+    let (keeper, obstacle) = full_disk(&home, &server).await;
+    keeper.save().await;
+    assert!(keeper.is_held());
+    std::fs::remove_dir(&obstacle).unwrap();
+    keeper.save().await;
+    assert!(!keeper.is_held());
+    assert_eq!(home.saved(), "r2");
+    assert!(keeper.inner.store.try_lock().unwrap().is_some(), "the lock is free for the next keeper");
+}
+
+#[tokio::test]
 async fn a_keeper_with_an_unsaved_token_can_be_logged_out() {
     let script = [grant("a1", Some("r2")), Reply::Http(200, "", String::new())];
     let (home, server) = (Home::new(), Server::start(script).await);
