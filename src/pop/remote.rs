@@ -69,13 +69,17 @@ impl Remote {
         Ok((same, others))
     }
 
-    /// Deletes messages on the server and ends the session; how many.
-    pub async fn delete_and_quit(mut self, uids: &[Uid]) -> Outcome<usize> {
+    /// Marks messages as deleted; the unique-ids of those that the server marked. They are gone only after
+    /// [`Remote::quit`].
+    pub async fn mark_deleted(&mut self, uids: &[Uid]) -> Outcome<Vec<Uidl>> {
         let due = self.among(uids.iter().copied());
         let marked = self.session.mark_deleted(due.iter().map(|(_, message)| message)).await;
-        let marked = scoped(Scope::Pass, marked)?;
-        scoped(Scope::Pass, self.session.quit().await)?;
-        Ok(marked)
+        scoped(Scope::Pass, marked)
+    }
+
+    /// Ends the session; what is marked is deleted.
+    pub async fn quit(self) -> Outcome<()> {
+        scoped(Scope::Pass, self.session.quit().await)
     }
 
     /// Ends the session with nothing deleted.

@@ -7,7 +7,8 @@
 //! hide messages for a time (Gmail's "recent" mode, a maildrop that is not mounted), and they would all come twice.
 //!
 //! Some servers give a message another id (after a move to a new machine, or because their ids are positions). So what
-//! is new is held against the messages whose ids are gone: one of the same size and the same Message-ID keeps its UID.
+//! is new is held against the messages whose ids are gone since the last listing: one of the same size and the same
+//! Message-ID keeps its UID.
 
 use super::Likeness;
 use crate::mail::{Identity, Uid, UidValidity, Uidl};
@@ -77,7 +78,7 @@ pub enum Note {
         /// Its unique-id now.
         uidl: Uidl,
     },
-    /// A message is no longer in the maildrop.
+    /// A message is no longer in the maildrop, or will not be after QUIT.
     Miss(Uidl),
     /// The unique-id was found to be another message's, which is new.
     Forget(Uidl),
@@ -194,8 +195,12 @@ impl Census {
         self.known.insert(uid, message);
     }
 
-    /// The message of this unique-id may be listed under another one. Only a Message-ID can tell.
+    /// The message of this unique-id may be listed under another one. Only a Message-ID can tell. One that was missing
+    /// before was deleted, by us or elsewhere: what is like it now is another copy.
     fn lose(&mut self, enrolled: &Enrolled) {
+        if enrolled.is_missing {
+            return;
+        }
         if let Some(identity) = enrolled.identity.filter(Identity::is_strong) {
             let likeness = Likeness { identity, size: enrolled.size };
             self.lost.entry(likeness).or_default().push(enrolled.uid);
@@ -303,6 +308,19 @@ mod tests {
         vague.identity = Some(weak("hello", 5).identity);
         let (known, _) = settle(vec![vague], vec![message(1, "x", 5)], &[]);
         assert_eq!(known, named(&[(10, "x")]), "a weak identity proves nothing");
+    }
+
+    #[test]
+    fn a_message_like_one_that_was_missing_before_is_another_copy() {
+        let gone = || Enrolled { is_missing: true, ..enrolled("a", 4, 5) };
+        let (known, _) = settle(vec![gone()], vec![message(1, "x", 5)], &[]);
+        assert_eq!(known, named(&[(10, "x")]));
+        let listed = vec![message(1, "a", 6), message(2, "x", 5)];
+        let maildrop = Maildrop { enrolled: vec![gone()], next: uid(10) };
+        let seen = BTreeMap::from([(1, likeness("b", 6)), (2, likeness("a", 5))]);
+        let (known, _) = Census::new(&maildrop, listed).settle(maildrop.next, &seen).unwrap();
+        let uids: Vec<_> = known.keys().map(|uid| uid.value()).collect();
+        assert_eq!(uids, [10, 11], "its id is another message's now");
     }
 
     #[test]
