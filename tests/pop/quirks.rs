@@ -227,5 +227,5 @@ fn a_mass_deletion_here_is_held_back_where_the_servers_copies_would_follow() {
     });
     assert_eq!(scene.there(), all);
     scene.home.ok(&["held", "restore", "drop/INBOX"]);
-    assert_eq!(scene.here().len(), 31);
+    assert_eq!((scene.here().len(), scene.there()), (31, all), "what came again is durable since now");
 }

@@ -100,6 +100,23 @@ async fn only_what_is_durable_for_long_enough_is_due() {
 }
 
 #[tokio::test]
+async fn what_is_fetched_again_is_durable_since_then() {
+    let (_home, _path, mut ledger) = open();
+    visit(&mut ledger, 1).await;
+    fill(&mut ledger, &[RowState::Settled; 3]).await;
+    ledger.note_durable().await.unwrap();
+    visit(&mut ledger, 2).await;
+    let elsewhere = MailboxName::new("Archive");
+    let entries = vec![(inbox(), Entry::Forget(uid(1))), (elsewhere, Entry::Forget(uid(2)))];
+    ledger.commit(entries).await.unwrap();
+    commit(&mut ledger, vec![Entry::Pair(of_ten(row(1, "1", RowState::Settled)))]).await;
+    ledger.note_durable().await.unwrap();
+    assert_eq!(due(&mut ledger, 1).await, [(2, true), (3, true)]);
+    visit(&mut ledger, 3).await;
+    assert_eq!(due(&mut ledger, 1).await, [(1, true), (2, true), (3, true)]);
+}
+
+#[tokio::test]
 async fn a_clock_that_is_set_right_makes_nothing_due() {
     let (_home, _path, mut ledger) = open();
     visit(&mut ledger, 0).await;
