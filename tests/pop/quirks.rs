@@ -211,6 +211,21 @@ fn a_server_is_left_alone_after_a_failed_visit_and_over_a_restart() {
 }
 
 #[test]
+fn a_mass_deletion_here_is_held_back_although_nothing_is_deleted_there_yet() {
+    let scene = Scene::start();
+    let all: Vec<String> = (0..30).map(|number| format!("m{number}")).collect();
+    scene.put(&all.iter().map(String::as_str).collect::<Vec<_>>());
+    scene.sync();
+    for mail in scene.mail.messages("INBOX") {
+        scene.mail.delete(&mail);
+    }
+    let _ = scene.try_sync();
+    assert!(scene.home.ok(&["held", "list"]).contains("30"));
+    scene.home.ok(&["held", "restore", "drop/INBOX"]);
+    assert_eq!(scene.here().len(), 30);
+}
+
+#[test]
 fn a_mass_deletion_here_is_held_back_where_the_servers_copies_would_follow() {
     let scene = Scene::with("delete_after = \"1s\"");
     let all: Vec<String> = (0..30).map(|number| format!("m{number}")).collect();
