@@ -143,7 +143,9 @@ impl sync::Remote for Remote {
 
     async fn fetch(&mut self, _: &At, uids: &UidSet, into: mpsc::Sender<Arrival>) -> Outcome<()> {
         let wanted = self.among(uids.iter());
-        let spared = usize::try_from(uids.len()).unwrap_or(usize::MAX).saturating_sub(wanted.len());
+        // One that is no longer in the maildrop is not asked for either; nothing is wrong with it.
+        let is_spared = |uid: &Uid| self.messages.contains_key(uid) && self.suspects.contains(uid);
+        let spared = if self.spares_suspects { uids.iter().filter(is_spared).count() } else { 0 };
         let fetched = match self.session.fetch(&wanted, into).await {
             Ok(()) if spared > 0 => Err(Error::Undelivered { count: spared, text: SPARED.to_owned() }),
             Err(Error::Undelivered { count, text }) => {
