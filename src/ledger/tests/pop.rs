@@ -174,6 +174,9 @@ async fn a_message_that_broke_two_visits_is_known_in_the_next_one() {
     assert!(ledger.begin_visit(day(1), Duration::ZERO).await.unwrap());
     assert!(!ledger.begin_visit(day(1), Duration::ZERO).await.unwrap());
     assert!(ledger.maildrop().await.unwrap().enrolled[0].is_suspect);
+    // A dry run enrols nothing.
+    ledger.note(vec![Note::Suspect(id("unknown"))]).await.unwrap();
+    assert!(!ledger.begin_visit(day(1), Duration::ZERO).await.unwrap());
 }
 
 #[tokio::test]
@@ -223,7 +226,11 @@ async fn a_file_of_the_first_version_is_brought_up_to_date_with_all_it_holds() {
 async fn a_file_of_the_second_version_knows_what_it_knew() {
     let (_home, path, mut ledger) = open();
     visit(&mut ledger, 1).await;
-    fill(&mut ledger, &[RowState::Settled]).await;
+    fill(&mut ledger, &[RowState::Settled; 2]).await;
+    // Another message may stand under its id since, shorter than what was fetched: only the last size was kept.
+    let mut longer = row(2, "2", RowState::Settled);
+    longer.likeness.size = 11;
+    commit(&mut ledger, vec![Entry::Pair(longer)]).await;
     ledger.note_durable().await.unwrap();
     drop(ledger);
     let old = rusqlite::Connection::open(&path).unwrap();
