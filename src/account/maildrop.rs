@@ -70,7 +70,9 @@ impl Inbound {
         let census = Census::new(&maildrop, listed);
         let unsure = census.unsure(spares_suspects);
         let likeness = session.identify(&unsure).await;
-        if let Some(number) = session.broken_at() {
+        if let Some(number) = session.broken_at()
+            && !is_dry_run
+        {
             ledger.note(census.accuse(number, maildrop.next)).await?;
         }
         let likeness = likeness.map_err(failed)?;

@@ -123,6 +123,28 @@ fn a_dry_run_changes_nothing_on_either_side() {
     assert_eq!(scene.seen("RETR"), 0);
     scene.sync();
     scene.assert_here(&["one"]);
+    // Nor does one that breaks while it looks whether this is the message under another id.
+    scene.server.replace(vec![("two".into(), message("one"))]);
+    scene.server.fault("TOP", Fault::Close);
+    assert!(!scene.home.run(&["sync", "--dry-run"]).status.success());
+    scene.server.calm();
+    scene.sync();
+    scene.assert_here(&["one"]);
+    assert_eq!(scene.seen("RETR"), 1);
+}
+
+#[test]
+fn who_asks_what_is_held_deletes_nothing() {
+    let scene = Scene::with("delete_after = \"1s\"");
+    scene.put(&["one"]);
+    scene.sync();
+    let moment = std::time::Instant::now();
+    wait::until(wait::PATIENCE, "two seconds of visits", || {
+        scene.home.ok(&["held", "list"]);
+        moment.elapsed().as_secs() >= 2
+    });
+    assert_eq!((scene.seen("DELE"), scene.there().len()), (0, 1));
+    scene.sync_until_empty();
 }
 
 #[test]
