@@ -64,7 +64,8 @@ impl Inbound {
         let limit = shared.account.deletion_limit;
         let policy = Policy {
             on_delete: match (&shared.account.incoming, shared.account.on_delete) {
-                (Incoming::Pop(config::Pop { delete_after: Some(_), .. }), _) => OnDelete::KeepForNow,
+                // Also without `delete_after`: one that is set later takes all that was deleted here.
+                (Incoming::Pop(_), _) => OnDelete::KeepForNow,
                 (_, config::OnDelete::Trash) => OnDelete::Trash,
                 (_, config::OnDelete::Expunge) => OnDelete::Expunge,
                 (_, config::OnDelete::Keep) => OnDelete::Keep,

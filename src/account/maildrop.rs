@@ -70,7 +70,9 @@ impl Inbound {
         let census = Census::new(&maildrop, listed);
         let unsure = census.unsure(spares_suspects);
         let likeness = session.identify(&unsure).await;
-        if let Some(number) = session.broken_at() {
+        if let Some(number) = session.broken_at()
+            && !is_dry_run
+        {
             ledger.note(census.accuse(number, maildrop.next)).await?;
         }
         let likeness = likeness.map_err(failed)?;
@@ -120,7 +122,17 @@ impl Inbound {
             let forget = others.into_iter().map(Note::Forget).collect();
             self.stores.ledger.note(forget).await?;
         }
-        let deleted = remote.delete_and_quit(&same).await?;
+        self.delete(remote, &same).await
+    }
+
+    /// Deletes messages on the server and ends the session. That they are gone is noted before they are: else what comes
+    /// next with the same Message-ID would be taken for one of them under another unique-id. One that stays after all is
+    /// found again at the next listing.
+    async fn delete(&mut self, mut remote: Remote, uids: &[Uid]) -> Outcome<()> {
+        let marked = remote.mark_deleted(uids).await?;
+        let deleted = marked.len();
+        self.stores.ledger.note(marked.into_iter().map(Note::Miss).collect()).await?;
+        remote.quit().await?;
         tracing::info!(account = %self.shared.account.name, deleted, "deleted on the server after their time");
         Ok(())
     }

@@ -75,6 +75,7 @@ impl Inbound {
     pub(super) async fn visit(&mut self, pop: &Pop, order: Option<Order>) -> Result<(), Complaint> {
         let to = order.as_ref().map(|order| order.to.clone());
         let is_dry_run = order.as_ref().is_some_and(Order::is_dry_run);
+        let only_looks = order.as_ref().is_some_and(Order::only_looks);
         let arrived = self.arrive(pop, is_dry_run).await;
         let mut remote = arrived.inspect_err(|complaint| {
             if let Some(to) = &to {
@@ -86,10 +87,12 @@ impl Inbound {
             None => self.turn(&mut remote, Extent::default(), None, &mut Summary::default()).await,
         };
         if let Err(complaint) = passed {
-            self.suspect(remote.broken_at()).await;
+            if !is_dry_run {
+                self.suspect(remote.broken_at()).await;
+            }
             return Err(complaint);
         }
-        if is_dry_run {
+        if only_looks {
             remote.leave().await;
             return Ok(());
         }

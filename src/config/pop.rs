@@ -35,18 +35,12 @@ pub(super) fn check(written: &Written<'_>) -> Result<(), Refusal> {
             None => Ok(()),
         };
     }
-    let deletes = account.pop.as_ref().is_some_and(|pop| pop.delete_after.is_some());
     let named = [
         ("imap", account.imap.is_some(), "write the server in `pop`"),
         ("mailboxes", account.mailboxes.is_some(), "a maildrop is one mailbox, fetched into INBOX"),
         ("idle", account.idle.is_some(), "POP3 has no push; `sweep` says how often it is polled"),
         ("poll_only", account.poll_only.is_some(), "POP3 has no push; `sweep` says how often it is polled"),
         ("on_delete", account.on_delete.is_some(), "see `delete_after` in `pop`"),
-        (
-            "deletion_limit",
-            account.deletion_limit.is_some() && !deletes,
-            "without `delete_after` nothing is deleted",
-        ),
     ];
     match named.into_iter().find(|(_, is_named, _)| *is_named) {
         Some((key, _, instead)) => {

@@ -80,9 +80,7 @@ impl Account {
         if matches!(self.incoming, Incoming::Imap(_)) {
             self.write_two_way(out)?;
         }
-        if !matches!(self.incoming, Incoming::Pop(Pop { delete_after: None, .. })) {
-            self.write_limit(out)?;
-        }
+        self.write_limit(out)?;
         line(
             out,
             "sent",
@@ -118,7 +116,7 @@ impl Account {
         line(out, "poll_only", self.poll_only)
     }
 
-    /// What has a meaning only where a deletion here can become one on the server.
+    /// When deletions wait for an approval.
     fn write_limit(&self, out: &mut String) -> fmt::Result {
         let limit = self.deletion_limit;
         line(

@@ -343,8 +343,12 @@ fn a_maildrop_is_polled_into_inbox_and_keeps_what_is_on_the_server() {
     assert!(account.mailboxes.wants(&MailboxName::inbox()));
     assert!(!account.mailboxes.wants(&MailboxName::new("Archive")));
     assert_eq!(load(&account.to_toml()), config);
+    let limit = "deletion_limit = { messages = 1 }";
+    let config = load(&format!("{DROP}{limit}\npop = {{ host = \"mail.test\" }}\n"));
+    assert_eq!(config.accounts[0].deletion_limit.messages, 1);
+    assert_eq!(load(&config.accounts[0].to_toml()), config);
     let table = "[accounts.drop.pop]\nhost = \"mail.test\"\ntls = \"starttls\"\ndelete_after = \"14d\"\n";
-    let config = load(&format!("{DROP}deletion_limit = {{ messages = 1 }}\n{table}"));
+    let config = load(&format!("{DROP}{limit}\n{table}"));
     assert_eq!(config.accounts[0].deletion_limit.messages, 1);
     let Incoming::Pop(pop) = &config.accounts[0].incoming else { panic!("{config:?}") };
     assert_eq!((pop.server.port, pop.delete_after), (110, Some(Duration::from_secs(14 * 24 * 3600))));
@@ -358,7 +362,6 @@ fn what_has_no_meaning_for_a_maildrop_is_refused_with_what_to_write_instead() {
         ("idle = [\"INBOX\"]", "`sweep` says how often"),
         ("poll_only = true", "`sweep` says how often"),
         ("on_delete = \"keep\"", "see `delete_after` in `pop`"),
-        ("deletion_limit = { messages = 1 }", "without `delete_after` nothing is deleted"),
         ("imap = { host = \"mail.test\" }", "write the server in `pop`"),
         ("pop = { host = \"mail.test\", delete_after = \"0s\" }", "expected at least 1s"),
         ("pop = { host = \"mail.test\", delete_after = \"14\" }", "`14` is no duration"),

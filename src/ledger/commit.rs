@@ -1,7 +1,7 @@
 //! Writing steps of the base: one transaction, so all of them or none.
 
 use super::rows;
-use crate::mail::{MailboxName, UidSet, UidValidity, UniqueName};
+use crate::mail::{MailboxName, Uid, UidSet, UidValidity, UniqueName};
 use crate::sync::{Entry, Held, Likeness, Loose, Marks, Row, RowState, Side};
 use rusqlite::{Connection, Params, Transaction, TransactionBehavior, params};
 
@@ -54,9 +54,7 @@ impl Step<'_> {
                 "UPDATE message SET name = ?3 WHERE mailbox = ?1 AND uid = ?2",
                 params![mailbox, uid.value(), name.as_str()],
             ),
-            Entry::Forget(uid) => {
-                self.run("DELETE FROM message WHERE mailbox = ?1 AND uid = ?2", params![mailbox, uid.value()])
-            }
+            Entry::Forget(uid) => self.forget(*uid),
             Entry::Loosen(name, kind, likeness) => self.loosen(name, *kind, likeness),
             Entry::Unloosen(name) => self.unloosen(name),
             Entry::Marks(Some(marks)) => self.marks(marks),
@@ -84,6 +82,16 @@ impl Step<'_> {
         self.run(
             "UPDATE mailbox SET uid_validity = ?2, marks_uid_validity = NULL WHERE id = ?1",
             params![self.mailbox, uid_validity.value()],
+        )
+    }
+
+    /// What is fetched again is durable only from then on: until that, a maildrop's copy may be the only one.
+    fn forget(&self, uid: Uid) -> rusqlite::Result<()> {
+        self.run("DELETE FROM message WHERE mailbox = ?1 AND uid = ?2", params![self.mailbox, uid.value()])?;
+        self.run(
+            "UPDATE uidl SET durable = NULL
+             WHERE uid = ?2 AND EXISTS (SELECT 1 FROM mailbox WHERE id = ?1 AND name = ?3)",
+            params![self.mailbox, uid.value(), MailboxName::inbox().as_str()],
         )
     }
 

@@ -113,7 +113,7 @@ fn take(transaction: &Transaction<'_>, note: &Note) -> rusqlite::Result<()> {
             .execute(params![uidl.as_str(), visit::clock(transaction)?])?,
         Note::Forget(uidl) => transaction.execute("DELETE FROM uidl WHERE uidl = ?", [uidl.as_str()])?,
         Note::Suspect(uidl) => {
-            let is_again = "UPDATE visit SET broken = (SELECT suspect FROM uidl WHERE uidl = ?)";
+            let is_again = "UPDATE visit SET broken = coalesce((SELECT suspect FROM uidl WHERE uidl = ?), 0)";
             transaction.execute(is_again, [uidl.as_str()])?;
             transaction.execute("UPDATE uidl SET suspect = 1 WHERE uidl = ?", [uidl.as_str()])?
         }

@@ -1,6 +1,10 @@
 -- The size listed before its message was fetched: under another one it may be another message.
 ALTER TABLE uidl ADD COLUMN first_size INTEGER;
-UPDATE uidl SET first_size = size;
+-- Where what was fetched is longer, another size was listed then, and which one is not known.
+UPDATE uidl SET first_size = size WHERE NOT EXISTS (
+    SELECT 1 FROM message JOIN mailbox ON mailbox.id = message.mailbox
+    WHERE mailbox.name = 'INBOX' AND message.uid = uidl.uid AND message.size > uidl.size
+);
 -- Whether a session broke while its message was awaited.
 ALTER TABLE uidl ADD COLUMN suspect INTEGER NOT NULL DEFAULT 0;
 

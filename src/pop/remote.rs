@@ -69,13 +69,17 @@ impl Remote {
         Ok((same, others))
     }
 
-    /// Deletes messages on the server and ends the session; how many.
-    pub async fn delete_and_quit(mut self, uids: &[Uid]) -> Outcome<usize> {
+    /// Marks messages as deleted; the unique-ids of those that the server marked. They are gone only after
+    /// [`Remote::quit`].
+    pub async fn mark_deleted(&mut self, uids: &[Uid]) -> Outcome<Vec<Uidl>> {
         let due = self.among(uids.iter().copied());
         let marked = self.session.mark_deleted(due.iter().map(|(_, message)| message)).await;
-        let marked = scoped(Scope::Pass, marked)?;
-        scoped(Scope::Pass, self.session.quit().await)?;
-        Ok(marked)
+        scoped(Scope::Pass, marked)
+    }
+
+    /// Ends the session; what is marked is deleted.
+    pub async fn quit(self) -> Outcome<()> {
+        scoped(Scope::Pass, self.session.quit().await)
     }
 
     /// Ends the session with nothing deleted.
@@ -139,7 +143,9 @@ impl sync::Remote for Remote {
 
     async fn fetch(&mut self, _: &At, uids: &UidSet, into: mpsc::Sender<Arrival>) -> Outcome<()> {
         let wanted = self.among(uids.iter());
-        let spared = usize::try_from(uids.len()).unwrap_or(usize::MAX).saturating_sub(wanted.len());
+        // One that is no longer in the maildrop is not asked for either; nothing is wrong with it.
+        let is_spared = |uid: &Uid| self.messages.contains_key(uid) && self.suspects.contains(uid);
+        let spared = if self.spares_suspects { uids.iter().filter(is_spared).count() } else { 0 };
         let fetched = match self.session.fetch(&wanted, into).await {
             Ok(()) if spared > 0 => Err(Error::Undelivered { count: spared, text: SPARED.to_owned() }),
             Err(Error::Undelivered { count, text }) => {

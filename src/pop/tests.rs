@@ -1,12 +1,12 @@
 //! The driver against scripted servers: published transcripts, every way to refuse, hostile answers.
 
 use super::script::{Server, bearer, endpoint, log_in, password, session};
-use super::{Error, Session};
+use super::{Error, Remote, Session};
 use crate::error::{Class, Classified};
-use crate::mail::{Uid, Uidl};
+use crate::mail::{MailboxName, Uid, UidSet, Uidl};
 use crate::net::Tls;
-use crate::sync::Arrival;
-use crate::sync::maildrop::Message;
+use crate::sync::maildrop::{Message, generation};
+use crate::sync::{Arrival, At, Remote as _};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::time::Duration;
@@ -259,6 +259,25 @@ async fn a_message_that_is_listed_too_large_is_not_asked_for() {
     let error = session.fetch(&wanted, into).await.unwrap_err();
     assert!(error.to_string().contains("1 message(s): 400 MiB are more than the 256 MiB"), "{error}");
     server.finished().await;
+}
+
+#[tokio::test]
+async fn only_what_broke_a_session_is_spared() {
+    let uid = |number| Uid::new(number).unwrap();
+    for (suspects, spared) in [(BTreeSet::new(), 0), (BTreeSet::from([uid(102)]), 1)] {
+        let answers = (1..=2 - spared).map(|number| format!("C: RETR {number}\nX: +OK\\r\\n.\\r\\n\n"));
+        let (session, server) = session("TOP", &answers.collect::<String>()).await;
+        let mut remote = Remote::new(session, messages(2).into_iter().collect(), suspects, true);
+        let (into, _from) = mpsc::channel(10);
+        let at = At { mailbox: MailboxName::inbox(), uid_validity: generation() };
+        // The last one is no longer in the maildrop.
+        let wanted: UidSet = [101, 102, 103].map(uid).into_iter().collect();
+        let fetched = remote.fetch(&at, &wanted, into).await;
+        let words = fetched.err().map(|trouble| trouble.to_string()).unwrap_or_default();
+        assert_eq!(words.contains(&format!("{spared} message(s)")), spared > 0, "{words}");
+        assert_eq!(words.is_empty(), spared == 0, "{words}");
+        server.finished().await;
+    }
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use super::error::Error;
 use super::reply::{Refusal, Reply};
 use super::session::Session;
 use super::wire::{Incoming, MESSAGE, Wire};
-use crate::mail::{Flags, Identity, Uid};
+use crate::mail::{Flags, Identity, Uid, Uidl};
 use crate::sync::maildrop::Message;
 use crate::sync::{Arrival, Fetched, Likeness};
 use std::collections::BTreeMap;
@@ -128,18 +128,16 @@ impl Session {
         Ok(header)
     }
 
-    /// Marks messages as deleted; how many the server marked. They are gone only after [`Session::quit`].
+    /// Marks messages as deleted; those that the server marked. They are gone only after [`Session::quit`].
     pub(super) async fn mark_deleted<'a>(
         &mut self,
-        messages: impl Iterator<Item = &'a Message>,
-    ) -> Result<usize, Error> {
-        let commands = lines("DELE", messages, "");
-        let count = commands.len();
-        let mut pipeline = self.pipeline(commands);
-        let mut marked = 0;
-        for _ in 0..count {
+        messages: impl Iterator<Item = &'a Message> + Clone,
+    ) -> Result<Vec<Uidl>, Error> {
+        let mut pipeline = self.pipeline(lines("DELE", messages.clone(), ""));
+        let mut marked = Vec::new();
+        for message in messages {
             match pipeline.reply(&mut self.wire).await? {
-                Reply::Ok(_) => marked += 1,
+                Reply::Ok(_) => marked.push(message.uidl.clone()),
                 Reply::Err(Refusal { text, .. }) => tracing::debug!(text, "not deleted on the server"),
                 other => return Err(self.unexpected("DELE", other)),
             }

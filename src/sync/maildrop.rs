@@ -7,7 +7,7 @@
 //! hide messages for a time (Gmail's "recent" mode, a maildrop that is not mounted), and they would all come twice.
 //!
 //! Some servers give a message another id (after a move to a new machine, or because their ids are positions). So what
-//! is new is held against the messages whose ids are gone: one of the same size and the same Message-ID keeps its UID.
+//! is new is held against the messages whose ids this listing misses first: one of the same size and Message-ID keeps its UID.
 
 use super::Likeness;
 use crate::mail::{Identity, Uid, UidValidity, Uidl};
@@ -77,7 +77,7 @@ pub enum Note {
         /// Its unique-id now.
         uidl: Uidl,
     },
-    /// A message is no longer in the maildrop.
+    /// A message is no longer in the maildrop, or will not be after QUIT.
     Miss(Uidl),
     /// The unique-id was found to be another message's, which is new.
     Forget(Uidl),
@@ -92,8 +92,10 @@ pub struct Census {
     known: BTreeMap<Uid, Message>,
     /// Messages whose unique-id is known and may be another's.
     doubtful: Vec<(Enrolled, Message)>,
-    /// Messages whose unique-id is not known.
+    /// Messages whose unique-id is not known, or only because a session broke at them.
     new: Vec<Message>,
+    /// What is known of those at which a session broke, by number.
+    begun: BTreeMap<u32, Enrolled>,
     /// Fetched messages that may be listed under another unique-id.
     lost: BTreeMap<Likeness, Vec<Uid>>,
     notes: Vec<Note>,
@@ -113,6 +115,10 @@ impl Census {
         for message in listed {
             match rest.remove(&message.uidl) {
                 None => census.new.push(message),
+                Some(known) if known.is_suspect && known.identity.is_none() => {
+                    census.begun.insert(message.number, known.clone());
+                    census.new.push(message);
+                }
                 Some(known) if known.size == message.size && !known.is_missing => {
                     census.known.insert(known.uid, message);
                 }
@@ -134,12 +140,16 @@ impl Census {
     pub fn unsure(&self, spares_suspects: bool) -> Vec<&Message> {
         let lost = self.lost.keys().map(|likeness| likeness.size);
         let sizes: BTreeSet<u64> = lost.chain(self.doubtful.iter().map(|(known, _)| known.size)).collect();
-        let new = self.new.iter().filter(|message| sizes.contains(&message.size));
+        let new = |is_suspect| {
+            let has_begun = move |message: &&Message| self.begun.contains_key(&message.number) == is_suspect;
+            self.new.iter().filter(has_begun).filter(|message| sizes.contains(&message.size))
+        };
         let doubtful = |is_suspect| {
             let those = self.doubtful.iter().filter(move |(known, _)| known.is_suspect == is_suspect);
             those.map(|(_, message)| message)
         };
-        doubtful(false).chain(new).chain(doubtful(true).filter(|_| !spares_suspects)).collect()
+        let suspects = doubtful(true).chain(new(true)).filter(|_| !spares_suspects);
+        doubtful(false).chain(new(false)).chain(suspects).collect()
     }
 
     /// What to note when the session broke at the message with this number while headers were looked at.
@@ -149,6 +159,7 @@ impl Census {
         let suspect = |message: &Message| Note::Suspect(message.uidl.clone());
         match (doubtful, self.new.iter().find(is_it)) {
             (Some(known), _) => vec![suspect(known)],
+            (None, Some(begun)) if self.begun.contains_key(&number) => vec![suspect(begun)],
             (None, Some(new)) => vec![enrolment(next, new), suspect(new)],
             (None, None) => Vec::new(),
         }
@@ -183,8 +194,16 @@ impl Census {
                 self.known.insert(uid, message);
                 continue;
             }
-            self.enrol(Uid::new(number)?, message);
-            number = number.checked_add(1)?;
+            match self.begun.remove(&message.number) {
+                Some(known) if known.size == message.size && !known.is_missing => {
+                    self.known.insert(known.uid, message);
+                }
+                Some(known) => self.enrol(known.uid, message),
+                None => {
+                    self.enrol(Uid::new(number)?, message);
+                    number = number.checked_add(1)?;
+                }
+            }
         }
         Some((self.known, self.notes))
     }
@@ -194,9 +213,11 @@ impl Census {
         self.known.insert(uid, message);
     }
 
-    /// The message of this unique-id may be listed under another one. Only a Message-ID can tell.
+    /// The message of this unique-id may be listed under another one. Only a Message-ID can tell. One that was missing
+    /// before was deleted, by us or elsewhere: what is like it now is another copy.
     fn lose(&mut self, enrolled: &Enrolled) {
-        if let Some(identity) = enrolled.identity.filter(Identity::is_strong) {
+        let identity = enrolled.identity.filter(|identity| !enrolled.is_missing && identity.is_strong());
+        if let Some(identity) = identity {
             let likeness = Likeness { identity, size: enrolled.size };
             self.lost.entry(likeness).or_default().push(enrolled.uid);
         }
@@ -306,6 +327,18 @@ mod tests {
     }
 
     #[test]
+    fn a_message_like_one_that_was_missing_before_is_another_copy() {
+        let gone = || Enrolled { is_missing: true, ..enrolled("a", 4, 5) };
+        let (known, _) = settle(vec![gone()], vec![message(1, "x", 5)], &[]);
+        assert_eq!(known, named(&[(10, "x")]));
+        let listed = vec![message(1, "a", 6), message(2, "x", 5)];
+        let census = Census::new(&Maildrop { enrolled: vec![gone()], next: uid(10) }, listed);
+        let seen = BTreeMap::from([(1, likeness("b", 6)), (2, likeness("a", 5))]);
+        let (known, _) = census.settle(uid(10), &seen).unwrap();
+        assert!(!known.contains_key(&uid(4)), "its id is another message's now");
+    }
+
+    #[test]
     fn ids_that_are_positions_move_up_and_down_with_their_messages() {
         let base = || vec![enrolled("1", 4, 5), enrolled("2", 5, 6), enrolled("3", 6, 7)];
         let (one, two, three) = (likeness("1", 5), likeness("2", 6), likeness("3", 7));
@@ -341,6 +374,21 @@ mod tests {
             [enrolment(uid(10), &message(3, "c", 5)), Note::Suspect(id("c"))]
         );
         assert_eq!(census.accuse(9, uid(10)), []);
+    }
+
+    #[test]
+    fn what_broke_a_session_before_it_was_known_is_new() {
+        let begun = Enrolled { is_suspect: true, identity: None, ..enrolled("x", 9, 5) };
+        let base = || vec![enrolled("a", 4, 5), begun.clone()];
+        let listed = vec![message(1, "x", 5)];
+        let (known, notes) = settle(base(), listed.clone(), &[(1, likeness("a", 5))]);
+        assert_eq!(known, named(&[(4, "x")]));
+        assert_eq!(notes, [Note::Miss(id("a")), Note::Rename { uid: uid(4), uidl: id("x") }]);
+        let (known, notes) = settle(base(), listed.clone(), &[(1, likeness("other", 5))]);
+        assert_eq!((known, notes), (named(&[(9, "x")]), vec![Note::Miss(id("a"))]));
+        let census = Census::new(&Maildrop { enrolled: base(), next: uid(10) }, listed);
+        assert!(census.unsure(true).is_empty());
+        assert_eq!(census.accuse(1, uid(10)), [Note::Suspect(id("x"))]);
     }
 
     #[test]

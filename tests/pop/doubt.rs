@@ -59,6 +59,33 @@ fn messages_with_new_ids_are_not_fetched_again() {
 }
 
 #[test]
+fn a_message_with_a_new_id_that_broke_a_session_is_still_looked_at() {
+    let scene = Scene::start();
+    scene.put(&["one"]);
+    scene.sync();
+    scene.server.replace(vec![("moved".into(), message("one"))]);
+    scene.server.fault("TOP", Fault::Close);
+    assert!(!scene.try_sync().status.success());
+    scene.server.calm();
+    scene.sync();
+    scene.assert_here(&["one"]);
+    assert_eq!(scene.seen("RETR"), 1);
+}
+
+#[test]
+fn another_copy_of_what_we_deleted_on_the_server_is_fetched() {
+    let scene = Scene::with("delete_after = \"1s\"");
+    scene.put(&["one"]);
+    scene.sync();
+    scene.sync_until_empty();
+    // The visit that deleted it knows that it is gone: this is the next listing.
+    let other = String::from_utf8(message("one")).unwrap().replace("Body of", "Copy of").into_bytes();
+    scene.server.put("another id", &other);
+    scene.sync_until_empty();
+    assert_eq!((scene.seen("RETR"), scene.here()["one"]), (2, 2));
+}
+
+#[test]
 fn ids_that_are_positions_double_nothing_when_messages_are_deleted() {
     let scene = Scene::with("delete_after = \"1s\"");
     scene.server.number();

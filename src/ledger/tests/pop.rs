@@ -100,6 +100,23 @@ async fn only_what_is_durable_for_long_enough_is_due() {
 }
 
 #[tokio::test]
+async fn what_is_fetched_again_is_durable_since_then() {
+    let (_home, _path, mut ledger) = open();
+    visit(&mut ledger, 1).await;
+    fill(&mut ledger, &[RowState::Settled; 3]).await;
+    ledger.note_durable().await.unwrap();
+    visit(&mut ledger, 2).await;
+    let elsewhere = MailboxName::new("Archive");
+    let entries = vec![(inbox(), Entry::Forget(uid(1))), (elsewhere, Entry::Forget(uid(2)))];
+    ledger.commit(entries).await.unwrap();
+    commit(&mut ledger, vec![Entry::Pair(of_ten(row(1, "1", RowState::Settled)))]).await;
+    ledger.note_durable().await.unwrap();
+    assert_eq!(due(&mut ledger, 1).await, [(2, true), (3, true)]);
+    visit(&mut ledger, 3).await;
+    assert_eq!(due(&mut ledger, 1).await, [(1, true), (2, true), (3, true)]);
+}
+
+#[tokio::test]
 async fn a_clock_that_is_set_right_makes_nothing_due() {
     let (_home, _path, mut ledger) = open();
     visit(&mut ledger, 0).await;
@@ -157,6 +174,9 @@ async fn a_message_that_broke_two_visits_is_known_in_the_next_one() {
     assert!(ledger.begin_visit(day(1), Duration::ZERO).await.unwrap());
     assert!(!ledger.begin_visit(day(1), Duration::ZERO).await.unwrap());
     assert!(ledger.maildrop().await.unwrap().enrolled[0].is_suspect);
+    // A dry run enrols nothing.
+    ledger.note(vec![Note::Suspect(id("unknown"))]).await.unwrap();
+    assert!(!ledger.begin_visit(day(1), Duration::ZERO).await.unwrap());
 }
 
 #[tokio::test]
@@ -206,7 +226,11 @@ async fn a_file_of_the_first_version_is_brought_up_to_date_with_all_it_holds() {
 async fn a_file_of_the_second_version_knows_what_it_knew() {
     let (_home, path, mut ledger) = open();
     visit(&mut ledger, 1).await;
-    fill(&mut ledger, &[RowState::Settled]).await;
+    fill(&mut ledger, &[RowState::Settled; 2]).await;
+    // Another message may stand under its id since, shorter than what was fetched: only the last size was kept.
+    let mut longer = row(2, "2", RowState::Settled);
+    longer.likeness.size = 11;
+    commit(&mut ledger, vec![Entry::Pair(longer)]).await;
     ledger.note_durable().await.unwrap();
     drop(ledger);
     let old = rusqlite::Connection::open(&path).unwrap();
