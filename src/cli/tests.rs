@@ -159,6 +159,6 @@ async fn a_configuration_without_an_account_says_what_to_write() {
         let error = carry_out(line, &context).await.unwrap_err();
         assert_eq!(error.exit, Exit::Configuration, "{line}");
         assert!(error.message.ends_with("config.toml: no account is configured"), "{line}: {error}");
-        assert!(error.hint.as_ref().unwrap().contains("[accounts.NAME]"), "{line}: {error}");
+        assert!(error.hint.as_ref().unwrap().contains("posthaste add"), "{line}: {error}");
     }
 }
