@@ -191,11 +191,7 @@ impl Login {
         match (&self.source, refused) {
             (Source::Keeper(keeper), Proof::Token(token)) => {
                 self.look_at_secret(keeper).await;
-                let renewed = match self.is_guest {
-                    true => keeper.renew_for_guest(token).await?,
-                    false => keeper.renew(token).await?,
-                };
-                Ok(renewed.map(Proof::Token))
+                Ok(keeper.renew(token).await?.map(Proof::Token))
             }
             _ => Ok(None),
         }

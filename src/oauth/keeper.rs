@@ -15,16 +15,13 @@ use super::token::AccessToken;
 use crate::application::App;
 use crate::error::{Class, Classified, chain};
 use jiff::Timestamp;
-use refresh::{FORCED, Inner, State};
+use refresh::{Inner, State};
 use secrecy::{ExposeSecret, SecretString};
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 use url::Url;
-
-/// Whoever finds one forced refresh of late has its token, or a later one.
-const FORCED_BY_GUESTS: usize = 1;
 
 /// Whose token, from where, kept where.
 #[derive(Clone, Debug)]
@@ -143,21 +140,11 @@ impl Keeper {
     /// A token other than the one that a mail server just refused. Refreshes only if nobody did so since; `None` where
     /// that was done often of late: then it is not the token.
     pub async fn renew(&self, refused: &AccessToken) -> Result<Option<AccessToken>, Error> {
-        self.renew_within(refused, FORCED).await
-    }
-
-    /// The same for an account that logs in by the token of another. A server may refuse the guest and not the token: no
-    /// refresh for one that is itself of a forced refresh of late, so that enough of them are left for its owner.
-    pub async fn renew_for_guest(&self, refused: &AccessToken) -> Result<Option<AccessToken>, Error> {
-        self.renew_within(refused, FORCED_BY_GUESTS).await
-    }
-
-    async fn renew_within(&self, refused: &AccessToken, limit: usize) -> Result<Option<AccessToken>, Error> {
         let refused = refused.clone();
-        self.in_turn(move |inner| async move {
+        self.in_turn(|inner| async move {
             match inner.fresh() {
                 Some(token) if !token.is_same(&refused) => Ok(Some(token)),
-                _ => inner.force(limit).await,
+                _ => inner.force().await,
             }
         })
         .await

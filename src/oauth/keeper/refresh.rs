@@ -26,7 +26,7 @@ use url::Url;
 
 /// Refreshes that mail servers force by refusing a token, in [`FORCED_SPAN`]: one that refuses every token must not make
 /// us hammer the token endpoint. More than one: a token may be revoked twice in a minute.
-pub(super) const FORCED: usize = 4;
+const FORCED: usize = 4;
 const FORCED_SPAN: Duration = Duration::from_secs(3600);
 /// For the lock of another process: longer than its request may take.
 const LOCK_PATIENCE: Duration = Duration::from_secs(45);
@@ -130,13 +130,13 @@ impl Inner {
         self.state().lease.as_ref().filter(|lease| !lease.is_over(now)).map(|lease| lease.token.clone())
     }
 
-    /// Drops the token at hand and refreshes, but not where so many were forced of late.
-    pub(super) async fn force(&self, limit: usize) -> Result<Option<AccessToken>, Error> {
+    /// Drops the token at hand and refreshes, but not again and again.
+    pub(super) async fn force(&self) -> Result<Option<AccessToken>, Error> {
         let now = now();
         {
             let mut state = self.state();
             state.forced.retain(|then| !now.has_reached(then.after(FORCED_SPAN)));
-            if state.forced.len() >= limit {
+            if state.forced.len() >= FORCED {
                 return Ok(None);
             }
             state.forced.push(now);

@@ -400,22 +400,6 @@ async fn a_mail_server_that_refuses_every_token_forces_few_refreshes_and_a_login
 }
 
 #[tokio::test]
-async fn guests_that_a_mail_server_refuses_leave_refreshes_for_the_owner_of_the_token() {
-    let script = ["a1", "a2", "a3", "a4", "a5"].map(|token| grant(token, None));
-    let (home, server) = (Home::new(), Server::start(script).await);
-    let keeper = home.logged_in(&server);
-    let mut token = keeper.token().await.unwrap();
-    token = keeper.renew_for_guest(&token).await.unwrap().expect("it may be the token");
-    for _ in 0..6 {
-        assert!(keeper.renew_for_guest(&token).await.unwrap().is_none());
-    }
-    for _ in 0..3 {
-        token = keeper.renew(&token).await.unwrap().expect("the token of the owner is revoked");
-    }
-    assert_eq!((secret(&token), server.requests().len()), ("a5", 5));
-}
-
-#[tokio::test]
 async fn two_keepers_of_one_file_never_send_the_same_rotating_token_twice() {
     let script = [grant("a1", Some("r2")), grant("a2", Some("r3"))];
     let (home, server) = (Home::new(), Server::start(script).await);
