@@ -100,16 +100,7 @@ async fn registered(
             true => Kind::ClientSecret.asked(context, &account.name).await?,
             false => None,
         };
-        let tenant = match &add.tenant {
-            None if provider.is_some_and(has_tenants) => {
-                ask::for_line(
-                    "Tenant, if it is registered for one organisation only (Enter: it is not)",
-                    None,
-                )
-                .await?
-            }
-            named => named.clone(),
-        };
+        let tenant = tenant_for(add, provider).await?;
         let client = Client { id: Some(id), tenant, ..Client::default() };
         return Ok(Found { client, client_secret, password: None });
     }
@@ -118,6 +109,17 @@ async fn registered(
     output::complain(&format!("An app password{made}."));
     let password = Kind::Password.asked(context, &account.name).await?.ok_or_else(missing)?;
     Ok(Found { password: Some(password), ..Found::default() })
+}
+
+/// The tenant that is named, or asked for where a client can have one.
+async fn tenant_for(add: &Add, provider: Option<&Provider>) -> Result<Option<String>, CommandError> {
+    match &add.tenant {
+        None if provider.is_some_and(has_tenants) => {
+            let question = "Tenant, if it is registered for one organisation only (Enter: it is not)";
+            ask::for_line(question, None).await
+        }
+        named => Ok(named.clone()),
+    }
 }
 
 /// Whether a client may be registered for one organisation or for many.

@@ -12,6 +12,7 @@ use crate::config::edit::{Client, Draft, Server};
 use crate::config::{Account, Auth};
 use crate::net::mail_exchangers;
 use crate::provider::{Autoconfig, Passwords, Protocol, Provider, Registration, Table};
+use std::path::Path;
 
 /// What was found out.
 pub(super) struct Place {
@@ -72,12 +73,7 @@ pub(super) async fn find(
         return Ok(Place { draft, password: Some("the servers take a password".to_owned()) });
     }
     if let Some(file) = &add.autoconfig {
-        let text = std::fs::read_to_string(file)
-            .map_err(|cause| CommandError::io(&format!("cannot read {}", file.display()), &cause))?;
-        let found = Autoconfig::read(&text, &add.address, add.protocol()).map_err(|problem| {
-            CommandError::new(Exit::Configuration, format!("{}: {problem}", file.display()))
-        })?;
-        return Ok(at_servers(add, base, found));
+        return Ok(at_servers(add, base, read_autoconfig(add, file)?));
     }
     let domain = add.address.rsplit_once('@').map_or("", |(_, domain)| domain);
     if let Some(provider) = providers.by_domain(domain) {
@@ -88,6 +84,13 @@ pub(super) async fn find(
         None if ask::is_possible() => asked(add, base, domain).await,
         None => Err(unknown(base, domain, context)),
     }
+}
+
+fn read_autoconfig(add: &Add, file: &Path) -> Result<Autoconfig, CommandError> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|cause| CommandError::io(&format!("cannot read {}", file.display()), &cause))?;
+    Autoconfig::read(&text, &add.address, add.protocol())
+        .map_err(|problem| CommandError::new(Exit::Configuration, format!("{}: {problem}", file.display())))
 }
 
 async fn exchangers(add: &Add, domain: &str) -> Vec<String> {
