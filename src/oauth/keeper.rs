@@ -207,27 +207,25 @@ impl Keeper {
     /// Waits for the answer to a refresh token that is on its way, and until what came of it is saved, so that ending the
     /// program cannot lose a rotated token. Bounded by the deadline of the request.
     pub async fn settle(&self) {
-        if !self.inner.gate.is_out() && self.inner.state().unsaved.is_none() {
-            return;
-        }
-        let saved: Result<bool, Error> =
-            self.in_turn(|inner| async move { inner.save_unsaved().await }).await;
-        if let Err(error) = saved {
-            let account = &self.inner.config.account;
-            tracing::warn!(%account, error = %chain(&error), "the renewed login is lost: log in again");
+        if self.inner.gate.is_out() || self.inner.state().unsaved.is_some() {
+            self.save_unsaved("the renewed login is lost: log in again").await;
         }
     }
 
     /// Tries the disk once more where it refused a rotated token, which stays here and locked where it still does.
     pub async fn save(&self) {
-        if self.inner.state().unsaved.is_none() {
-            return;
+        if self.inner.state().unsaved.is_some() {
+            self.save_unsaved("the renewed login cannot be saved yet").await;
         }
+    }
+
+    /// Waits for its turn and tries the disk; `otherwise` is what it means that the disk refuses again.
+    async fn save_unsaved(&self, otherwise: &str) {
         let saved: Result<bool, Error> =
             self.in_turn(|inner| async move { inner.save_unsaved().await }).await;
         if let Err(error) = saved {
             let account = &self.inner.config.account;
-            tracing::warn!(%account, error = %chain(&error), "the renewed login cannot be saved yet");
+            tracing::warn!(%account, error = %chain(&error), "{otherwise}");
         }
     }
 

@@ -90,7 +90,7 @@ impl Inner {
         // The answer may end this token: there must be room for the next one before anything is asked.
         self.on_disk(move |store| store.try_out(&held, &grant)).await?;
         let trip = self.gate.trip();
-        let answer = endpoint::refresh(&self.config, &refresh_token, self.deadline, &trip).await;
+        let answer = endpoint::refresh(&self.client(), &refresh_token, self.deadline, &trip).await;
         let granted = flow::complete(answer.or_refresh(refresh_token), &self.config)?;
         Ok(self.save_login(&lock, granted).await?)
     }
@@ -217,13 +217,13 @@ impl Inner {
             },
         };
         self.check_owner(&current)?;
-        let token = current.refresh_token.expose_secret();
+        let (token, client) = (current.refresh_token.expose_secret(), self.client());
         let mut form = vec![
             ("token", token),
             ("token_type_hint", "refresh_token"),
             ("client_id", &self.config.client_id),
         ];
-        if let Some(secret) = &self.config.client_secret {
+        if let Some(secret) = &client.client_secret {
             form.push(("client_secret", secret.expose_secret()));
         }
         let cause = match endpoint::post(url, &form, self.deadline).await {

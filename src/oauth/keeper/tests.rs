@@ -252,15 +252,21 @@ async fn fifty_callers_of_a_server_in_trouble_cost_one_request_too() {
     assert_eq!(server.requests().len(), 1);
 }
 
-#[tokio::test]
-async fn a_caller_that_goes_away_does_not_lose_the_rotated_token() {
-    let (home, server) = (Home::new(), Server::start([grant("a1", Some("r2"))]).await);
+/// A keeper whose caller went away when the request had reached the server, which answers at a permit of its gate.
+async fn asking(home: &Home, server: &Server) -> Keeper {
     server.close_gate();
-    let keeper = home.logged_in(&server);
+    let keeper = home.logged_in(server);
     tokio::select! {
         outcome = keeper.token() => panic!("{outcome:?}"),
         () = server.arrived.notified() => {}
     }
+    keeper
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_does_not_lose_the_rotated_token() {
+    let (home, server) = (Home::new(), Server::start([grant("a1", Some("r2"))]).await);
+    let keeper = asking(&home, &server).await;
     server.gate.add_permits(1);
     keeper.settle().await;
     assert_eq!(home.saved(), "r2");

@@ -90,12 +90,7 @@ async fn an_import_that_gives_less_than_was_asked_for_is_refused() {
 #[tokio::test]
 async fn a_token_on_its_way_is_waited_for_at_the_end() {
     let (home, server) = (Home::new(), Server::start([grant("a1", Some("r2"))]).await);
-    server.close_gate();
-    let keeper = home.logged_in(&server);
-    tokio::select! {
-        outcome = keeper.token() => panic!("{outcome:?}"),
-        () = server.arrived.notified() => {}
-    }
+    let keeper = asking(&home, &server).await;
     assert!(keeper.close(), "it may be the only good one");
     server.gate.add_permits(1);
     keeper.settle().await;
