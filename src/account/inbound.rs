@@ -46,6 +46,8 @@ pub(super) struct Inbound {
     pub(super) stores: Stores,
     pub(super) watched: Watched,
     policy: Policy,
+    /// Messages at which connections broke.
+    pub(super) suspects: imap::Suspects,
     /// Mailboxes whose directory may have changed since it was last seen in step: trouble came before, or a hint that
     /// was not followed to its end.
     pub(super) unclean: BTreeSet<MailboxName>,
@@ -79,6 +81,7 @@ impl Inbound {
             stores,
             watched,
             policy,
+            suspects: imap::Suspects::default(),
             unclean: BTreeSet::new(),
             sent_mailbox,
             last_scan: None,
@@ -136,7 +139,7 @@ impl Inbound {
         self.shared.board.logged_in(connected.session.mechanism(), connected.expires);
         self.stores.claim(&self.shared.account, false).await?;
         let ends = Instant::now() + connected.life();
-        let mut remote = imap::Remote::new(connected.session);
+        let mut remote = imap::Remote::new(connected.session, self.suspects.clone());
         let mut looks = Looks { everything: self.last_scan.is_none(), sweep: true, ..Looks::default() };
         let mut next_sweep = Instant::now();
         loop {

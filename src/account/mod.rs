@@ -50,7 +50,7 @@ use wake::{LoginNews, Wake};
 const ORDERS: usize = 16;
 
 /// What a running account can be told.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Order {
     /// What to do.
     pub wish: Wish,

@@ -156,3 +156,38 @@ fn an_upload_that_the_server_took_but_does_not_show_is_not_repeated() {
     }
     assert_eq!(world.on_server()["INBOX"].iter().filter(|(text, _)| text.contains("no header")).count(), 1);
 }
+
+#[test]
+fn a_message_that_the_server_does_not_show_keeps_only_itself_back() {
+    let mut world = settled();
+    let silent = world.remote.add(&mailbox("INBOX"), &content(50), Flags::NONE);
+    world.remote.add(&mailbox("INBOX"), &content(51), Flags::NONE);
+    world.remote.silent.insert(silent);
+    world.files("INBOX").insert(UniqueName::new("mine"), (content(60), Flags::NONE));
+    let report = world.pass();
+    let trouble = report.mailboxes[&mailbox("INBOX")].trouble.as_ref().unwrap();
+    assert!(trouble.to_string().contains("does not show what 1 new message(s) are"), "{trouble}");
+    assert_eq!(world.count(&content(60)), 1, "what was never there is uploaded");
+    let here = |world: &World, id| world.on_disk()["INBOX"].iter().any(|(text, _)| *text == content(id));
+    assert!(here(&world, 51) && !here(&world, 50));
+    // With nothing here that could be the same message it is fetched.
+    world.settle();
+    assert!(here(&world, 50));
+    world.assert_equal();
+}
+
+#[test]
+fn what_may_be_a_message_that_is_not_shown_is_not_uploaded_again() {
+    let mut world = settled();
+    let uids: Vec<Uid> = world.remote.mailboxes[&mailbox("INBOX")].messages.keys().copied().collect();
+    world.remote.silent.extend(uids);
+    world.ledger.mailboxes.clear();
+    let before = (world.on_server(), world.on_disk());
+    for _ in 0..2 {
+        world.pass();
+        assert_eq!((world.on_server(), world.on_disk()), before);
+    }
+    world.remote.silent.clear();
+    world.settle();
+    assert_eq!((world.on_server(), world.on_disk()), before);
+}

@@ -11,7 +11,7 @@ use super::{
     Arrival, At, Entry, Fate, Ledger, Local, LocalChange, Loose, Outcome, Remote, Row, RowState, Scope,
     Staged,
 };
-use crate::mail::{MailboxName, Uid, UidSet, UniqueName};
+use crate::mail::{MailboxName, Uid, UniqueName};
 use std::collections::BTreeMap;
 use tokio::sync::mpsc;
 
@@ -148,20 +148,27 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
         if steps.download.is_empty() {
             return Ok(());
         }
-        let uids: UidSet = steps.download.keys().copied().collect();
+        let wanted = steps.download.len() as u64;
         let sizes = steps.download.values().filter_map(|listed| listed.size);
-        self.observer.event(Event::Fetching { mailbox, messages: uids.len(), octets: sizes.sum() });
+        self.observer.event(Event::Fetching { mailbox, messages: wanted, octets: sizes.sum() });
         let (sender, receiver) = mpsc::channel(IN_FLIGHT);
         let at = steps.at(mailbox);
         let mut inbound =
             Inbound { local: self.local, ledger: self.ledger, observer: self.observer, arrived: 0 };
-        let fetch = self.remote.fetch(&at, &uids, sender);
-        let (fetched, stored) = tokio::join!(fetch, inbound.store(mailbox, receiver, &mut self.pending));
+        let fetch = async { Ok(self.remote.fetch(&at, &steps.download, sender).await) };
+        // A disk that takes nothing ends the pass: what the server is still sending is not waited for.
+        let store = async {
+            match inbound.store(mailbox, receiver, &mut self.pending).await {
+                Err(trouble) if trouble.scope == Scope::Pass => Err(trouble),
+                stored => Ok(stored),
+            }
+        };
+        let outcome = tokio::try_join!(fetch, store);
         let arrived = inbound.arrived;
         let report = self.report.mailbox(mailbox);
         report.arrived += arrived;
-        report.incomplete |= arrived < uids.len();
-        stored.and(fetched)
+        report.incomplete |= arrived < wanted;
+        outcome.and_then(|(fetched, stored)| stored.and(fetched))
     }
 
     async fn upload(&mut self, mailbox: &MailboxName, steps: &Steps) -> Outcome<()> {

@@ -82,6 +82,8 @@ pub(super) struct FakeRemote {
     pub(super) read_only: bool,
     /// A name that this server does not accept.
     pub(super) refuses: Option<MailboxName>,
+    /// Messages of which this server shows nothing but their bodies.
+    pub(super) silent: BTreeSet<Uid>,
     pub(super) mailboxes: BTreeMap<MailboxName, Mailbox>,
     /// Commands seen, for tests that count them.
     pub(super) opened: u32,
@@ -186,18 +188,26 @@ impl Remote for FakeRemote {
         Ok(RemoteView { marks, read_only, storable: Flags::ALL, listing })
     }
 
-    async fn identify(&mut self, at: &At, uids: &UidSet) -> Outcome<BTreeMap<Uid, Likeness>> {
+    async fn identify(&mut self, at: &At, uids: &UidSet) -> Outcome<BTreeMap<Uid, Option<Likeness>>> {
         self.fuse.burn()?;
         let messages = self.at(at)?.messages.iter().filter(|(uid, _)| uids.contains(**uid));
-        Ok(messages.map(|(&uid, message)| (uid, likeness_of(&message.content))).collect())
+        let likeness = |uid: Uid, message: &Message| {
+            (!self.silent.contains(&uid)).then(|| likeness_of(&message.content))
+        };
+        Ok(messages.map(|(&uid, message)| (uid, likeness(uid, message))).collect())
     }
 
-    async fn fetch(&mut self, at: &At, uids: &UidSet, into: mpsc::Sender<Arrival>) -> Outcome<()> {
+    async fn fetch(
+        &mut self,
+        at: &At,
+        wanted: &BTreeMap<Uid, Listed>,
+        into: mpsc::Sender<Arrival>,
+    ) -> Outcome<()> {
         let messages: Vec<_> = self
             .at(at)?
             .messages
             .iter()
-            .filter(|(uid, _)| uids.contains(**uid))
+            .filter(|(uid, _)| wanted.contains_key(uid))
             .map(|(&uid, m)| (uid, m.clone()))
             .collect();
         for (uid, message) in messages {

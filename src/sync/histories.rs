@@ -45,6 +45,7 @@ impl World {
             has_move: true,
             read_only: false,
             refuses: None,
+            silent: BTreeSet::new(),
         };
         let local = FakeLocal::new(fuse.clone());
         let ledger = FakeLedger::new(fuse.clone());

@@ -8,12 +8,12 @@ use super::apply::settled;
 use super::delta::{self, LocalDelta, RemoteDelta};
 use super::guard::{Ground, ground};
 use super::pair::Candidate;
-use super::pass::{Extent, Looked, Pass, directory_lost};
+use super::pass::{Extent, Looked, Pass, Refusal, directory_lost};
 use super::plan::Observed;
 use super::report::{Event, Report};
 use super::{
     Base, DirectoryId, Entry, Ledger, Likeness, Local, LocalView, Loose, MailboxRecord, Marks, Outcome,
-    Remote, RemoteView, RowState, Since, Staged,
+    Remote, RemoteView, RowState, Scope, Since, Staged, Trouble,
 };
 use crate::mail::{MailboxName, Uid, UidSet, UidValidity, UniqueName};
 use std::collections::BTreeMap;
@@ -89,7 +89,8 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         if resettle.is_some() {
             observed.doubt_missing_files();
         }
-        let (remote_likeness, candidates) = self.recognise(&observed, &base, resettle.is_some()).await?;
+        let (found, candidates) = self.recognise(&observed, &base, resettle.is_some()).await?;
+        let remote_likeness = observed.leave_out_silent(found, report);
         let strangers = candidates.iter().filter(|(name, _)| !base.loose.contains_key(*name));
         let strangers = strangers.map(|(name, candidate)| (name.clone(), candidate.likeness)).collect();
         Ok(Some(Observed { remote_likeness, candidates, strangers, resettle, ..observed }))
@@ -174,7 +175,7 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         observed: &Observed,
         base: &Base,
         is_resettled: bool,
-    ) -> Outcome<(BTreeMap<Uid, Likeness>, BTreeMap<UniqueName, Candidate>)> {
+    ) -> Outcome<(Found, BTreeMap<UniqueName, Candidate>)> {
         let (new, orphans) = (&observed.local.new, &observed.local.orphans);
         let were_paired = is_resettled || base.rows.is_empty();
         let mut candidates = BTreeMap::new();
@@ -202,8 +203,26 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
     }
 }
 
+/// How new messages of the server are recognised; `None` for those that it does not show.
+type Found = BTreeMap<Uid, Option<Likeness>>;
+
 /// The delta of a directory, what it proves, and which directory it is.
 type Scanned = (LocalDelta, Ground, Option<DirectoryId>);
+
+impl Observed {
+    /// Takes messages out of the pass that the server has and does not show. One of them may be what was uploaded from
+    /// here before.
+    fn leave_out_silent(&mut self, found: Found, report: &mut Report) -> BTreeMap<Uid, Likeness> {
+        let (shown, silent): (Found, Found) = found.into_iter().partition(|(_, likeness)| likeness.is_some());
+        self.remote.new.retain(|uid, _| !silent.contains_key(uid));
+        self.has_silent = !silent.is_empty();
+        if let Some(first) = silent.keys().next() {
+            let refusal = Refusal::Silent { count: silent.len(), first: first.value() };
+            report.mailbox(&self.mailbox).trouble = Some(Trouble::new(Scope::Message, refusal));
+        }
+        shown.into_iter().filter_map(|(uid, likeness)| Some((uid, likeness?))).collect()
+    }
+}
 
 fn since(record: &MailboxRecord, base: &Base) -> Option<Since> {
     let marks = record.marks?;
@@ -231,6 +250,7 @@ fn compare(
         remote,
         local,
         remote_likeness: BTreeMap::new(),
+        has_silent: false,
         candidates: BTreeMap::new(),
         strangers: BTreeMap::new(),
         held: record.held.clone(),

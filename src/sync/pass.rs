@@ -63,6 +63,8 @@ pub(super) enum Refusal {
     DirectoryLost { account: String, mailbox: MailboxName },
     #[error("messages moved here wait until the mailbox they come from can be looked at")]
     Waiting,
+    #[error("the server does not show what {count} new message(s) are, first UID {first}: they wait")]
+    Silent { count: usize, first: u32 },
 }
 
 /// The directory of a mailbox is not the one that the ledger knows: nothing may be written there.

@@ -63,6 +63,9 @@ pub struct Observed {
     pub local: LocalDelta,
     /// How the server's new messages are recognised, where there are files to compare them with.
     pub remote_likeness: BTreeMap<Uid, Likeness>,
+    /// Whether the server has new messages that it does not show: they are not in `remote`, and files that may be among
+    /// them are not uploaded.
+    pub has_silent: bool,
     /// How new and orphaned files are recognised.
     pub candidates: BTreeMap<UniqueName, Candidate>,
     /// Those of them that the base does not know: they were read to be recognised.
@@ -320,7 +323,8 @@ impl Steps {
             self.estrange.retain(|name, _| mailbox.local.new.contains_key(name));
         } else {
             for (name, flags) in mailbox.local.new {
-                if let Some(candidate) = mailbox.candidates.get(&name) {
+                let candidate = mailbox.candidates.get(&name);
+                if let Some(candidate) = candidate.filter(|it| !(it.was_paired && mailbox.has_silent)) {
                     self.upload.insert(name, Upload { likeness: candidate.likeness, flags });
                 }
             }

@@ -191,19 +191,20 @@ pub trait Remote: Send {
         since: Option<Since>,
     ) -> impl Future<Output = Outcome<RemoteView>> + Send;
 
-    /// How these messages are recognised; messages that vanished meanwhile are left out.
+    /// How these messages are recognised; messages that vanished meanwhile are left out. `None` for one that is there and
+    /// is not shown.
     fn identify(
         &mut self,
         at: &At,
         uids: &UidSet,
-    ) -> impl Future<Output = Outcome<BTreeMap<Uid, Likeness>>> + Send;
+    ) -> impl Future<Output = Outcome<BTreeMap<Uid, Option<Likeness>>>> + Send;
 
     /// Streams whole messages into `into`, in the server's order. Ends with an error when any part was refused; what
-    /// was sent with `End` before is good.
+    /// was sent with `End` before is good. May be dropped half way, which makes the session unusable.
     fn fetch(
         &mut self,
         at: &At,
-        uids: &UidSet,
+        wanted: &BTreeMap<Uid, Listed>,
         into: mpsc::Sender<Arrival>,
     ) -> impl Future<Output = Outcome<()>> + Send;
 
