@@ -128,6 +128,12 @@ impl Inbound {
         self.try_order(order).await;
     }
 
+    /// The user wants everything: nothing rests any more.
+    pub(super) fn try_again(&mut self) {
+        self.suspects.try_again();
+        self.refused.try_again();
+    }
+
     /// One connection from its login to its end; `Ok` when it is to be replaced or the account stops.
     async fn connected(
         &mut self,
@@ -315,6 +321,12 @@ impl Inbound {
             tracing::info!(
                 account = %self.shared.account.name, %mailbox, arrived = done.arrived, uploaded = done.uploaded,
                 moved = done.moved, reflagged = done.reflagged, removed = done.removed,
+        for mailbox in &report.absent {
+            tracing::warn!(
+                account = %self.shared.account.name, %mailbox,
+                "the server does not have this mailbox any more: its copy here is left alone, and what is put there stays"
+            );
+        }
                 quarantined = done.quarantined, held, "synced"
             );
         }

@@ -191,3 +191,23 @@ fn what_may_be_a_message_that_is_not_shown_is_not_uploaded_again() {
     world.settle();
     assert_eq!((world.on_server(), world.on_disk()), before);
 }
+
+#[test]
+fn a_mailbox_that_becomes_a_mere_name_is_absent_and_mail_under_such_a_name_is_told() {
+    let mut world = settled();
+    world.remote.unselectable.extend([mailbox("Archive"), mailbox("Lists")]);
+    world.files("Lists").insert(UniqueName::new("mine"), (content(60), Flags::NONE));
+    let disk = world.on_disk();
+    let report = world.pass();
+    assert_eq!(report.absent, [mailbox("Archive")].into());
+    assert!(world.ledger.mailboxes[&mailbox("Archive")].0.absent);
+    let trouble = report.mailboxes[&mailbox("Lists")].trouble.as_ref().unwrap();
+    assert!(trouble.to_string().contains("only mailboxes under this name"), "{trouble}");
+    assert_eq!(world.on_disk(), disk);
+    world.files("Lists").clear();
+    assert!(world.pass().absent.is_empty(), "told once");
+    world.remote.unselectable.clear();
+    world.local.directories.remove(&mailbox("Lists"));
+    world.settle();
+    world.assert_equal();
+}

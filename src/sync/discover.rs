@@ -4,9 +4,11 @@
 //! made again and its local copy is left alone: an incomplete LIST must not look like a deletion, nor a deletion like
 //! a new mailbox.
 
-use super::pass::Pass;
+use super::pass::{Pass, Refusal};
 use super::report::Report;
-use super::{Entry, Ledger, Local, MailboxRecord, Marks, Outcome, Remote, RemoteMailbox};
+use super::{
+    Entry, Ledger, Local, LocalView, MailboxRecord, Marks, Outcome, Remote, RemoteMailbox, Scope, Trouble,
+};
 use crate::mail::MailboxName;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,7 +38,12 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
             known.insert(mailbox.name.clone(), mailbox.marks);
         }
         entries.extend(absences(&listed, &records, report));
+        report.absent.retain(|name| (self.wanted)(name));
         for mailbox in self.local_only(&listed, &records).await? {
+            if listed.iter().any(|there| there.name == mailbox) {
+                self.tell_unselectable(&mailbox, report).await?;
+                continue;
+            }
             if !dry_run {
                 match self.introduce(&mailbox).await {
                     Ok(entry) => entries.push((mailbox.clone(), entry)),
@@ -89,16 +96,28 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         )))
     }
 
-    /// Directories of the user's that neither the server nor the ledger knows.
+    /// Directories of the user's that are mailboxes neither of the server nor of the ledger.
     async fn local_only(
         &mut self,
         listed: &[RemoteMailbox],
         records: &BTreeMap<MailboxName, MailboxRecord>,
     ) -> Outcome<Vec<MailboxName>> {
-        let on_server: BTreeSet<&MailboxName> = listed.iter().map(|mailbox| &mailbox.name).collect();
         let mut found = self.local.list().await?;
+        let on_server = selectable(listed);
         found.retain(|name| !on_server.contains(name) && !records.contains_key(name) && (self.wanted)(name));
         Ok(found)
+    }
+
+    /// Mail in a directory whose name on the server is only a part of other names cannot be synced.
+    async fn tell_unselectable(&mut self, mailbox: &MailboxName, report: &mut Report) -> Outcome<()> {
+        let holds_mail = |view: &LocalView| !view.files.is_empty();
+        match self.local.scan(mailbox).await {
+            Ok(view) if view.as_ref().is_some_and(holds_mail) => {
+                report.leave_out(mailbox, Trouble::new(Scope::Mailbox, Refusal::Unselectable))
+            }
+            Ok(_) => Ok(()),
+            Err(trouble) => report.leave_out(mailbox, trouble),
+        }
     }
 }
 
@@ -109,17 +128,18 @@ fn remember_use(mailbox: &RemoteMailbox, record: Option<&MailboxRecord>) -> Opti
     is_news.then(|| (mailbox.name.clone(), Entry::Known { special_use, directory: None }))
 }
 
-/// Mailboxes that vanished from the server's list, and those that came back.
+/// Mailboxes that vanished from the server's list or hold no messages any more (`\Noselect`: deleted, with others under
+/// them), and those that came back.
 fn absences(
     listed: &[RemoteMailbox],
     records: &BTreeMap<MailboxName, MailboxRecord>,
     report: &mut Report,
 ) -> Vec<(MailboxName, Entry)> {
-    let on_server: BTreeSet<&MailboxName> = listed.iter().map(|mailbox| &mailbox.name).collect();
+    let on_server = selectable(listed);
     let mut entries = Vec::new();
     for (name, record) in records {
         let absent = !on_server.contains(name);
-        if absent {
+        if absent && !record.absent {
             report.absent.insert(name.clone());
         }
         if absent != record.absent {
@@ -127,6 +147,10 @@ fn absences(
         }
     }
     entries
+}
+
+fn selectable(listed: &[RemoteMailbox]) -> BTreeSet<&MailboxName> {
+    listed.iter().filter(|mailbox| mailbox.selectable).map(|mailbox| &mailbox.name).collect()
 }
 
 /// For a dry run: the records as they would be after a real discovery. Mailboxes still to be made have no directory.

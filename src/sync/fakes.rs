@@ -84,6 +84,12 @@ pub(super) struct FakeRemote {
     pub(super) refuses: Option<MailboxName>,
     /// Messages of which this server shows nothing but their bodies.
     pub(super) silent: BTreeSet<Uid>,
+    /// Names that hold no messages, whatever is in `mailboxes`.
+    pub(super) unselectable: BTreeSet<MailboxName>,
+    /// How each upload is refused, where it is.
+    pub(super) full: Option<Scope>,
+    /// Uploads seen.
+    pub(super) appended: u32,
     pub(super) mailboxes: BTreeMap<MailboxName, Mailbox>,
     /// Commands seen, for tests that count them.
     pub(super) opened: u32,
@@ -175,7 +181,16 @@ impl Remote for FakeRemote {
             selectable: true,
             marks: Some(mailbox.marks(self.condstore)),
         };
-        Ok(self.mailboxes.iter().map(one).collect())
+        let mut listed: Vec<_> = self.mailboxes.iter().map(one).collect();
+        listed.retain(|mailbox| !self.unselectable.contains(&mailbox.name));
+        let bare = |name: &MailboxName| RemoteMailbox {
+            name: name.clone(),
+            special_use: None,
+            selectable: false,
+            marks: None,
+        };
+        listed.extend(self.unselectable.iter().map(bare));
+        Ok(listed)
     }
 
     async fn open(&mut self, mailbox: &MailboxName, since: Option<Since>) -> Outcome<RemoteView> {
@@ -238,6 +253,10 @@ impl Remote for FakeRemote {
         mut message: Outgoing,
     ) -> Outcome<Option<(UidValidity, Uid)>> {
         self.fuse.burn()?;
+        self.appended += 1;
+        if let Some(scope) = self.full {
+            return Err(trouble(scope, "no room"));
+        }
         let mut content = String::new();
         std::io::Read::read_to_string(&mut message.file, &mut content).unwrap();
         let uid = self.add(mailbox, &content, message.flags);

@@ -46,6 +46,9 @@ impl World {
             read_only: false,
             refuses: None,
             silent: BTreeSet::new(),
+            unselectable: BTreeSet::new(),
+            full: None,
+            appended: 0,
         };
         let local = FakeLocal::new(fuse.clone());
         let ledger = FakeLedger::new(fuse.clone());

@@ -53,7 +53,7 @@ pub struct Report {
     pub mailboxes: BTreeMap<MailboxName, MailboxReport>,
     /// Mailboxes in which our own actions left something to pick up (the Trash after a deletion).
     pub follow_up: BTreeSet<MailboxName>,
-    /// Mailboxes that the server no longer lists; their local copies are left alone.
+    /// Mailboxes that the server does not have any more since this pass; their local copies are left alone.
     pub absent: BTreeSet<MailboxName>,
     /// Mailboxes made on the server.
     pub created_remote: BTreeSet<MailboxName>,
