@@ -219,7 +219,7 @@ impl Inbound {
         } else {
             looks.local.difference(&looks.remote).cloned().collect()
         };
-        Extent { only, local_clean, remote_quiet, dry_run: false }
+        Extent { only, local_clean, remote_quiet, flags_may_wait: true, dry_run: false }
     }
 
     /// Passes until nothing is left to pick up.
@@ -247,7 +247,7 @@ impl Inbound {
             if report.follow_up.is_empty() {
                 break;
             }
-            extent = Extent { only: Some(report.follow_up), ..Extent::default() };
+            extent = Extent { only: Some(report.follow_up), flags_may_wait: true, ..Extent::default() };
         }
         Ok(())
     }

@@ -12,10 +12,10 @@ use super::pass::{Extent, Looked, Pass, Refusal, directory_lost};
 use super::plan::Observed;
 use super::report::{Event, Report};
 use super::{
-    Base, DirectoryId, Entry, Ledger, Likeness, Local, LocalView, Loose, MailboxRecord, Marks, Outcome,
-    Remote, RemoteView, RowState, Scope, Since, Staged, Trouble,
+    Base, DirectoryId, Enough, Entry, Ledger, Likeness, Local, LocalView, Loose, MailboxRecord, Marks,
+    Outcome, Remote, RemoteView, Row, RowState, Scope, Since, Staged, Trouble,
 };
-use crate::mail::{MailboxName, Uid, UidSet, UidValidity, UniqueName};
+use crate::mail::{Flags, MailboxName, Uid, UidSet, UidValidity, UniqueName};
 use std::collections::BTreeMap;
 
 impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
@@ -72,7 +72,7 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
             report.mailbox(name).orphans = orphans(&base);
             return Ok(None);
         }
-        let since = since(record, &base);
+        let since = since(record, &base, extent);
         let view = self.remote.open(name, since).await?;
         let scanned =
             self.enter_generation(record, view.marks.uid_validity, &mut base, scanned, extent).await?;
@@ -210,6 +210,18 @@ type Found = BTreeMap<Uid, Option<Likeness>>;
 type Scanned = (LocalDelta, Ground, Option<DirectoryId>);
 
 impl Observed {
+    /// Draws no conclusion from missing files: their messages are taken for new, to be paired with what stands there
+    /// under other names, else fetched again.
+    fn doubt_missing_files(&mut self) {
+        for (uid, row) in std::mem::take(&mut self.local.gone) {
+            self.doubted.push(uid);
+            if self.remote.gone.remove(&uid).is_none() {
+                let flags = self.remote.reflagged.remove(&uid).map_or(row.flags, |(_, flags)| flags);
+                self.remote.new.insert(uid, Listed { flags, size: Some(row.likeness.size) });
+            }
+        }
+    }
+
     /// Takes messages out of the pass that the server has and does not show. One of them may be what was uploaded from
     /// here before.
     fn leave_out_silent(&mut self, found: Found, report: &mut Report) -> BTreeMap<Uid, Likeness> {
@@ -224,11 +236,18 @@ impl Observed {
     }
 }
 
-fn since(record: &MailboxRecord, base: &Base) -> Option<Since> {
+fn since(record: &MailboxRecord, base: &Base, extent: &Extent) -> Option<Since> {
     let marks = record.marks?;
-    let below = |uid: Uid| marks.uid_next.is_none_or(|next| uid < next);
-    let known = base.rows.iter().filter(|row| below(row.uid)).count();
-    Some(Since { marks, known: u32::try_from(known).unwrap_or(u32::MAX) })
+    let below = |row: &&Row| marks.uid_next.is_none_or(|next| row.uid < next);
+    let count = |rows: usize| u32::try_from(rows).unwrap_or(u32::MAX);
+    let known = base.rows.iter().filter(below);
+    let unseen = known.clone().filter(|row| !row.flags.contains(Flags::SEEN));
+    let enough = match (extent.flags_may_wait, &extent.only) {
+        (false, _) => Enough::Everything,
+        (true, Some(_)) => Enough::New,
+        (true, None) => Enough::Counts { unseen: count(unseen.count()) },
+    };
+    Some(Since { marks, known: count(known.count()), enough })
 }
 
 fn compare(

@@ -23,6 +23,8 @@ pub struct Extent {
     pub local_clean: BTreeSet<MailboxName>,
     /// Mailboxes of which the server told nothing new: opened only if their directory changed.
     pub remote_quiet: BTreeSet<MailboxName>,
+    /// Whether changes of flags may be seen later, where all would have to be listed for them.
+    pub flags_may_wait: bool,
     /// Plan, but do nothing.
     pub dry_run: bool,
 }

@@ -211,18 +211,6 @@ impl Observed {
     fn writable(&self) -> Flags {
         if self.read_only { Flags::NONE } else { self.storable }
     }
-
-    /// Draws no conclusion from missing files: their messages are taken for new, to be paired with what stands there
-    /// under other names, else fetched again.
-    pub(super) fn doubt_missing_files(&mut self) {
-        for (uid, row) in std::mem::take(&mut self.local.gone) {
-            self.doubted.push(uid);
-            if self.remote.gone.remove(&uid).is_none() {
-                let flags = self.remote.reflagged.remove(&uid).map_or(row.flags, |(_, flags)| flags);
-                self.remote.new.insert(uid, Listed { flags, size: Some(row.likeness.size) });
-            }
-        }
-    }
 }
 
 impl Steps {

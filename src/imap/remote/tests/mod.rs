@@ -12,7 +12,7 @@ mod open;
 use super::*;
 use crate::imap::script::{Server, session};
 use crate::mail::{Flags, ModSeq};
-use crate::sync::{Marks, Remote as _};
+use crate::sync::{Enough, Marks, Remote as _};
 
 async fn remote(capabilities: &str, transcript: &str) -> (Remote, Server) {
     let (session, server) = session(capabilities, transcript).await;
@@ -43,7 +43,7 @@ fn since(known: u32, uid_next: u32, modseq: u64) -> Option<Since> {
         messages: known,
         modseq: ModSeq::new(modseq),
     };
-    Some(Since { marks, known })
+    Some(Since { marks, known, enough: Enough::Everything })
 }
 
 /// SELECT of INBOX as the first command.
