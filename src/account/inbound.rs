@@ -5,6 +5,7 @@
 
 use super::board::Complaint;
 use super::observe::{self, Counter};
+use super::refused::Refused;
 use super::rest::{delay, rest};
 use super::sent::Target;
 use super::session::connect;
@@ -48,6 +49,8 @@ pub(super) struct Inbound {
     policy: Policy,
     /// Messages at which connections broke.
     pub(super) suspects: imap::Suspects,
+    /// Files whose upload failed.
+    refused: Refused,
     /// Mailboxes whose directory may have changed since it was last seen in step: trouble came before, or a hint that
     /// was not followed to its end.
     pub(super) unclean: BTreeSet<MailboxName>,
@@ -74,6 +77,7 @@ impl Inbound {
             },
             limit: DeletionLimit { messages: limit.messages, percent: u32::from(limit.percent) },
             recent: BTreeMap::new(),
+            resting: BTreeMap::new(),
         };
         let watched = Watched::start(&stores.maildir);
         Inbound {
@@ -82,6 +86,7 @@ impl Inbound {
             watched,
             policy,
             suspects: imap::Suspects::default(),
+            refused: Refused::default(),
             unclean: BTreeSet::new(),
             sent_mailbox,
             last_scan: None,
@@ -123,15 +128,15 @@ impl Inbound {
         }
     }
 
-    /// Carries out one order and ends.
-    pub(super) async fn once(mut self, order: Order) {
-        self.try_order(order).await;
-    }
-
     /// The user wants everything: nothing rests any more.
     pub(super) fn try_again(&mut self) {
         self.suspects.try_again();
         self.refused.try_again();
+    }
+
+    /// Carries out one order and ends.
+    pub(super) async fn once(mut self, order: Order) {
+        self.try_order(order).await;
     }
 
     /// One connection from its login to its end; `Ok` when it is to be replaced or the account stops.
@@ -260,6 +265,7 @@ impl Inbound {
         glob: Option<&Mailboxes>,
     ) -> Report {
         let observer = Counter::new(self.shared.board.clone(), to);
+        self.policy.resting = self.refused.resting();
         self.policy.recent.clear();
         for (_, name, side, count) in self.deleted.iter().filter(|(when, ..)| when.elapsed() < ONE_DELETION) {
             let recent = self.policy.recent.entry((name.clone(), *side)).or_default();
@@ -284,6 +290,7 @@ impl Inbound {
     /// Tells the board and the watch what a pass brought; passes on what ended it.
     async fn after(&mut self, report: &Report) -> Result<(), Complaint> {
         self.remember_deletions(report);
+        self.refused.learn(report);
         for (name, mailbox) in &report.mailboxes {
             match mailbox.trouble.is_some() || mailbox.incomplete {
                 true => self.unclean.insert(name.clone()),
@@ -314,6 +321,12 @@ impl Inbound {
 
     /// What a pass did, a line for each mailbox that changed; nothing when idle.
     fn log(&self, report: &Report) {
+        for mailbox in &report.absent {
+            tracing::warn!(
+                account = %self.shared.account.name, %mailbox,
+                "the server does not have this mailbox any more: its copy here is left alone, and what is put there stays"
+            );
+        }
         for (mailbox, done) in
             report.mailboxes.iter().filter(|(_, done)| done.actions() > 0 || !done.held.is_empty())
         {
@@ -321,12 +334,6 @@ impl Inbound {
             tracing::info!(
                 account = %self.shared.account.name, %mailbox, arrived = done.arrived, uploaded = done.uploaded,
                 moved = done.moved, reflagged = done.reflagged, removed = done.removed,
-        for mailbox in &report.absent {
-            tracing::warn!(
-                account = %self.shared.account.name, %mailbox,
-                "the server does not have this mailbox any more: its copy here is left alone, and what is put there stays"
-            );
-        }
                 quarantined = done.quarantined, held, "synced"
             );
         }

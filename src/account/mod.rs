@@ -17,6 +17,7 @@ mod observe;
 mod orders;
 mod outbound;
 mod poll;
+mod refused;
 mod rest;
 mod sent;
 mod session;

@@ -19,7 +19,7 @@ impl Inbound {
         order: Order,
     ) -> Result<(), Complaint> {
         let to = order.to.clone();
-        self.suspects.try_again();
+        self.try_again();
         let outcome = self.obey(remote, order).await;
         outcome.inspect_err(|complaint| self.refuse(&to, complaint))
     }
@@ -93,7 +93,7 @@ impl Inbound {
             let _ = self.visit(pop, Some(order)).await;
             return;
         }
-        self.suspects.try_again();
+        self.try_again();
         for is_last in [false, false, true] {
             let breaks = self.suspects.breaks();
             let Err(complaint) = self.attempt(&order).await else { return };

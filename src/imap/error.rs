@@ -99,6 +99,14 @@ pub enum Error {
         /// Why the first of them did not.
         why: &'static str,
     },
+    /// A message above the size that the server takes.
+    #[error("the mail server takes no message above {limit} octets, and this one has {size}")]
+    TooLarge {
+        /// Octets of the message.
+        size: u64,
+        /// What the server says that it takes.
+        limit: u64,
+    },
     /// A local file changed its size while it was being uploaded.
     #[error("the message changed while it was uploaded")]
     Changed,
@@ -122,6 +130,7 @@ impl Error {
                 | Error::NotCreated(_)
                 | Error::UnsafeExpunge(_)
                 | Error::Undelivered { .. }
+                | Error::TooLarge { .. }
                 | Error::Abandoned
         )
     }

@@ -1,10 +1,11 @@
 //! Single accidents that must not cost a message: each was once a way to lose or double one.
 
+use super::Scope;
 use super::fakes::Directory;
 use super::histories::{World, content, mailbox};
 use super::pass::Extent;
 use crate::mail::{Flags, MailboxName, Uid, UniqueName};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A world with five messages in INBOX, settled on both sides.
 fn settled() -> World {
@@ -190,6 +191,32 @@ fn what_may_be_a_message_that_is_not_shown_is_not_uploaded_again() {
     world.remote.silent.clear();
     world.settle();
     assert_eq!((world.on_server(), world.on_disk()), before);
+}
+
+#[test]
+fn a_full_mailbox_is_offered_one_file_and_what_was_refused_rests() {
+    let mut world = settled();
+    for id in 60..65 {
+        world.files("INBOX").insert(UniqueName::new(format!("mine{id}")), (content(id), Flags::NONE));
+    }
+    let server = world.on_server();
+    for (scope, offered) in [(Scope::Mailbox, 1), (Scope::Message, 4)] {
+        world.remote.full = Some(scope);
+        world.remote.appended = 0;
+        let report = world.pass();
+        assert_eq!(world.remote.appended, offered);
+        let refused = &report.mailboxes[&mailbox("INBOX")].refused;
+        assert_eq!(refused.len(), offered as usize);
+        let resting = |(name, why): &(UniqueName, String)| ((mailbox("INBOX"), name.clone()), why.clone());
+        world.policy.resting.extend(refused.iter().map(resting));
+    }
+    let report = world.pass();
+    assert_eq!((world.remote.appended, world.on_server()), (4, server));
+    let trouble = report.mailboxes[&mailbox("INBOX")].trouble.as_ref().unwrap();
+    assert_eq!(trouble.to_string(), "5 message(s) are not uploaded and wait for the next try: no room");
+    (world.remote.full, world.policy.resting) = (None, BTreeMap::new());
+    world.settle();
+    world.assert_equal();
 }
 
 #[test]

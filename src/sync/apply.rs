@@ -5,11 +5,11 @@
 //! arrivals, agreed flags, forgotten pairs, marks) waits in `pending` for the next commit, so that one fsync carries
 //! many steps. A crash anywhere leaves a base from which the next pass finds the same end.
 
-use super::plan::{Move, Plan, Steps, Upload};
+use super::plan::{Move, Plan, Steps};
 use super::report::{Event, Observer, Report};
 use super::{
     Arrival, At, Entry, Fate, Ledger, Local, LocalChange, Loose, Outcome, Remote, Row, RowState, Scope,
-    Staged,
+    Staged, Trouble,
 };
 use crate::mail::{MailboxName, Uid, UniqueName};
 use std::collections::BTreeMap;
@@ -18,8 +18,6 @@ use tokio::sync::mpsc;
 /// Pieces of messages between the network and the disk. Chunks are at most 64 KiB, so this bounds the memory in flight
 /// at 4 MiB while a batch is being pushed to disk.
 const IN_FLIGHT: usize = 64;
-/// Uploads between two commits of their pairs: a crash makes at most this many be searched for on the server.
-const UPLOADS_PER_COMMIT: usize = 50;
 
 /// The two sides, the base, and what a pass has to say so far.
 pub(super) struct Apply<'a, R, L, D> {
@@ -69,7 +67,7 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
     }
 
     /// Notes an error that leaves the rest of the pass possible; passes on one that does not.
-    fn tolerate(&mut self, mailbox: &MailboxName, outcome: Outcome<()>) -> Outcome<()> {
+    pub(super) fn tolerate(&mut self, mailbox: &MailboxName, outcome: Outcome<()>) -> Outcome<()> {
         match outcome {
             Err(trouble) if trouble.scope != Scope::Pass => {
                 self.report.mailbox(mailbox).trouble.get_or_insert(trouble);
@@ -79,14 +77,14 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
         }
     }
 
-    async fn flush(&mut self) -> Outcome<()> {
+    pub(super) async fn flush(&mut self) -> Outcome<()> {
         match self.pending.is_empty() {
             true => Ok(()),
             false => self.ledger.commit(std::mem::take(&mut self.pending)).await,
         }
     }
 
-    fn later(&mut self, mailbox: &MailboxName, entry: Entry) {
+    pub(super) fn later(&mut self, mailbox: &MailboxName, entry: Entry) {
         self.pending.push((mailbox.clone(), entry));
     }
 
@@ -169,54 +167,6 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
         report.arrived += arrived;
         report.incomplete |= arrived < wanted;
         outcome.and_then(|(fetched, stored)| stored.and(fetched))
-    }
-
-    async fn upload(&mut self, mailbox: &MailboxName, steps: &Steps) -> Outcome<()> {
-        if steps.upload.is_empty() {
-            return Ok(());
-        }
-        for (name, upload) in &steps.upload {
-            self.later(mailbox, Entry::Loosen(name.clone(), Loose::Uploading, upload.likeness));
-        }
-        self.flush().await?;
-        for (name, upload) in &steps.upload {
-            let appended = self.append(mailbox, name, upload, steps).await;
-            self.tolerate(mailbox, appended)?;
-            if self.pending.len() >= UPLOADS_PER_COMMIT {
-                self.flush().await?;
-            }
-        }
-        self.flush().await
-    }
-
-    async fn append(
-        &mut self,
-        mailbox: &MailboxName,
-        name: &UniqueName,
-        upload: &Upload,
-        steps: &Steps,
-    ) -> Outcome<()> {
-        // Emptied meanwhile is as good as gone: a message has a header.
-        let message = self.local.read(mailbox, name).await?.filter(|message| message.size > 0);
-        let Some(message) = message else {
-            self.later(mailbox, Entry::Unloosen(name.clone()));
-            return Ok(());
-        };
-        let flags = message.flags;
-        let appended = self.remote.append(mailbox, message).await?;
-        self.report.mailbox(mailbox).uploaded += 1;
-        match appended {
-            Some((uid_validity, uid)) if uid_validity == steps.uid_validity => {
-                let likeness = upload.likeness;
-                let row = Row { uid, name: name.clone(), flags, likeness, state: RowState::Settled };
-                self.later(mailbox, Entry::Pair(row));
-            }
-            _ => {
-                self.later(mailbox, Entry::Loosen(name.clone(), Loose::Uploaded, upload.likeness));
-                self.report.follow_up(mailbox);
-            }
-        }
-        Ok(())
     }
 
     async fn moves(&mut self, mailbox: &MailboxName, steps: &Steps, plan: &Plan) -> Outcome<()> {
@@ -385,7 +335,7 @@ pub(super) fn settled(
 }
 
 impl Steps {
-    fn at(&self, mailbox: &MailboxName) -> At {
+    pub(super) fn at(&self, mailbox: &MailboxName) -> At {
         At { mailbox: mailbox.clone(), uid_validity: self.uid_validity }
     }
 }

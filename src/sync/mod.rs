@@ -34,6 +34,7 @@ pub mod report;
 mod sources;
 #[cfg(test)]
 mod testing;
+mod upload;
 
 pub use ledger::{Base, Entry, Held, Ledger, Loose, MailboxRecord, Row, RowState, Side};
 pub use local::{DirectoryId, Local, LocalChange, LocalView, Seen, Staged};

@@ -67,14 +67,14 @@ pub(super) enum Refusal {
     Waiting,
     #[error("the server does not show what {count} new message(s) are, first UID {first}: they wait")]
     Silent { count: usize, first: u32 },
-}
-
     #[error(
         "the server has only mailboxes under this name, and none of it: the mail in this directory stays here"
     )]
     Unselectable,
     #[error("{count} message(s) are not uploaded and wait for the next try: {words}")]
     Resting { count: usize, words: String },
+}
+
 /// The directory of a mailbox is not the one that the ledger knows: nothing may be written there.
 pub fn directory_lost(account: &str, mailbox: &MailboxName) -> Trouble {
     let (account, mailbox) = (account.to_owned(), mailbox.clone());

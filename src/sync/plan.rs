@@ -38,6 +38,8 @@ pub struct Policy {
     pub limit: DeletionLimit,
     /// How many messages of a mailbox were deleted a moment ago, by the side on which they had disappeared.
     pub recent: BTreeMap<(MailboxName, Side), u32>,
+    /// Files whose upload failed, and why: it is not time yet to try them again.
+    pub resting: BTreeMap<(MailboxName, UniqueName), String>,
 }
 
 /// One mailbox with all that a plan needs to know of it.
@@ -136,6 +138,8 @@ pub struct Steps {
     pub download: BTreeMap<Uid, Listed>,
     /// Files to append to the server's mailbox.
     pub upload: BTreeMap<UniqueName, Upload>,
+    /// Files whose upload failed before, and why: not tried yet again.
+    pub resting: BTreeMap<UniqueName, String>,
     /// Messages to move on the server.
     pub moves: Vec<Move>,
     /// Flags to change on either side.
@@ -228,6 +232,7 @@ impl Steps {
             rename: Vec::new(),
             download: BTreeMap::new(),
             upload: BTreeMap::new(),
+            resting: BTreeMap::new(),
             moves: Vec::new(),
             reflag: Vec::new(),
             keep: Vec::new(),
@@ -312,8 +317,14 @@ impl Steps {
         } else {
             for (name, flags) in mailbox.local.new {
                 let candidate = mailbox.candidates.get(&name);
-                if let Some(candidate) = candidate.filter(|it| !(it.was_paired && mailbox.has_silent)) {
-                    self.upload.insert(name, Upload { likeness: candidate.likeness, flags });
+                let candidate = candidate.filter(|it| !(it.was_paired && mailbox.has_silent));
+                let resting = policy.resting.get(&(mailbox.mailbox.clone(), name.clone()));
+                match (candidate, resting) {
+                    (Some(_), Some(why)) => drop(self.resting.insert(name, why.clone())),
+                    (Some(candidate), None) => {
+                        self.upload.insert(name, Upload { likeness: candidate.likeness, flags });
+                    }
+                    (None, _) => {}
                 }
             }
         }

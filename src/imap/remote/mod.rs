@@ -94,9 +94,9 @@ impl sync::Remote for Remote {
         message: Outgoing,
     ) -> Outcome<Option<(UidValidity, Uid)>> {
         let result = append::append(&mut self.session, mailbox, message).await;
-        let code = result.as_ref().err().and_then(Error::code);
-        let is_single = matches!(code, Some("OVERQUOTA" | "TOOBIG"));
-        scoped(if is_single { Scope::Message } else { Scope::Mailbox }, result)
+        // A full mailbox takes no other message either; any other refusal may be about this one.
+        let is_full = result.as_ref().is_err_and(|error| error.code() == Some("OVERQUOTA"));
+        scoped(if is_full { Scope::Mailbox } else { Scope::Message }, result)
     }
 
     async fn remove(&mut self, at: &At, uids: &UidSet, fate: &Fate) -> Outcome<Landed> {
