@@ -107,7 +107,7 @@ mod tests {
         // A directory where the new file should be stands for the full disk.
         let obstacle = store.with_extension("json.new");
         std::fs::create_dir(&obstacle).unwrap();
-        keeper.renew(&first).await.unwrap_err();
+        keeper.renew("lab", &first).await.unwrap_err();
         drop(keeper);
         let again = keepers.keeper(config);
         std::fs::remove_dir(&obstacle).unwrap();

@@ -42,6 +42,8 @@ impl Proof {
 /// The login of one account; clones share the token.
 #[derive(Clone, Debug)]
 pub struct Login {
+    /// The account's name.
+    account: String,
     /// Whose mailbox.
     user: String,
     /// Whose token or password.
@@ -106,9 +108,10 @@ impl Classified for Error {
 impl Login {
     /// The login of `account`, whose state is in `state_dir`; accounts that log in by the same token share a keeper.
     pub async fn new(account: &Account, state_dir: &Path, keepers: &Keepers) -> Result<Login, Error> {
-        let (user, login) = (account.user.clone(), account.login.clone());
+        let (name, user, login) = (account.name.clone(), account.user.clone(), account.login.clone());
         match &account.auth {
             Auth::Password { secret } => Ok(Login {
+                account: name,
                 user,
                 login,
                 is_guest: false,
@@ -120,6 +123,7 @@ impl Login {
             Auth::OAuth2(oauth) => {
                 let store = token_file(&oauth.token_of, state_dir);
                 Ok(Login {
+                    account: name,
                     user,
                     login,
                     is_guest: oauth.token_of != account.name,
@@ -176,10 +180,10 @@ impl Login {
     }
 
     /// A proof for this server.
-    pub async fn proof(&self, endpoint: &Endpoint, account: &str) -> Result<Proof, Error> {
+    pub async fn proof(&self, endpoint: &Endpoint) -> Result<Proof, Error> {
         match &self.source {
             Source::Keeper(keeper) => {
-                self.check_host(endpoint, account)?;
+                self.check_host(endpoint)?;
                 Ok(Proof::Token(self.token_of(keeper).await?))
             }
             Source::Secret(secret) => Ok(Proof::Password(reveal(secret).await?)),
@@ -191,7 +195,7 @@ impl Login {
         match (&self.source, refused) {
             (Source::Keeper(keeper), Proof::Token(token)) => {
                 self.look_at_secret(keeper).await;
-                Ok(keeper.renew(token).await?.map(Proof::Token))
+                Ok(keeper.renew(&self.account, token).await?.map(Proof::Token))
             }
             _ => Ok(None),
         }
@@ -221,10 +225,10 @@ impl Login {
         }
     }
 
-    fn check_host(&self, endpoint: &Endpoint, account: &str) -> Result<(), Error> {
+    fn check_host(&self, endpoint: &Endpoint) -> Result<(), Error> {
         let host = endpoint.host.to_ascii_lowercase();
         let is_listed = self.token_hosts.iter().any(|listed| listed.eq_ignore_ascii_case(&host));
-        let foreign = || Error::ForeignHost { account: account.to_owned(), host };
+        let foreign = || Error::ForeignHost { account: self.account.clone(), host };
         if is_listed { Ok(()) } else { Err(foreign()) }
     }
 }
@@ -306,7 +310,7 @@ mod tests {
         let error = login.another(&Proof::Token(token)).await.map(drop).unwrap_err();
         assert_eq!(error.class(), Class::Configuration, "{error}");
         std::fs::write(&secret, "new").unwrap();
-        login.proof(account.incoming.server(), "lab").await.map(drop).unwrap();
+        login.proof(account.incoming.server()).await.map(drop).unwrap();
         assert_eq!([1, 2].map(|request| script.form(request)["client_secret"].clone()), ["old", "new"]);
     }
 

@@ -43,7 +43,7 @@ impl Inbound {
     /// Logs in, with one more attempt after a refused token.
     async fn log_in(&self, server: &Endpoint) -> Result<Session, Complaint> {
         let shared = &self.shared;
-        let proof = shared.login.proof(server, &shared.account.name).await;
+        let proof = shared.login.proof(server).await;
         let mut proof = proof.map_err(|error| tokenless(shared, &error))?;
         let mut outcome = pop::connect(server, &shared.login.to_mailbox(&proof)).await;
         if let Err(error) = &outcome

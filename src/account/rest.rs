@@ -56,7 +56,7 @@ mod tests {
     async fn knock(mut shared: Shared) -> impl Future<Output = Shared> {
         let keeper = shared.login.keeper().unwrap();
         let token = keeper.token().await.unwrap();
-        keeper.renew(&token).await.unwrap();
+        keeper.renew("lab", &token).await.unwrap();
         async move {
             rest(&mut shared, delay(Class::NeedsLogin, 0)).await;
             shared

@@ -137,15 +137,19 @@ impl Keeper {
         self.inner.lend(token);
     }
 
-    /// A token other than the one that a mail server just refused. Refreshes only if nobody did so since; `None` where
-    /// that was done often of late: then it is not the token.
-    pub async fn renew(&self, refused: &AccessToken) -> Result<Option<AccessToken>, Error> {
-        let refused = refused.clone();
+    /// A token other than the one that a mail server just refused to `account`. Refreshes only if nobody did so since;
+    /// `None` where this account had that done often of late: then it is not the token.
+    pub async fn renew(&self, account: &str, refused: &AccessToken) -> Result<Option<AccessToken>, Error> {
+        let (account, refused) = (account.to_owned(), refused.clone());
         self.in_turn(|inner| async move {
             match inner.fresh() {
-                Some(token) if !token.is_same(&refused) => Ok(Some(token)),
-                _ => inner.force().await,
+                Some(token) if !token.is_same(&refused) => return Ok(Some(token)),
+                Some(_) if !inner.may_force(account) => return Ok(None),
+                // What is not at hand, or due, is asked for as ever: there the endpoint tells of a login that is lost.
+                _ => {}
             }
+            inner.state().lease = None;
+            inner.refresh().await.map(Some)
         })
         .await
     }
