@@ -7,7 +7,7 @@ use crate::mail::{MailboxName, Uid, UidSet, Uidl};
 use crate::net::Tls;
 use crate::sync::maildrop::{Message, generation};
 use crate::sync::{Arrival, At, Remote as _};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -137,7 +137,7 @@ fn messages(count: u32) -> Vec<(Uid, Message)> {
 /// Complete messages with their UIDs, and how it ended.
 async fn fetch(session: &mut Session, count: u32) -> (Vec<(u32, String)>, Result<(), Error>) {
     let (into, mut from) = mpsc::channel(10_000);
-    let outcome = session.fetch(&messages(count), into).await;
+    let outcome = session.fetch(&messages(count), into, &mut BTreeMap::new()).await;
     let (mut found, mut body) = (Vec::new(), Vec::new());
     while let Some(arrival) = from.recv().await {
         match arrival {
@@ -233,7 +233,7 @@ async fn a_header_tells_what_a_message_is_with_top_or_without() {
     };
     let (one, other) = (identified("TOP", "TOP 1 0").await, identified("UIDL", "RETR 1").await);
     assert_eq!(one, other);
-    assert!(one.identity.is_strong() && one.size == 10);
+    assert!(one.likeness.identity.is_strong() && one.likeness.size == 10);
 }
 
 #[tokio::test]
@@ -256,7 +256,7 @@ async fn a_message_that_is_listed_too_large_is_not_asked_for() {
     let (into, _from) = mpsc::channel(10);
     let mut wanted = messages(2);
     wanted[0].1.size = 400 << 20;
-    let error = session.fetch(&wanted, into).await.unwrap_err();
+    let error = session.fetch(&wanted, into, &mut BTreeMap::new()).await.unwrap_err();
     assert!(error.to_string().contains("1 message(s): 400 MiB are more than the 256 MiB"), "{error}");
     server.finished().await;
 }

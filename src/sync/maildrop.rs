@@ -3,14 +3,16 @@
 //! POP3 knows unique-ids, the base knows UIDs: each unique-id is given a UID once, durably, before its message is
 //! fetched, so that a crash at any later point finds the same message under the same UID. A unique-id that is known is
 //! believed while its size stays the same; one with another size, or one that was missing for a while, may have been
-//! given again after a server lost its memory: its header decides. One that is missing is kept in mind, because servers
-//! hide messages for a time (Gmail's "recent" mode, a maildrop that is not mounted), and they would all come twice.
+//! given again after a server lost its memory: its Message-ID decides, and without one its text. One that is missing is kept
+//! in mind, because servers hide messages for a time (Gmail's "recent" mode, a maildrop that is not mounted), and they would
+//! all come twice.
 //!
 //! Some servers give a message another id (after a move to a new machine, or because their ids are positions). So what
-//! is new is held against the messages whose ids this listing misses first: one of the same size and Message-ID keeps its UID.
+//! is new is held against the messages whose ids this listing misses first: one of the same size and fingerprint keeps its
+//! UID. A Message-ID would not do: what is taken for known is never fetched, and a second copy beats a lost message.
 
 use super::Likeness;
-use crate::mail::{Identity, Uid, UidValidity, Uidl};
+use crate::mail::{Fingerprint, Identity, Uid, UidValidity, Uidl};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A message as a session lists it.
@@ -22,6 +24,15 @@ pub struct Message {
     pub uidl: Uidl,
     /// Its size in octets as listed: exact on most servers.
     pub size: u64,
+}
+
+/// What a look at a message told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// How it is recognised.
+    pub likeness: Likeness,
+    /// What tells it from all others.
+    pub fingerprint: Fingerprint,
 }
 
 /// A unique-id that was given a UID.
@@ -39,6 +50,8 @@ pub struct Enrolled {
     pub is_suspect: bool,
     /// Whose message it is, once that arrived.
     pub identity: Option<Identity>,
+    /// What tells that message from all others; unknown where a visit was killed that fetched it.
+    pub fingerprint: Option<Fingerprint>,
 }
 
 /// All that the base knows of a maildrop.
@@ -77,6 +90,13 @@ pub enum Note {
         /// Its unique-id now.
         uidl: Uidl,
     },
+    /// The server sent this message.
+    Sent {
+        /// Its UID.
+        uid: Uid,
+        /// What tells it from all others.
+        fingerprint: Fingerprint,
+    },
     /// A message is no longer in the maildrop, or will not be after QUIT.
     Miss(Uidl),
     /// The unique-id was found to be another message's, which is new.
@@ -96,8 +116,8 @@ pub struct Census {
     new: Vec<Message>,
     /// What is known of those at which a session broke, by number.
     begun: BTreeMap<u32, Enrolled>,
-    /// Fetched messages that may be listed under another unique-id.
-    lost: BTreeMap<Likeness, Vec<Uid>>,
+    /// Fetched messages that may be listed under another unique-id, by fingerprint and size.
+    lost: BTreeMap<(Fingerprint, u64), Vec<Uid>>,
     notes: Vec<Note>,
 }
 
@@ -136,9 +156,9 @@ impl Census {
         census
     }
 
-    /// The messages whose header must be looked at. Those that broke a session come last, or are left out.
+    /// The messages that must be looked at. Those that broke a session come last, or are left out.
     pub fn unsure(&self, spares_suspects: bool) -> Vec<&Message> {
-        let lost = self.lost.keys().map(|likeness| likeness.size);
+        let lost = self.lost.keys().map(|&(_, size)| size);
         let sizes: BTreeSet<u64> = lost.chain(self.doubtful.iter().map(|(known, _)| known.size)).collect();
         let new = |is_suspect| {
             let has_begun = move |message: &&Message| self.begun.contains_key(&message.number) == is_suspect;
@@ -152,7 +172,7 @@ impl Census {
         doubtful(false).chain(new(false)).chain(suspects).collect()
     }
 
-    /// What to note when the session broke at the message with this number while headers were looked at.
+    /// What to note when the session broke at the message with this number while it was looked at.
     pub fn accuse(&self, number: u32, next: Uid) -> Vec<Note> {
         let is_it = |message: &&Message| message.number == number;
         let doubtful = self.doubtful.iter().map(|(_, message)| message).find(is_it);
@@ -165,20 +185,16 @@ impl Census {
         }
     }
 
-    /// The UID of every message, and what is to be noted before any is used. `likeness` tells the unsure ones, by
-    /// number; a doubtful one that it does not tell is left out. `None` where there are no UIDs left.
+    /// The UID of every message, and what is to be noted before any is used. `seen` tells the unsure ones, by number; a
+    /// doubtful one that it does not tell is left out. `None` where there are no UIDs left.
     pub fn settle(
         mut self,
         next: Uid,
-        likeness: &BTreeMap<u32, Likeness>,
+        seen: &BTreeMap<u32, Seen>,
     ) -> Option<(BTreeMap<Uid, Message>, Vec<Note>)> {
         for (known, message) in std::mem::take(&mut self.doubtful) {
-            let Some(seen) = likeness.get(&message.number).map(|likeness| likeness.identity) else {
-                continue;
-            };
-            // A weak identity alone never proves that two messages are one.
-            let is_proof = known.size == message.size || seen.is_strong();
-            if is_proof && known.identity == Some(seen) {
+            let Some(seen) = seen.get(&message.number) else { continue };
+            if known.is(seen) {
                 self.notes.push(Note::Confirm { uidl: message.uidl.clone(), size: message.size });
                 self.known.insert(known.uid, message);
             } else {
@@ -188,8 +204,8 @@ impl Census {
         }
         let mut number = next.value();
         for message in std::mem::take(&mut self.new) {
-            let seen = likeness.get(&message.number);
-            if let Some(uid) = seen.and_then(|seen| self.lost.get_mut(seen)?.pop()) {
+            let seen = seen.get(&message.number).map(|seen| (seen.fingerprint, message.size));
+            if let Some(uid) = seen.and_then(|seen| self.lost.get_mut(&seen)?.pop()) {
                 self.notes.push(Note::Rename { uid, uidl: message.uidl.clone() });
                 self.known.insert(uid, message);
                 continue;
@@ -213,14 +229,21 @@ impl Census {
         self.known.insert(uid, message);
     }
 
-    /// The message of this unique-id may be listed under another one. Only a Message-ID can tell. One that was missing
-    /// before was deleted, by us or elsewhere: what is like it now is another copy.
+    /// The message of this unique-id may be listed under another one. One that was missing before was deleted, by us or
+    /// elsewhere: what is like it now is another copy.
     fn lose(&mut self, enrolled: &Enrolled) {
-        let identity = enrolled.identity.filter(|identity| !enrolled.is_missing && identity.is_strong());
-        if let Some(identity) = identity {
-            let likeness = Likeness { identity, size: enrolled.size };
-            self.lost.entry(likeness).or_default().push(enrolled.uid);
+        if let Some(fingerprint) = enrolled.fingerprint.filter(|_| !enrolled.is_missing) {
+            self.lost.entry((fingerprint, enrolled.size)).or_default().push(enrolled.uid);
         }
+    }
+}
+
+impl Enrolled {
+    /// Whether what stands under its unique-id is its message. A weak identity never proves that.
+    fn is(&self, seen: &Seen) -> bool {
+        let identity = seen.likeness.identity;
+        let is_proof = identity.is_strong() || self.fingerprint == Some(seen.fingerprint);
+        is_proof && self.identity == Some(identity)
     }
 }
 
