@@ -3,9 +3,9 @@
 //! POP3 knows unique-ids, the base knows UIDs: each unique-id is given a UID once, durably, before its message is
 //! fetched, so that a crash at any later point finds the same message under the same UID. A unique-id that is known is
 //! believed while its size stays the same; one with another size, or one that was missing for a while, may have been
-//! given again after a server lost its memory: its Message-ID decides, and without one its text. One that is missing is kept
-//! in mind, because servers hide messages for a time (Gmail's "recent" mode, a maildrop that is not mounted), and they would
-//! all come twice.
+//! given again after a server lost its memory: what the server shows of it decides. One that is missing is kept in mind,
+//! because servers hide messages for a time (Gmail's "recent" mode, a maildrop that is not mounted), and they would all come
+//! twice.
 //!
 //! Some servers give a message another id (after a move to a new machine, or because their ids are positions). So what
 //! is new is held against the messages whose ids this listing misses first: one of the same size and fingerprint keeps its
@@ -239,10 +239,14 @@ impl Census {
 }
 
 impl Enrolled {
-    /// Whether what stands under its unique-id is its message. A weak identity never proves that.
+    /// Whether what stands under its unique-id is its message. A weak identity never proves that; a Message-ID does where
+    /// only the size changed, because Exchange estimates it, and renders a message anew each time.
     fn is(&self, seen: &Seen) -> bool {
         let identity = seen.likeness.identity;
-        let is_proof = identity.is_strong() || self.fingerprint == Some(seen.fingerprint);
+        let is_proof = match self.fingerprint {
+            Some(known) if self.is_missing || !identity.is_strong() => known == seen.fingerprint,
+            _ => identity.is_strong(),
+        };
         is_proof && self.identity == Some(identity)
     }
 }

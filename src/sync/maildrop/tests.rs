@@ -99,6 +99,13 @@ fn an_id_that_was_missing_is_looked_at_before_it_is_believed() {
     assert_eq!((known, notes), (named(&[(4, "a")]), vec![Note::Confirm { uidl: id("a"), size: 5 }]));
     let (known, _) = settle(vec![back], vec![message(1, "a", 5)], &[(1, seen("b", 5))]);
     assert_eq!(known, named(&[(10, "a")]));
+    let gone = || Enrolled { is_missing: true, ..enrolled("a", 4, 5) };
+    let copy = Seen { fingerprint: fingerprint("Received: later"), ..seen("a", 5) };
+    let (known, _) = settle(vec![gone()], vec![message(1, "a", 5)], &[(1, copy)]);
+    assert_eq!(known, named(&[(10, "a")]), "another copy under an id that is given again");
+    let unknown = Enrolled { fingerprint: None, ..gone() };
+    let (known, _) = settle(vec![unknown], vec![message(1, "a", 5)], &[(1, copy)]);
+    assert_eq!(known, named(&[(4, "a")]), "its visit was killed: id and Message-ID agree");
 }
 
 #[test]
