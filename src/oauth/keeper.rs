@@ -14,6 +14,7 @@ use super::flow::{self, Granted};
 use super::token::AccessToken;
 use crate::application::App;
 use crate::error::{Class, Classified, chain};
+use crate::task;
 use jiff::Timestamp;
 use refresh::{Inner, State};
 use secrecy::{ExposeSecret, SecretString};
@@ -229,7 +230,7 @@ impl Keeper {
     async fn in_turn<T, E, F>(&self, work: impl FnOnce(Arc<Inner>) -> F) -> Result<T, E>
     where
         T: Send + 'static,
-        E: From<Error> + Send + 'static,
+        E: Send + 'static,
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
         let turn = Arc::clone(&self.turn).lock_owned().await;
@@ -239,7 +240,7 @@ impl Keeper {
             drop(turn);
             outcome
         });
-        task.await.unwrap_or_else(|_| Err(self.inner.unavailable("the refresh was interrupted", None).into()))
+        task::outcome(task).await
     }
 }
 

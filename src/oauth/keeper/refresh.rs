@@ -18,6 +18,7 @@ use crate::oauth::flow::{self, Granted};
 use crate::oauth::gate::Gate;
 use crate::oauth::store::{Grant, Lock, Store};
 use crate::oauth::token::{AccessToken, Lease, Moment};
+use crate::task::off_reactor;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -367,8 +368,7 @@ impl Inner {
         work: impl FnOnce(&Store) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let store = self.store.clone();
-        let done = tokio::task::spawn_blocking(move || work(&store)).await;
-        done.unwrap_or_else(|_| Err(self.unavailable("the program is ending", None)))
+        off_reactor(move || work(&store)).await
     }
 
     pub(super) fn unavailable(&self, cause: &str, after: Option<Duration>) -> Error {
