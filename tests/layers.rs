@@ -23,7 +23,7 @@ const LAYERS: &[(&str, Imports)] = &[
     ("ownership", Strictly(&[])),
     ("application", Strictly(&[])),
     ("sync", Also(&[])),
-    ("net", Also(&[])),
+    ("net", Also(&["task"])),
     ("disk", Strictly(&[])),
     ("command", Strictly(&[])),
     ("task", Strictly(&[])),
