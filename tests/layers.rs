@@ -23,7 +23,7 @@ const LAYERS: &[(&str, Imports)] = &[
     ("ownership", Strictly(&[])),
     ("application", Strictly(&[])),
     ("sync", Also(&[])),
-    ("net", Also(&["task"])),
+    ("net", Also(&[])),
     ("disk", Strictly(&[])),
     ("command", Strictly(&[])),
     ("task", Strictly(&[])),
