@@ -28,8 +28,8 @@ mod tokens;
 mod typed;
 
 pub use account::{
-    Account, Auth, Credential, DeletionLimit, Incoming, Layout, LineEndings, OAuth2, OnDelete, Pop, Secret,
-    Sent, TokenStore,
+    Account, Auth, Credential, DeletionLimit, Incoming, Layout, LineEndings, MissingKey, OAuth2, OnDelete,
+    Pop, Secret, Sent, TokenStore,
 };
 pub use error::{Error, Place};
 pub use hooks::Hooks;
