@@ -29,21 +29,19 @@ impl Inbound {
             Wish::Sync { mailbox, dry_run } => {
                 return self.sync(remote, &to, mailbox.as_ref(), dry_run).await;
             }
-            Wish::ListHeld => self.held_list().await.map(|list| Some(Told::Held(list))),
-            Wish::Approve(mailbox) => self.approve(&mailbox).await.map(|()| None),
+            Wish::ListHeld => {
+                self.tell_held(&to).await;
+                return Ok(());
+            }
+            Wish::Approve(mailbox) => self.approve(&mailbox).await,
             Wish::Restore(mailbox) => {
                 self.unclean.insert(mailbox.clone());
                 self.watched.unfollow(&self.stores.maildir, &mailbox);
-                self.restore(remote, &mailbox).await.map(|()| None)
+                self.restore(remote, &mailbox).await
             }
         };
         match prepared {
-            Ok(Some(told)) => {
-                // Whoever asked may be gone.
-                let _ = to.send(told);
-                Ok(())
-            }
-            Ok(None) => self.sync(remote, &to, None, false).await,
+            Ok(()) => self.sync(remote, &to, None, false).await,
             Err(trouble) if trouble.scope == Scope::Pass => Err(Complaint::of_trouble(&trouble)),
             Err(trouble) => {
                 self.refuse(&to, &Complaint::of_trouble(&trouble));
@@ -84,8 +82,20 @@ impl Inbound {
         !records.iter().any(|record| glob.wants(&record.name))
     }
 
+    /// Tells what is held back and what lies in quarantine: that stands on this machine, whatever the server is like.
+    pub(super) async fn tell_held(&mut self, to: &mpsc::UnboundedSender<Told>) {
+        match self.held_list().await {
+            // Whoever asked may be gone.
+            Ok(list) => drop(to.send(Told::Held(list))),
+            Err(trouble) => self.refuse(to, &Complaint::of_trouble(&trouble)),
+        }
+    }
+
     /// An order in times of trouble: one attempt. What its failure means for the account the next turn finds out.
     pub(super) async fn try_order(&mut self, order: Order) {
+        if let Wish::ListHeld = order.wish {
+            return self.tell_held(&order.to).await;
+        }
         let account = self.shared.account.clone();
         if let Incoming::Pop(pop) = &account.incoming {
             // A visit refuses by itself an order that it cannot carry out.
