@@ -22,6 +22,9 @@ pub struct Status {
     /// When the daemon started.
     #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "whole_seconds")]
     pub since: Option<Timestamp>,
+    /// What is wrong with the daemon as a whole: a configuration that could not be reloaded, and where the mistake is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<String>,
     /// Every configured account, by name.
     pub accounts: Vec<Account>,
 }
@@ -168,7 +171,14 @@ pub struct Summary {
 impl Status {
     /// The answer where no daemon runs.
     pub fn absent() -> Status {
-        Status { schema: SCHEMA, version: String::new(), pid: 0, since: None, accounts: Vec::new() }
+        Status {
+            schema: SCHEMA,
+            version: String::new(),
+            pid: 0,
+            since: None,
+            notice: None,
+            accounts: Vec::new(),
+        }
     }
 }
 

@@ -207,6 +207,17 @@ fn a_reload_touches_only_what_changed() {
     daemon.reload();
     wait_status(&mut daemon, "configuration not reloaded");
     until(PATIENCE, "the place of the mistake", || daemon.stderr().contains("config.toml:2:1"));
+    for words in ["config.toml:2:1: unknown key `addres`", "the former one stays in force"] {
+        let notice = home.status()["notice"].clone();
+        assert!(notice.as_str().unwrap().contains(words), "{notice}");
+        assert!(home.ok(&["status"]).contains(words), "{}", home.ok(&["status"]));
+        let refused = home.run(&["reload"]);
+        assert_eq!(refused.status.code(), Some(78), "{}", stderr(&refused));
+        assert!(stderr(&refused).contains(words), "{}", stderr(&refused));
+    }
+    let served = home.run(&["sync", "alice"]);
+    assert!(served.status.success() && stderr(&served).contains("config.toml:2:1"), "{}", stderr(&served));
+    assert!(stderr(&served).contains("goes on with the former configuration"), "{}", stderr(&served));
     for user in [alice, bob, carol] {
         host.deliver(user, &message("under the old configuration"));
         wait_mail(&home, user, "under the old configuration");
@@ -214,8 +225,10 @@ fn a_reload_touches_only_what_changed() {
     assert_eq!(proxies.each_ref().map(Proxy::connections), [2, 4, 2]);
 
     home.configure(&[of(0, alice), of(2, carol)]);
-    daemon.reload();
-    until(PATIENCE, "the removed account to go", || home.status()["accounts"].as_array().unwrap().len() == 2);
+    home.ok(&["reload"]);
+    let mended = home.status();
+    assert_eq!((&mended["notice"], mended["accounts"].as_array().unwrap().len()), (&Value::Null, 2));
+    assert_eq!(stderr(&home.run(&["sync", "alice"])), "");
     host.deliver(alice, &message("after the removal"));
     wait_mail(&home, alice, "after the removal");
     assert_eq!(proxies.each_ref().map(Proxy::connections), [2, 4, 2]);

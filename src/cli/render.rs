@@ -15,6 +15,9 @@ pub fn status(status: &Status, now: Timestamp, in_colour: bool, width: Option<us
     let since =
         status.since.map(|since| format!(", up {}", span((now - since).get_seconds()))).unwrap_or_default();
     let mut text = format!("posthaste {} (pid {}){since}\n", harmless(&status.version), status.pid);
+    if let Some(notice) = &status.notice {
+        text.push_str(&indented(&harmless(notice), width));
+    }
     if status.accounts.is_empty() {
         text.push_str("no accounts are configured\n");
         return text;

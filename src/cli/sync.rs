@@ -57,6 +57,9 @@ impl Sync {
             }
             outcome => outcome?,
         };
+        if let Err(error) = context.configuration() {
+            output::complain(&format!("{error}\nthe running daemon goes on with the former configuration"));
+        }
         while let Some(response) = responses.next().await? {
             view.show(response)?;
         }
