@@ -81,6 +81,9 @@ impl Add {
         if let Some(provider) = &place.draft.provider {
             say(context, &format!("{} is served by {}", self.address, title(providers, provider)));
         }
+        if let (Some(why), Some(option)) = (&place.password, self.option_of_tokens()) {
+            return Err(CommandError::new(Exit::Usage, format!("{option} has no use here: {why}")));
+        }
         let password = match (Kind::Password.of_options(self, context, &name).await?, &place.password) {
             (None, Some(why)) => Some(self.ask_password(context, &name, why).await?),
             (named, _) => named,
