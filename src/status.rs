@@ -166,6 +166,9 @@ pub struct Summary {
     pub held: u64,
     /// What went wrong, one line for each mailbox or message; empty means complete.
     pub errors: Vec<String>,
+    /// Where only some mailboxes were asked for and the account has none of these: those that it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unmatched: Option<Vec<String>>,
 }
 
 impl Status {

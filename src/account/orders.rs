@@ -5,11 +5,38 @@ use super::inbound::Inbound;
 use super::session::connect;
 use super::{Order, Told, Wish};
 use crate::config::{Incoming, Mailboxes};
-use crate::error::Class;
 use crate::imap;
+use crate::mail::MailboxName;
 use crate::status::Summary;
-use crate::sync::{Extent, Ledger as _, Remote, Scope};
+use crate::sync::{Extent, Remote, Scope};
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 use tokio::sync::mpsc;
+
+/// The mailboxes that an order is about, and which of the account's the passes for it met.
+pub(super) struct Chosen {
+    glob: Mailboxes,
+    met: Mutex<BTreeSet<MailboxName>>,
+}
+
+impl Chosen {
+    pub(super) fn new(glob: &Mailboxes) -> Chosen {
+        Chosen { glob: glob.clone(), met: Mutex::default() }
+    }
+
+    /// Whether a mailbox of the account is meant.
+    pub(super) fn wants(&self, mailbox: &MailboxName) -> bool {
+        self.met.lock().unwrap_or_else(PoisonError::into_inner).insert(mailbox.clone());
+        self.glob.wants(mailbox)
+    }
+
+    /// The mailboxes that there are, where none of them is meant.
+    pub(super) fn unmatched(&self) -> Option<Vec<String>> {
+        let met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_none = !met.iter().any(|mailbox| self.glob.wants(mailbox));
+        is_none.then(|| met.iter().map(ToString::to_string).collect())
+    }
+}
 
 impl Inbound {
     /// An order whose failure ends the connection is answered before that.
@@ -59,27 +86,14 @@ impl Inbound {
     ) -> Result<(), Complaint> {
         let extent = Extent { dry_run, ..Extent::default() };
         let mut summary = Summary::default();
-        self.turn(remote, extent, Some((to, glob)), &mut summary).await?;
-        if dry_run {
-            return Ok(());
+        let chosen = glob.map(Chosen::new);
+        self.turn(remote, extent, Some((to, chosen.as_ref())), &mut summary).await?;
+        if !dry_run {
+            summary.unmatched = chosen.and_then(|chosen| chosen.unmatched());
+            // Whoever asked may be gone.
+            let _ = to.send(Told::Summary(summary));
         }
-        let told = match self.matches_none(glob).await {
-            true => Told::Refused {
-                class: Class::GiveUp,
-                text: "no mailbox matches".to_owned(),
-                hint: Some("posthaste status --json names the mailboxes".to_owned()),
-            },
-            false => Told::Summary(summary),
-        };
-        // Whoever asked may be gone.
-        let _ = to.send(told);
         Ok(())
-    }
-
-    /// Whether there is no mailbox that the user can have meant.
-    async fn matches_none(&mut self, glob: Option<&Mailboxes>) -> bool {
-        let (Some(glob), Ok(records)) = (glob, self.stores.ledger.mailboxes().await) else { return false };
-        !records.iter().any(|record| glob.wants(&record.name))
     }
 
     /// Tells what is held back and what lies in quarantine: that stands on this machine, whatever the server is like.
