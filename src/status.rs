@@ -127,6 +127,9 @@ pub struct Outbox {
     pub uncertain: u32,
     /// Refused for good; see `failed/` in the outbox.
     pub failed: u32,
+    /// When the first of what is queued is tried again, where it has to wait.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "whole_seconds")]
+    pub next_try: Option<Timestamp>,
 }
 
 /// How far a pass over a mailbox is. Totals grow while the pass learns what there is to do.

@@ -16,6 +16,7 @@ use crate::net::Endpoint;
 use crate::queue::watch::{Hints, OutboxWatch};
 use crate::queue::{self, Entry, Id, Sender, State};
 use crate::smtp::{self, Session, Verdict};
+use crate::status;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -118,8 +119,7 @@ impl Outbound {
         }
         self.file_sent().await;
         self.tell_counts().await;
-        let due = self.on_disk(|desk| desk.spool.next_due()).await.flatten();
-        let due = due.map(|at| self.not_before.map_or(at, |wait| wait.max(at)));
+        let due = self.next_send().await;
         look.again_at.into_iter().chain(due).min()
     }
 
@@ -325,9 +325,16 @@ impl Outbound {
         done.map_err(|error| Complaint::new(&error))
     }
 
+    /// When the next message is sent, at the earliest.
+    async fn next_send(&self) -> Option<Timestamp> {
+        let due = self.on_disk(|desk| desk.spool.next_due()).await.flatten()?;
+        Some(self.not_before.map_or(due, |wait| wait.max(due)))
+    }
+
     async fn tell_counts(&self) {
+        let next_try = self.next_send().await.filter(|at| *at > Timestamp::now());
         if let Some(counts) = self.on_disk(|desk| desk.spool.counts()).await {
-            self.shared.board.outbox(counts);
+            self.shared.board.outbox(status::Outbox { next_try, ..counts });
         }
     }
 

@@ -19,16 +19,18 @@ pub fn chosen(context: &Context, names: &[String]) -> Result<Vec<Account>, Comma
         };
     }
     let find = |name: &String| {
-        let unknown = || {
-            let known = configuration.accounts.iter().map(|account| account.name.as_str());
-            CommandError {
-                hint: Some(suggestion(name, known)),
-                ..CommandError::new(Exit::Usage, format!("no account is called {name}"))
-            }
-        };
-        configuration.account(name).cloned().ok_or_else(unknown)
+        let known = configuration.accounts.iter().map(|account| account.name.as_str());
+        configuration.account(name).cloned().ok_or_else(|| unknown(name, known))
     };
     names.iter().map(find).collect()
+}
+
+/// The refusal of a name that no account has.
+pub(super) fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> CommandError {
+    CommandError {
+        hint: Some(suggestion(name, known)),
+        ..CommandError::new(Exit::Usage, format!("no account is called {name}"))
+    }
 }
 
 /// Has one account carry out `wish` and shows what it tells.

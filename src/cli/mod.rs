@@ -5,6 +5,7 @@
 //! questions, and only at a terminal; `login` reads what it was asked to wait for. A command is listed in [`Command`] only once it works.
 
 pub mod add;
+mod alike;
 mod ask;
 pub mod chart;
 pub mod completions;

@@ -97,4 +97,6 @@ fn a_mailbox_that_is_not_there_is_met_with_the_one_that_was_meant() {
     let _daemon = scene.home.start();
     scene.home.wait_state("alice", "watching");
     all();
+    refused(&["status", "alise"], &["no account is called alise", "did you mean `alice`?"]);
+    assert!(scene.home.ok(&["status", "alice"]).contains("\nalice "));
 }
