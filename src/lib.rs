@@ -6,7 +6,7 @@
 //!
 //! | layer | modules | may import |
 //! |---|---|---|
-//! | 0 | [`mail`] [`error`] [`backoff`] [`status`] [`ownership`] [`application`] | nothing above |
+//! | 0 | [`mail`] [`error`] [`backoff`] [`status`] [`ownership`] [`application`] [`keeping`] | nothing above |
 //! | 1 | [`sync`] and the pure leaves inside drivers | `mail error` |
 //! | 2 | [`net`] [`disk`] [`command`] [`task`] | `error` |
 //! | 3 | [`imap`] [`pop`] [`smtp`] [`maildir`] [`ledger`] [`queue`] [`oauth`] [`provider`] [`supervisor`] [`control`] [`config`] | below; never each other |
@@ -30,6 +30,7 @@ pub mod disk;
 pub mod doctor;
 pub mod error;
 pub mod imap;
+pub mod keeping;
 pub mod ledger;
 pub mod mail;
 pub mod maildir;

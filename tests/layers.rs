@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// What everybody may import.
-const VOCABULARY: &[&str] = &["mail", "error", "backoff", "status", "ownership", "application"];
+const VOCABULARY: &[&str] = &["mail", "error", "backoff", "status", "ownership", "application", "keeping"];
 
 /// Top-level modules, and what each may import beside itself and, unless it is strict, the vocabulary.
 const LAYERS: &[(&str, Imports)] = &[
@@ -22,6 +22,7 @@ const LAYERS: &[(&str, Imports)] = &[
     ("status", Strictly(&[])),
     ("ownership", Strictly(&[])),
     ("application", Strictly(&[])),
+    ("keeping", Strictly(&[])),
     ("sync", Also(&[])),
     ("net", Also(&[])),
     ("disk", Strictly(&[])),
@@ -73,6 +74,7 @@ const PURE: &[&str] = &[
     "mail",
     "backoff.rs",
     "application.rs",
+    "keeping.rs",
     "ownership.rs",
     "sync/delta.rs",
     "sync/plan.rs",

@@ -4,7 +4,8 @@
 //! below its account on lines of its own, because it is what one looks for.
 
 use super::output::harmless;
-use crate::control::{Deletions, Quarantined, Side};
+use crate::control::{Deletions, Quarantined};
+use crate::keeping::Side;
 use crate::status::{Account, Mailbox, Outbox, State, Status, Summary};
 use jiff::Timestamp;
 use textwrap::{WordSeparator, WordSplitter};

@@ -27,10 +27,7 @@ mod source;
 mod tokens;
 mod typed;
 
-pub use account::{
-    Account, Auth, Credential, DeletionLimit, Incoming, Layout, LineEndings, OAuth2, OnDelete, Pop, Secret,
-    Sent, TokenStore,
-};
+pub use account::{Account, Auth, Credential, Incoming, OAuth2, Pop, Secret, Sent, TokenStore};
 pub use error::{Error, Place};
 pub use hooks::Hooks;
 pub use mailboxes::Mailboxes;
