@@ -183,8 +183,7 @@ impl Outbound {
     async fn connect(&self, endpoint: &Endpoint) -> Result<Session, Complaint> {
         let login = &self.shared.login;
         let complain = |error: &super::LoginError| tokenless(&self.shared, error);
-        let proof =
-            login.proof(endpoint, &self.shared.account.name).await.map_err(|error| complain(&error))?;
+        let proof = login.proof(endpoint).await.map_err(|error| complain(&error))?;
         let session = match self.log_in(endpoint, &proof).await {
             Err(error) if error.class() == Class::NeedsLogin => {
                 let another = login.another(&proof).await.map_err(|error| complain(&error))?;
