@@ -24,7 +24,7 @@ const LAYERS: &[(&str, Imports)] = &[
     ("application", Strictly(&[])),
     ("keeping", Strictly(&[])),
     ("sync", Also(&[])),
-    ("net", Also(&[])),
+    ("net", Also(&["task"])),
     ("disk", Strictly(&[])),
     ("command", Strictly(&[])),
     ("task", Strictly(&[])),

@@ -6,6 +6,7 @@
 //! system's are, only OpenSSL knows.
 
 use super::{Error, plain};
+use crate::task::off_reactor;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -25,8 +26,7 @@ static SHARED: Mutex<Connectors> = Mutex::new(Connectors(BTreeMap::new()));
 pub(super) async fn connector(ca: Option<&Path>) -> Result<TlsConnector, Error> {
     let ca = ca.map(Path::to_owned);
     // Whoever comes while it is made waits for it instead of making another.
-    let made = tokio::task::spawn_blocking(move || shared().connector(ca, Instant::now()));
-    made.await.unwrap_or_else(|_| Err(Error::Setup("the program is ending".to_owned())))
+    off_reactor(move || shared().connector(ca, Instant::now())).await
 }
 
 /// Has the next connection read the certificates anew.
