@@ -28,6 +28,7 @@ const LAYERS: &[(&str, Imports)] = &[
     ("disk", Strictly(&[])),
     ("command", Strictly(&[])),
     ("task", Strictly(&[])),
+    ("lock", Strictly(&["disk", "error"])),
     ("imap", Also(&["net", "sync"])),
     ("pop", Also(&["net", "sync"])),
     ("smtp", Also(&["net"])),
@@ -48,7 +49,9 @@ const LAYERS: &[(&str, Imports)] = &[
     ),
     (
         "doctor",
-        Also(&["sync", "net", "imap", "pop", "smtp", "oauth", "provider", "config", "account", "task"]),
+        Also(&[
+            "sync", "net", "imap", "pop", "smtp", "oauth", "provider", "config", "account", "task", "lock",
+        ]),
     ),
     ("daemon", AllBut(&["cli"])),
     ("cli", AllBut(&[])),
