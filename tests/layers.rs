@@ -24,7 +24,7 @@ const LAYERS: &[(&str, Imports)] = &[
     ("application", Strictly(&[])),
     ("keeping", Strictly(&[])),
     ("sync", Also(&[])),
-    ("net", Also(&["task"])),
+    ("net", Also(&[])),
     ("disk", Strictly(&[])),
     ("command", Strictly(&[])),
     ("task", Strictly(&[])),

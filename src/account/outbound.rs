@@ -16,6 +16,7 @@ use crate::net::Endpoint;
 use crate::queue::watch::{Hints, OutboxWatch};
 use crate::queue::{self, Entry, Id, Sender, State};
 use crate::smtp::{self, Session, Verdict};
+use crate::status;
 use crate::task::off_reactor;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -118,8 +119,7 @@ impl Outbound {
         }
         self.file_sent().await;
         self.tell_counts().await;
-        let due = self.on_disk(|desk| desk.spool.next_due()).await;
-        let due = due.map(|at| self.not_before.map_or(at, |wait| wait.max(at)));
+        let due = self.next_send().await;
         look.again_at.into_iter().chain(due).min()
     }
 
@@ -320,8 +320,16 @@ impl Outbound {
         self.on_disk(work).await.map_err(|error| Complaint::new(&error))
     }
 
+    /// When the next message is sent, at the earliest.
+    async fn next_send(&self) -> Option<Timestamp> {
+        let due = self.on_disk(|desk| desk.spool.next_due()).await?;
+        Some(self.not_before.map_or(due, |wait| wait.max(due)))
+    }
+
     async fn tell_counts(&self) {
-        self.shared.board.outbox(self.on_disk(|desk| desk.spool.counts()).await);
+        let next_try = self.next_send().await.filter(|at| *at > Timestamp::now());
+        let counts = self.on_disk(|desk| desk.spool.counts()).await;
+        self.shared.board.outbox(status::Outbox { next_try, ..counts });
     }
 
     /// Runs disk work off the reactor.

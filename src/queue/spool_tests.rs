@@ -216,6 +216,33 @@ fn a_failed_message_comes_back_with_its_bcc_and_line_ends_and_can_be_dropped_aga
 }
 
 #[test]
+fn the_reason_goes_with_a_message_that_is_moved_back_and_no_other_file_does() {
+    let place = Place::new();
+    let mut spool = place.open().unwrap();
+    let failed = place.outbox().join("failed");
+    for name in ["m", "n"] {
+        place.drop_in(name, "Subject: to nobody\n");
+    }
+    place.accept(&mut spool).unwrap();
+    fs::write(failed.join("o.txt"), "what the user keeps here").unwrap();
+    let move_back = |name: &str, text: &str| {
+        fs::rename(failed.join(name), place.outbox().join(name)).unwrap();
+        place.drop_in(name, text);
+    };
+    move_back("m", "To: a@x, bob\n");
+    place.accept(&mut spool).unwrap();
+    assert_eq!(names(&failed), ["m", "m.txt", "n", "n.txt", "o.txt"], "refused again, for another reason");
+    assert!(place.failed("m.txt").contains("bob"));
+    move_back("m", MESSAGE);
+    for name in ["n", "o"] {
+        place.drop_in(name, MESSAGE);
+    }
+    place.accept(&mut spool).unwrap();
+    assert_eq!(names(&failed), ["n", "n.txt", "o.txt"]);
+    assert_eq!(spool.counts().queued, 3);
+}
+
+#[test]
 fn the_user_may_hold_release_and_remove_but_not_what_the_server_has() {
     let place = Place::new();
     let (mut spool, id) = place.accepted();
