@@ -4,6 +4,7 @@
 use super::Subject;
 use crate::cli::ask;
 use crate::cli::error::{CommandError, Exit};
+use crate::task::off_reactor;
 use secrecy::{ExposeSecret, SecretString};
 use std::io::Read;
 
@@ -13,10 +14,7 @@ const MAX_TOKEN: u64 = 64 * 1024;
 pub(super) async fn log_in(subject: &Subject<'_>) -> Result<(), CommandError> {
     let token = match ask::is_possible() {
         true => ask::for_secret("Refresh token (not shown)").await?.ok_or_else(no_token)?,
-        false => {
-            let read = tokio::task::spawn_blocking(read_token).await;
-            read.map_err(|_| CommandError::new(Exit::Failed, "interrupted"))??
-        }
+        false => off_reactor(read_token).await?,
     };
     let is_token = !token.expose_secret().contains(char::is_whitespace);
     let token = is_token.then_some(token).ok_or_else(no_token)?;
