@@ -223,14 +223,14 @@ impl Login {
     }
 
     async fn token_of(&self, keeper: &Keeper) -> Result<AccessToken, Error> {
-        let token = match keeper.token().await {
+        let lent = match keeper.token().await {
             Err(oauth::Error::Client { .. }) => {
                 self.look_at_secret(keeper).await;
                 keeper.token().await
             }
             outcome => outcome,
         };
-        token.map_err(|error| self.unproved(error))
+        lent.map_err(|error| self.unproved(error))
     }
 
     /// Why there is no token: who needs a login is told first what a login needs.
