@@ -5,6 +5,7 @@
 
 use super::board::Complaint;
 use super::observe::{self, Counter};
+use super::orders::Chosen;
 use super::refused::Refused;
 use super::rest::{delay, rest};
 use super::sent::Target;
@@ -12,16 +13,16 @@ use super::session::connect;
 use super::stores::{Stores, Watched};
 use super::wake::Looks;
 use super::{Order, Shared, Told};
-use crate::config::{self, Incoming, Mailboxes};
+use crate::config::{self, Incoming};
 use crate::error::Class;
 use crate::imap;
+use crate::keeping::Side;
 use crate::mail::MailboxName;
 use crate::maildir::{Hint, KEEP};
 use crate::status::{State, Summary};
-use crate::sync::guard::DeletionLimit;
-use crate::sync::plan::{OnDelete, Policy};
+use crate::sync::plan::Policy;
 use crate::sync::report::Report;
-use crate::sync::{Extent, Ledger as _, MailboxRecord, Pass, Remote, Side};
+use crate::sync::{Extent, Ledger as _, MailboxRecord, Pass, Remote};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 use tokio::sync::{mpsc, watch};
@@ -66,16 +67,11 @@ impl Inbound {
         stores: Stores,
         sent_mailbox: watch::Sender<Option<Target>>,
     ) -> Inbound {
-        let limit = shared.account.deletion_limit;
         let policy = Policy {
-            on_delete: match (&shared.account.incoming, shared.account.on_delete) {
-                // Also without `delete_after`: one that is set later takes all that was deleted here.
-                (Incoming::Pop(_), _) => OnDelete::KeepForNow,
-                (_, config::OnDelete::Trash) => OnDelete::Trash,
-                (_, config::OnDelete::Expunge) => OnDelete::Expunge,
-                (_, config::OnDelete::Keep) => OnDelete::Keep,
-            },
-            limit: DeletionLimit { messages: limit.messages, percent: u32::from(limit.percent) },
+            on_delete: shared.account.on_delete,
+            // Also without `delete_after`: one that is set later takes all that was deleted here.
+            keeps_for_now: matches!(shared.account.incoming, Incoming::Pop(_)),
+            limit: shared.account.deletion_limit,
             recent: BTreeMap::new(),
             resting: BTreeMap::new(),
         };
@@ -173,6 +169,8 @@ impl Inbound {
                 Some(order) = orders.recv() => self.obey_or_refuse(&mut remote, order).await?,
                 hint = next_hint(&mut self.watched) => looks = self.collect(hint).await,
                 () = sleep_until(next_sweep) => looks.sweep = true,
+                // Nobody else may notice: the watching connection ends at another moment, or there is none.
+                error = remote.ended() => return Err(Complaint::new(&error)),
                 () = self.shared.login_changed.changed() => {
                     self.shared.login.look_again().await;
                     remote.into_session().logout().await;
@@ -232,17 +230,19 @@ impl Inbound {
         &mut self,
         remote: &mut impl Remote,
         mut extent: Extent,
-        order: Option<(&mpsc::UnboundedSender<Told>, Option<&Mailboxes>)>,
+        order: Option<(&mpsc::UnboundedSender<Told>, Option<&Chosen>)>,
         summary: &mut Summary,
     ) -> Result<(), Complaint> {
-        let (to, glob) = (order.map(|(to, _)| to.clone()), order.and_then(|(_, glob)| glob));
+        let (to, chosen) = (order.map(|(to, _)| to.clone()), order.and_then(|(_, chosen)| chosen));
         for _ in 0..FOLLOW_UPS {
-            let report = self.pass(remote, &extent, to.clone(), glob).await;
+            let report = self.pass(remote, &extent, to.clone(), chosen).await;
             observe::add(summary, &report);
-            self.log(&report);
+            observe::log(&self.shared.account.name, &report);
             if let (Some(plan), Some(to)) = (&report.plan, &to) {
                 let text = format!("{}{plan}", report.new_mailboxes());
-                let summary = observe::planned(plan, std::mem::take(&mut summary.errors));
+                let unmatched = chosen.and_then(Chosen::unmatched);
+                let planned = observe::planned(plan, std::mem::take(&mut summary.errors));
+                let summary = Summary { unmatched, ..planned };
                 // Whoever asked may be gone.
                 let _ = to.send(Told::Plan { text, summary });
                 self.shared.board.state(State::Watching, "");
@@ -262,7 +262,7 @@ impl Inbound {
         remote: &mut impl Remote,
         extent: &Extent,
         to: Option<mpsc::UnboundedSender<Told>>,
-        glob: Option<&Mailboxes>,
+        chosen: Option<&Chosen>,
     ) -> Report {
         let observer = Counter::new(self.shared.board.clone(), to);
         self.policy.resting = self.refused.resting();
@@ -272,8 +272,9 @@ impl Inbound {
             *recent = recent.saturating_add(*count);
         }
         let config::Account { name: account, mailboxes, .. } = &*self.shared.account;
-        let wanted =
-            |mailbox: &MailboxName| mailboxes.wants(mailbox) && glob.is_none_or(|glob| glob.wants(mailbox));
+        let wanted = |mailbox: &MailboxName| {
+            mailboxes.wants(mailbox) && chosen.is_none_or(|chosen| chosen.wants(mailbox))
+        };
         let Stores { maildir: local, ledger } = &mut self.stores;
         let pass = Pass {
             account,
@@ -317,26 +318,6 @@ impl Inbound {
         self.sent_mailbox.send_replace(Some(Target::of(&records)));
         self.housekeep().await;
         Ok(())
-    }
-
-    /// What a pass did, a line for each mailbox that changed; nothing when idle.
-    fn log(&self, report: &Report) {
-        for mailbox in &report.absent {
-            tracing::warn!(
-                account = %self.shared.account.name, %mailbox,
-                "the server does not have this mailbox any more: its copy here is left alone, and what is put there stays"
-            );
-        }
-        for (mailbox, done) in
-            report.mailboxes.iter().filter(|(_, done)| done.actions() > 0 || !done.held.is_empty())
-        {
-            let held: u32 = done.held.iter().map(|held| held.count).sum();
-            tracing::info!(
-                account = %self.shared.account.name, %mailbox, arrived = done.arrived, uploaded = done.uploaded,
-                moved = done.moved, reflagged = done.reflagged, removed = done.removed,
-                quarantined = done.quarantined, held, "synced"
-            );
-        }
     }
 
     /// Lets the guard see deletions of several passes as one.

@@ -1,12 +1,14 @@
 //! What an account keeps on disk: its Maildir, its ledger, and the watch on the Maildir.
 
 use super::board::Complaint;
-use crate::config::{self, Account, Incoming};
+use crate::config::{Account, Incoming};
 use crate::error::{Class, Classified};
+use crate::keeping::{Layout, LineEndings};
 use crate::ledger::{self, Ledger};
 use crate::mail::MailboxName;
-use crate::maildir::{self, Hints, Layout, LineEndings, Maildir, MaildirWatch};
+use crate::maildir::{self, Hints, Maildir, MaildirWatch};
 use crate::sync::MailboxRecord;
+use crate::task::off_reactor;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -37,9 +39,6 @@ pub enum Error {
         /// The account.
         account: String,
     },
-    /// The program is ending.
-    #[error("opening the stores was interrupted")]
-    Interrupted,
 }
 
 impl Classified for Error {
@@ -48,7 +47,6 @@ impl Classified for Error {
             Error::Maildir(error) => error.class(),
             Error::Ledger(error) => error.class(),
             Error::OtherOwner { .. } => Class::GiveUp,
-            Error::Interrupted => Class::RETRY,
         }
     }
 
@@ -57,7 +55,6 @@ impl Classified for Error {
             Error::Maildir(error) => error.hint(),
             Error::Ledger(error) => error.hint(),
             Error::OtherOwner { account, .. } => Some(format!("run: posthaste sync {account}")),
-            Error::Interrupted => None,
         }
     }
 }
@@ -69,7 +66,7 @@ impl Stores {
         let open = move || -> Result<Stores, Error> {
             Ok(Stores { maildir: maildir(&account, Maildir::open)?, ledger: Ledger::open(&path)? })
         };
-        tokio::task::spawn_blocking(open).await.unwrap_or(Err(Error::Interrupted))
+        off_reactor(open).await
     }
 
     /// The base is of this account's login. To be called when the login has succeeded: a slip in the name of a server or a
@@ -99,15 +96,7 @@ fn owner(account: &Account) -> String {
 
 /// The Maildir of an account as configured, opened by `open`.
 pub(super) fn maildir<T>(account: &Account, open: impl FnOnce(PathBuf, Layout, LineEndings) -> T) -> T {
-    let layout = match account.layout {
-        config::Layout::Nested => Layout::Nested,
-        config::Layout::MaildirPlusPlus => Layout::MaildirPlusPlus,
-    };
-    let line_endings = match account.line_endings {
-        config::LineEndings::Lf => LineEndings::Lf,
-        config::LineEndings::Crlf => LineEndings::Crlf,
-    };
-    open(account.maildir.clone(), layout, line_endings)
+    open(account.maildir.clone(), account.layout, account.line_endings)
 }
 
 /// The watch on the Maildir. Where the kernel refuses watches, directories are scanned instead.

@@ -6,6 +6,7 @@
 use super::mailboxes::Mailboxes;
 use super::secret::Hidden;
 use crate::application::App;
+use crate::keeping::{DeletionLimit, Layout, LineEndings, OnDelete};
 use crate::mail::{MailboxName, SpecialUse};
 use crate::net::Endpoint;
 use crate::provider::Flow;
@@ -166,6 +167,35 @@ pub struct OAuth2 {
     pub token_store: TokenStore,
 }
 
+/// A key without which nobody can log in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissingKey {
+    /// Its name in `[accounts.NAME.oauth]`.
+    pub key: &'static str,
+    /// What to do about it, with the page where its value is to be had.
+    pub remedy: String,
+}
+
+impl OAuth2 {
+    /// What must be set before anybody can log in to `account`, if something must.
+    pub fn missing(&self, account: &str) -> Option<MissingKey> {
+        let key = match (&self.app, &self.client_id) {
+            // Its key file says who it is.
+            (Some(App::ServiceAccount { .. }), _) => return None,
+            (_, None) => "client_id",
+            (None, Some(_)) if self.needs_secret && self.client_secret.is_none() => "client_secret",
+            _ => return None,
+        };
+        let wanted = match key {
+            "client_id" => "set `client_id`",
+            _ => "clients of its provider have a secret: set `client_secret_command` or `client_secret`",
+        };
+        let page = self.register_url.as_ref().map(|page| format!("; a client is registered at {page}"));
+        let remedy = format!("{wanted} in [accounts.{account}.oauth]{}", page.unwrap_or_default());
+        Some(MissingKey { key, remedy })
+    }
+}
+
 /// How saved logins rest in their files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -197,29 +227,6 @@ pub struct Credential {
     pub directory: Option<PathBuf>,
 }
 
-/// How the hierarchy of mailboxes is laid out on disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Layout {
-    /// Directories inside directories.
-    Nested,
-    /// `.a.b` beside each other, INBOX at the top.
-    #[serde(rename = "maildir++")]
-    MaildirPlusPlus,
-}
-
-/// What a local deletion does on the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OnDelete {
-    /// The message moves to the server's Trash.
-    Trash,
-    /// The message is expunged.
-    Expunge,
-    /// Nothing.
-    Keep,
-}
-
 /// Who files the copy of a sent message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
@@ -229,23 +236,4 @@ pub enum Sent {
     Server,
     /// Nobody.
     None,
-}
-
-/// How many deletions at once need no approval: a plan that exceeds both is held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DeletionLimit {
-    /// Messages.
-    pub messages: u32,
-    /// Share of the mailbox, 0–100.
-    pub percent: u8,
-}
-
-/// Line ends of the files in the Maildir.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LineEndings {
-    /// LF, as readers on Unix expect.
-    Lf,
-    /// CRLF, byte for byte what the server sent.
-    Crlf,
 }

@@ -3,9 +3,9 @@
 use super::bell::{self, Bell};
 use super::{Fleet, Unit};
 use crate::account::{self, Handle, HeldList, Keepers, Order, Told, Wish};
-use crate::config::{Account, Config, Mailboxes};
+use crate::config::{Account, Config, Mailboxes, suggestion};
 use crate::control::server::Replies;
-use crate::control::{Code, Deletions, HeldRequest, Lease, Quarantined, Refusal, Request, Response, Side};
+use crate::control::{Code, Deletions, HeldRequest, Lease, Quarantined, Refusal, Request, Response};
 use crate::error::{Classified, chain};
 use crate::mail::MailboxName;
 use crate::oauth::AccessToken;
@@ -75,7 +75,7 @@ impl Accounts {
         let (configured, running) = (self.configured(), self.running());
         if let Some(unknown) = names.iter().find(|name| !configured.contains(*name)) {
             return Err(Refusal::new(Code::BadRequest, format!("no account is called {unknown}"))
-                .with_hint("posthaste status shows which accounts there are"));
+                .with_hint(suggestion(unknown, configured.iter().map(String::as_str))));
         }
         let wanted: Vec<&String> =
             if names.is_empty() { configured.iter().collect() } else { names.iter().collect() };
@@ -279,10 +279,7 @@ fn held(account: &str, list: HeldList) -> Response {
     let deletion = |(mailbox, held): (MailboxName, sync::Held)| Deletions {
         account: account.to_owned(),
         mailbox: mailbox.to_string(),
-        side: match held.side {
-            sync::Side::Remote => Side::Remote,
-            sync::Side::Local => Side::Local,
-        },
+        side: held.side,
         count: held.count,
         of: held.of,
         approved: held.approved,

@@ -11,7 +11,6 @@ mod bell;
 mod board;
 pub mod fleet;
 mod herald;
-pub mod lock;
 mod pulse;
 pub mod signals;
 mod unit;
@@ -20,16 +19,17 @@ pub use signals::Signal;
 
 use crate::control::server::{Handler, Replies, Server};
 use crate::control::{Code, Refusal, Request, Response};
+use crate::lock::Lock;
 use crate::status::Account;
 use crate::supervisor::plan::Law;
 use crate::supervisor::{Failure, Supervisor};
+use crate::task::off_reactor;
 use anyhow::Context;
 use board::Board;
 use futures_util::future::{BoxFuture, join};
 use futures_util::{Stream, StreamExt};
 use herald::Herald;
 use jiff::Timestamp;
-use lock::Lock;
 use pulse::Pulses;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -91,7 +91,7 @@ pub struct Places {
 }
 
 /// Runs the daemon until a signal ends it. Errors are those of the start: a configuration that is wrong
-/// ([`Fleet::load`]'s own error), a second daemon ([`lock::Error`], [`crate::control::server::Error`]).
+/// ([`Fleet::load`]'s own error), a second daemon ([`crate::lock::Error`], [`crate::control::server::Error`]).
 pub async fn run<F: Fleet>(fleet: F, places: Places) -> anyhow::Result<()> {
     let signals = signals::listen().context("cannot listen to signals")?;
     serve(Arc::new(fleet), places, signals, Herald::systemd(), sd_notify::watchdog_enabled()).await
@@ -213,9 +213,9 @@ impl<F: Fleet> Daemon<F> {
                 Ok(())
             }
             Err(error) => {
-                warn!("configuration not reloaded, the old one stays in force: {error:#}");
-                self.board.notice(Some("configuration not reloaded, see the log".to_owned()));
-                let message = format!("configuration not reloaded, the old one stays in force: {error:#}");
+                let message = format!("configuration not reloaded, the former one stays in force: {error:#}");
+                warn!("{message}");
+                self.board.notice(Some(message.clone()));
                 Err(Refusal::new(Code::Configuration, message).with_hint("posthaste config check"))
             }
         };
@@ -269,13 +269,13 @@ impl<F> Desk<F> {
 
 async fn load<F: Fleet>(fleet: &Arc<F>) -> anyhow::Result<BTreeMap<String, F::Spec>> {
     let fleet = Arc::clone(fleet);
+    // A defect that one configuration met must not end the accounts of the old one.
     spawn_blocking(move || fleet.load()).await.context("reading the configuration failed")?
 }
 
 async fn lock_state(state_dir: PathBuf) -> anyhow::Result<Lock> {
     let what = format!("the state in {}", state_dir.display());
-    let lock = spawn_blocking(move || Lock::directory(&state_dir, what)).await;
-    Ok(lock.context("locking the state failed")??)
+    Ok(off_reactor(move || Lock::directory(&state_dir, what)).await?)
 }
 
 /// Keeps the one line that the service manager shows, sent only when it changes.

@@ -193,7 +193,7 @@ async fn a_wrong_configuration_leaves_the_old_one_in_force() {
     rig.write_config(Err("line 3: unknown key `prot`".into()));
     rig.signals.send(Signal::Reload).unwrap();
     rig.hears("RELOADING=1").await;
-    rig.hears("STATUS=configuration not reloaded, see the log; 1 account watching").await;
+    rig.hears("STATUS=configuration not reloaded, the former one stays in force: line 3: unknown key `prot`; 1 account watching").await;
     let refusal = rig.refusal(&Request::Reload).await;
     assert_eq!(refusal.code, Code::Configuration);
     assert!(refusal.message.contains("line 3"), "{refusal}");
@@ -242,7 +242,7 @@ async fn a_second_daemon_is_refused_and_the_first_runs_on() {
     let stream = futures_util::stream::poll_fn(move |context| arriving.poll_recv(context));
     let (fleet, places) = (Arc::clone(&first.fleet), places(first.directory.path()));
     let refused = serve(fleet, places, stream, Herald::new(|_| {}), None).await.unwrap_err();
-    assert!(refused.downcast_ref::<lock::Error>().is_some());
+    assert!(refused.downcast_ref::<crate::lock::Error>().is_some());
     assert!(refused.to_string().contains(&format!("(pid {})", std::process::id())), "{refused}");
     first.account("a").await;
 }

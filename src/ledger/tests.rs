@@ -1,8 +1,9 @@
 //! The ledger on real files; the functions generic over [`sync::Ledger`] are the contract of any ledger.
 
 use super::*;
+use crate::keeping::Side;
 use crate::mail::{Flags, Identity, ModSeq, SpecialUse, Uid, UidSet, UidValidity, UniqueName};
-use crate::sync::{DirectoryId, Held, Ledger as _, Likeness, Loose, Marks, Row, RowState, Side};
+use crate::sync::{DirectoryId, Held, Ledger as _, Likeness, Loose, Marks, Row, RowState};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -183,4 +184,20 @@ fn a_newer_version_is_refused_and_left_alone() {
     let error = Ledger::open(&path).unwrap_err();
     assert!(error.to_string().contains("version 99") && error.class() == Class::GiveUp);
     assert!(path.exists());
+}
+
+#[tokio::test]
+async fn a_defect_is_the_callers_and_leaves_nothing_half_done() {
+    let (_home, path, ledger) = open();
+    let defect = tokio::spawn(async move {
+        let work = |connection: &mut Connection| -> Result<(), Error> {
+            let transaction = connection.transaction().unwrap();
+            transaction.execute("INSERT INTO owner (id, name) VALUES (1, 'somebody else')", []).unwrap();
+            panic!("planted")
+        };
+        ledger.run(work).await
+    });
+    let panic = defect.await.unwrap_err().into_panic();
+    assert_eq!(panic.downcast_ref::<&str>(), Some(&"planted"));
+    assert_eq!(Ledger::open(&path).unwrap().owner().await.unwrap(), None);
 }

@@ -22,16 +22,16 @@ mod store;
 mod tests;
 mod watch;
 
-pub use content::LineEndings;
 pub use error::Error;
-pub use layout::Layout;
 pub use quarantine::{KEEP, Quarantined};
 pub use watch::{Hint, Hints, MaildirWatch};
 
+use crate::keeping::{Layout, LineEndings};
 use crate::mail::{Flags, MailboxName, UniqueName};
 use crate::sync::{
     Arrival, DirectoryId, Likeness, Local, LocalChange, LocalView, Outcome, Outgoing, Seen, Staged,
 };
+use crate::task::off_reactor;
 use dir::Root;
 use name::UniqueNames;
 use std::collections::BTreeMap;
@@ -148,8 +148,7 @@ impl Maildir {
         work: impl FnOnce(&Store) -> Result<T, Error> + Send + 'static,
     ) -> Outcome<T> {
         let store = Arc::clone(&self.store);
-        let done = tokio::task::spawn_blocking(move || work(&store)).await;
-        done.unwrap_or(Err(Error::Interrupted)).map_err(Error::trouble)
+        off_reactor(move || work(&store)).await.map_err(Error::trouble)
     }
 }
 

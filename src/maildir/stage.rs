@@ -11,15 +11,17 @@
 //! write-out 0.5, 0.6 and 1.4 s. The disk is flushed once for a batch instead of once for each file. The price: it waits
 //! for what other programs wrote to the same disk, so small batches, which somebody may wait for, never use it.
 
-use super::content::{LineEndings, Recogniser, ToDisk};
+use super::content::{Recogniser, ToDisk};
 use super::dir::{self, MailboxDir, Place};
 use super::error::Error;
 use super::name::UniqueNames;
+use crate::keeping::LineEndings;
 use crate::mail::UniqueName;
 use crate::sync::{Arrival, Fetched, Staged};
 use rustix::fs::{Advice, AtFlags, Mode, OFlags};
 use std::fs::File;
 use std::io::BufWriter;
+use std::panic::resume_unwind;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
@@ -269,9 +271,9 @@ fn one_by_one(mailbox: &MailboxDir, mut batch: Vec<(Staged, TmpFile<'_>)>) -> (V
     let failure = std::thread::scope(|scope| {
         let others: Vec<_> = (1..SYNCERS.min(batch.len())).map(|_| scope.spawn(sync_some)).collect();
         let own = sync_some().err();
-        others
-            .into_iter()
-            .fold(own, |failure, thread| failure.or(thread.join().unwrap_or(Err(Error::Interrupted)).err()))
+        others.into_iter().fold(own, |failure, thread| {
+            failure.or(thread.join().unwrap_or_else(|panic| resume_unwind(panic)).err())
+        })
     });
     if let Err(error) = mailbox.sync(Place::Tmp) {
         // Without its directory entry no file is durable.

@@ -9,7 +9,7 @@ use super::plan::{Move, Plan, Steps};
 use super::report::{Event, Observer, Report};
 use super::{
     Arrival, At, Entry, Fate, Ledger, Local, LocalChange, Loose, Outcome, Remote, Row, RowState, Scope,
-    Staged, Trouble,
+    Staged,
 };
 use crate::mail::{MailboxName, Uid, UniqueName};
 use std::collections::BTreeMap;

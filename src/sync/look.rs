@@ -12,8 +12,8 @@ use super::pass::{Extent, Looked, Pass, Refusal, directory_lost};
 use super::plan::Observed;
 use super::report::{Event, Report};
 use super::{
-    Base, DirectoryId, Enough, Entry, Ledger, Likeness, Local, LocalView, Loose, MailboxRecord, Marks,
-    Outcome, Remote, RemoteView, Row, RowState, Scope, Since, Staged, Trouble,
+    Base, DirectoryId, Enough, Entry, Ledger, Likeness, Listed, Local, LocalView, Loose, MailboxRecord,
+    Marks, Outcome, Remote, RemoteView, Row, RowState, Scope, Since, Staged, Trouble,
 };
 use crate::mail::{Flags, MailboxName, Uid, UidSet, UidValidity, UniqueName};
 use std::collections::BTreeMap;

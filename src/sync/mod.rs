@@ -36,7 +36,7 @@ mod sources;
 mod testing;
 mod upload;
 
-pub use ledger::{Base, Entry, Held, Ledger, Loose, MailboxRecord, Row, RowState, Side};
+pub use ledger::{Base, Entry, Held, Ledger, Loose, MailboxRecord, Row, RowState};
 pub use local::{DirectoryId, Local, LocalChange, LocalView, Seen, Staged};
 pub use pass::{Extent, Pass, directory_lost};
 pub use remote::{
