@@ -159,6 +159,8 @@ impl Inbound {
                 Some(order) = orders.recv() => self.obey_or_refuse(&mut remote, order).await?,
                 hint = next_hint(&mut self.watched) => looks = self.collect(hint).await,
                 () = sleep_until(next_sweep) => looks.sweep = true,
+                // Nobody else may notice: the watching connection ends at another moment, or there is none.
+                error = remote.ended() => return Err(Complaint::new(&error)),
                 () = self.shared.login_changed.changed() => {
                     self.shared.login.look_again().await;
                     remote.into_session().logout().await;

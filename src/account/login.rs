@@ -42,6 +42,8 @@ impl Proof {
 /// The login of one account; clones share the token.
 #[derive(Clone, Debug)]
 pub struct Login {
+    /// The account's name.
+    account: String,
     /// Whose mailbox.
     user: String,
     /// Whose token or password.
@@ -106,9 +108,10 @@ impl Classified for Error {
 impl Login {
     /// The login of `account`, whose state is in `state_dir`; accounts that log in by the same token share a keeper.
     pub async fn new(account: &Account, state_dir: &Path, keepers: &Keepers) -> Result<Login, Error> {
-        let (user, login) = (account.user.clone(), account.login.clone());
+        let (name, user, login) = (account.name.clone(), account.user.clone(), account.login.clone());
         match &account.auth {
             Auth::Password { secret } => Ok(Login {
+                account: name,
                 user,
                 login,
                 is_guest: false,
@@ -120,6 +123,7 @@ impl Login {
             Auth::OAuth2(oauth) => {
                 let store = token_file(&oauth.token_of, state_dir);
                 Ok(Login {
+                    account: name,
                     user,
                     login,
                     is_guest: oauth.token_of != account.name,
@@ -176,10 +180,10 @@ impl Login {
     }
 
     /// A proof for this server.
-    pub async fn proof(&self, endpoint: &Endpoint, account: &str) -> Result<Proof, Error> {
+    pub async fn proof(&self, endpoint: &Endpoint) -> Result<Proof, Error> {
         match &self.source {
             Source::Keeper(keeper) => {
-                self.check_host(endpoint, account)?;
+                self.check_host(endpoint)?;
                 Ok(Proof::Token(self.token_of(keeper).await?))
             }
             Source::Secret(secret) => Ok(Proof::Password(reveal(secret).await?)),
@@ -190,8 +194,14 @@ impl Login {
     pub async fn another(&self, refused: &Proof) -> Result<Option<Proof>, Error> {
         match (&self.source, refused) {
             (Source::Keeper(keeper), Proof::Token(token)) => {
-                self.look_at_secret(keeper).await;
-                Ok(keeper.renew(token).await?.map(Proof::Token))
+                let renewed = match keeper.renew(&self.account, token).await {
+                    Err(oauth::Error::Client { .. }) => {
+                        self.look_at_secret(keeper).await;
+                        keeper.renew(&self.account, token).await
+                    }
+                    outcome => outcome,
+                };
+                Ok(renewed?.map(Proof::Token))
             }
             _ => Ok(None),
         }
@@ -203,28 +213,29 @@ impl Login {
     }
 
     async fn token_of(&self, keeper: &Keeper) -> Result<AccessToken, oauth::Error> {
-        if !keeper.is_fresh() {
-            self.look_at_secret(keeper).await;
+        match keeper.token().await {
+            Err(oauth::Error::Client { .. }) => {
+                self.look_at_secret(keeper).await;
+                keeper.token().await
+            }
+            outcome => outcome,
         }
-        keeper.token().await
     }
 
-    /// Before a request for a token: the secret may be another one by now, which changes no configuration. Where it is not
-    /// to be had (an agent is locked), the last one is as good as ever.
+    /// After the endpoint refused the client: its secret may be another one by now, which changes no configuration. Where
+    /// it is not to be had (an agent is locked), there is only the one of before.
     async fn look_at_secret(&self, keeper: &Keeper) {
         let Some(secret) = &self.client_secret else { return };
         match reveal(secret).await {
-            Ok(secret) => keeper.use_client_secret(secret),
-            Err(error) => {
-                tracing::debug!(account = %self.login, %error, "the client secret of before is used")
-            }
+            Ok(secret) => keeper.use_client_secret(Some(secret)),
+            Err(error) => tracing::debug!(account = %self.account, %error, "no other client secret"),
         }
     }
 
-    fn check_host(&self, endpoint: &Endpoint, account: &str) -> Result<(), Error> {
+    fn check_host(&self, endpoint: &Endpoint) -> Result<(), Error> {
         let host = endpoint.host.to_ascii_lowercase();
         let is_listed = self.token_hosts.iter().any(|listed| listed.eq_ignore_ascii_case(&host));
-        let foreign = || Error::ForeignHost { account: account.to_owned(), host };
+        let foreign = || Error::ForeignHost { account: self.account.clone(), host };
         if is_listed { Ok(()) } else { Err(foreign()) }
     }
 }
@@ -287,26 +298,51 @@ mod tests {
     use crate::oauth::flow::scripted::Script;
     use rustix::fs::{FlockOperation, flock};
 
+    /// An account at this token endpoint, whose secret a command reads from the file `secret` and notes that it ran.
+    fn account(home: &Path, script: &Script) -> Account {
+        let file = home.join("config.toml");
+        let command = format!("cd '{}' && echo run >> runs && cat secret", home.display());
+        let oauth = format!("client_id = \"c\", client_secret_command = {command:?}");
+        std::fs::write(&file, format!("[accounts.lab]\naddress = \"a@gmail.com\"\noauth = {{ {oauth} }}"))
+            .unwrap();
+        let mut account = Config::load(&file, std::iter::empty(), home).unwrap().accounts.remove(0);
+        let Auth::OAuth2(oauth) = &mut account.auth else { panic!() };
+        oauth.token_url = script.url.clone();
+        account
+    }
+
+    #[tokio::test]
+    async fn the_command_for_a_client_secret_runs_once_while_the_endpoint_takes_what_it_gave() {
+        let home = tempfile::tempdir().unwrap();
+        let granted = r#"{"token_type":"Bearer","access_token":"a","expires_in":3600}"#;
+        let script = Script::start([(200, granted), (200, granted), (200, granted)]).await;
+        let account = account(home.path(), &script);
+        std::fs::write(home.path().join("secret"), "s").unwrap();
+        let login = Login::new(&account, &home.path().join("lab"), &Keepers::default()).await.unwrap();
+        let keeper = login.keeper().unwrap();
+        keeper.import("r".into()).await.unwrap();
+        keeper.forget();
+        let proof = login.proof(account.incoming.server()).await.unwrap();
+        assert!(login.another(&proof).await.unwrap().is_some());
+        assert_eq!(script.count(), 3);
+        assert_eq!(std::fs::read_to_string(home.path().join("runs")).unwrap(), "run\n");
+    }
+
     #[tokio::test]
     async fn a_client_secret_that_is_changed_in_its_place_is_used_at_the_next_attempt() {
         let home = tempfile::tempdir().unwrap();
-        let (file, secret) = (home.path().join("config.toml"), home.path().join("secret"));
-        let oauth = format!("client_id = \"c\", client_secret_command = \"cat '{}'\"", secret.display());
-        std::fs::write(&file, format!("[accounts.lab]\naddress = \"a@gmail.com\"\noauth = {{ {oauth} }}"))
-            .unwrap();
-        let mut account = Config::load(&file, std::iter::empty(), home.path()).unwrap().accounts.remove(0);
+        let secret = home.path().join("secret");
         let granted = r#"{"token_type":"Bearer","access_token":"a","expires_in":3600}"#;
         let refused = r#"{"error":"invalid_client"}"#;
         let script = Script::start([(200, granted), (401, refused), (200, granted)]).await;
-        let Auth::OAuth2(oauth) = &mut account.auth else { panic!() };
-        oauth.token_url = script.url.clone();
+        let account = account(home.path(), &script);
         std::fs::write(&secret, "old").unwrap();
         let login = Login::new(&account, &home.path().join("lab"), &Keepers::default()).await.unwrap();
         let token = login.keeper().unwrap().import("r".into()).await.unwrap();
         let error = login.another(&Proof::Token(token)).await.map(drop).unwrap_err();
         assert_eq!(error.class(), Class::Configuration, "{error}");
         std::fs::write(&secret, "new").unwrap();
-        login.proof(account.incoming.server(), "lab").await.map(drop).unwrap();
+        login.proof(account.incoming.server()).await.map(drop).unwrap();
         assert_eq!([1, 2].map(|request| script.form(request)["client_secret"].clone()), ["old", "new"]);
     }
 

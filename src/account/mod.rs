@@ -22,6 +22,8 @@ mod sent;
 mod session;
 mod standing;
 mod stores;
+#[cfg(test)]
+mod tests;
 mod unsent;
 mod wake;
 mod watch;

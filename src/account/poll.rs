@@ -86,12 +86,10 @@ impl Inbound {
             Some(order) => self.obey_or_refuse(&mut remote, order).await,
             None => self.turn(&mut remote, Extent::default(), None, &mut Summary::default()).await,
         };
-        if let Err(complaint) = passed {
-            if !is_dry_run {
-                self.suspect(remote.broken_at()).await;
-            }
-            return Err(complaint);
+        if !is_dry_run {
+            self.remember(&mut remote).await;
         }
+        passed?;
         if only_looks {
             remote.leave().await;
             return Ok(());

@@ -7,6 +7,7 @@ use crate::config::Account;
 use crate::control::Response;
 use crate::daemon::fleet::response;
 use crate::daemon::lock::Lock;
+use crate::task::off_reactor;
 use tokio::sync::mpsc;
 
 /// The configured accounts of these names, at least one; all for none.
@@ -49,9 +50,6 @@ pub async fn carry_out(
 
 async fn lock(context: &Context, account: &str) -> Result<Lock, CommandError> {
     let (state_dir, account) = (context.environment.state_dir.clone(), account.to_owned());
-    let locked = tokio::task::spawn_blocking(move || Lock::account(&state_dir, &account)).await;
-    match locked {
-        Ok(locked) => locked.map_err(|error| CommandError::of_driver("cannot begin", &error)),
-        Err(_) => Err(CommandError::new(Exit::TryLater, "interrupted")),
-    }
+    let locked = off_reactor(move || Lock::account(&state_dir, &account)).await;
+    locked.map_err(|error| CommandError::of_driver("cannot begin", &error))
 }

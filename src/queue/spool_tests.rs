@@ -155,6 +155,21 @@ fn a_file_that_changes_while_it_is_taken_is_left_alone() {
 }
 
 #[test]
+fn a_file_that_meets_a_defect_is_turned_down_and_holds_up_no_other() {
+    let place = Place::new();
+    place.drop_in("a.eml", "Planted-Defect: yes\n\n.\n");
+    place.drop_in("b.eml", MESSAGE);
+    let mut spool = place.open().unwrap();
+    let accepted = place.accept(&mut spool).unwrap();
+    assert!(accepted.iter().any(|it| matches!(it, Accepted::Refused { refusal: Refusal::Defect, .. })));
+    assert_eq!(spool.due(now()).len(), 1, "{accepted:?}");
+    assert_eq!(names(&place.outbox()), ["failed"]);
+    assert_eq!(names(&place.queue()).len(), 2, "no copy is left");
+    assert_eq!(place.failed("a.eml"), "Planted-Defect: yes\n\n.\n");
+    assert!(place.failed("a.eml.txt").contains("internal error"));
+}
+
+#[test]
 fn illegal_steps_are_refused_and_change_nothing() {
     let place = Place::new();
     let (mut spool, id) = place.accepted();

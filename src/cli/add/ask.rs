@@ -6,6 +6,7 @@
 
 use crate::cli::error::{CommandError, Exit};
 use crate::cli::output;
+use crate::task::off_reactor;
 use rustix::process::{Signal, getpid, kill_process};
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 use secrecy::{SecretString, zeroize::Zeroize};
@@ -74,7 +75,7 @@ fn show(question: &str) -> io::Result<()> {
 
 /// A line of stdin with its end, nothing where there are no more; off the reactor, so that the command can be interrupted.
 async fn line() -> Result<Vec<u8>, CommandError> {
-    let read = tokio::task::spawn_blocking(|| {
+    let read = off_reactor(|| {
         let mut line = Vec::new();
         let mut input = io::stdin().lock();
         loop {
@@ -88,7 +89,7 @@ async fn line() -> Result<Vec<u8>, CommandError> {
             }
         }
     });
-    let read = read.await.map_err(|_| CommandError::new(Exit::TryLater, "interrupted"))?;
+    let read = read.await;
     read.map_err(|cause| unreadable(&cause))
 }
 

@@ -26,6 +26,7 @@ use crate::doctor::Examination;
 use crate::error::{Class, Classified};
 use crate::net;
 use crate::provider::Table;
+use crate::task::off_reactor;
 use secret::{Kind, Secret};
 use std::path::Path;
 
@@ -220,8 +221,7 @@ async fn change(
     let change = change(Box::new(draft));
     let (file, environment) = (context.config_file.clone(), context.environment.clone());
     let edit = move || edit::edit(&file, environment.variables.into_iter(), &environment.home, &change);
-    let done = tokio::task::spawn_blocking(edit).await;
-    let mut is_changed = done.map_err(|_| CommandError::new(Exit::TryLater, "interrupted"))??;
+    let mut is_changed = off_reactor(edit).await?;
     for secret in [password, client_secret].into_iter().flatten() {
         is_changed |= secret.keep(context).await?;
     }

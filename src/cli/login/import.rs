@@ -3,6 +3,7 @@
 
 use super::Subject;
 use crate::cli::error::{CommandError, Exit};
+use crate::task::off_reactor;
 use secrecy::SecretString;
 use std::io::Read;
 
@@ -10,8 +11,7 @@ use std::io::Read;
 const MAX_TOKEN: u64 = 64 * 1024;
 
 pub(super) async fn log_in(subject: &Subject<'_>) -> Result<(), CommandError> {
-    let token = tokio::task::spawn_blocking(read_token).await;
-    let token = token.map_err(|_| CommandError::new(Exit::Failed, "interrupted"))??;
+    let token = off_reactor(read_token).await?;
     subject.keeper.import(token).await.map(drop).map_err(|error| subject.failed(&error))
 }
 
