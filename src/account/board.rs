@@ -44,6 +44,11 @@ impl Complaint {
         Complaint { is_told: true, ..self }
     }
 
+    /// Trouble that passes by itself, not before `after`.
+    pub(super) fn passing(text: String, after: Option<Duration>) -> Complaint {
+        Complaint { class: Class::Retry { after }, text, hint: None, is_told: false }
+    }
+
     pub(super) fn of_trouble(trouble: &Trouble) -> Complaint {
         Complaint { class: trouble.class, text: chain(trouble), hint: trouble.hint.clone(), is_told: false }
     }

@@ -254,6 +254,11 @@ impl Outbound {
                 tracing::warn!(account, message_id = %entry.message_id, %words, "perhaps sent");
                 self.step(&id, State::Uncertain, Some(words)).await
             }
+            Verdict::Throttled { pause, .. } => {
+                let text = format!("the submission server takes nothing more for now: {words}");
+                self.step(&id, State::Deferred, Some(words)).await?;
+                Err(Complaint::passing(text, Some(pause)))
+            }
             Verdict::Temporary { .. } => {
                 tracing::info!(account, message_id = %entry.message_id, answer = %words, "not taken for now");
                 let defer = move |desk: &mut Desk| {
@@ -345,7 +350,7 @@ fn words(verdict: &Verdict) -> String {
         format!("{cause}{}", each.collect::<String>())
     };
     match verdict {
-        Verdict::Sent { reply } => reply.to_string(),
+        Verdict::Sent { reply } | Verdict::Throttled { reply, .. } => reply.to_string(),
         Verdict::Uncertain { cause } => cause.clone(),
         Verdict::Temporary { cause, recipients, .. } | Verdict::Permanent { cause, recipients, .. } => {
             refused(cause, recipients)
