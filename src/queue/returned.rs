@@ -1,16 +1,20 @@
 //! Giving messages back to the user: `failed/NAME` in the outbox, and `failed/NAME.txt` with the reason.
 //!
 //! Nothing there is ever overwritten: a taken name becomes NAME.1, NAME.2 … The reason is written first, so that no
-//! message stands there unexplained. Both steps may be repeated after a crash: the same words under a free name, and the same
+//! message stands there unexplained, and goes once the message was sent after all. Both steps may be repeated after a crash: the same words under a free name, and the same
 //! message under a taken one, are found and not written again.
 
 use super::disk;
 use super::outbox::OutboxFile;
 use crate::disk::make_directory;
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
+/// How a reason begins.
+const OPENING: &str = "This message was not sent:\n";
 /// Where refused messages go, inside the outbox.
 const DIRECTORY: &str = "failed";
 /// Names tried before giving up.
@@ -46,13 +50,12 @@ pub(super) fn give_back(root: &Path, message: &Message<'_>, prepared: File) -> i
 
 /// Renames `from` to the first free NAME of `directory`, its reason written before.
 fn move_in(directory: &Path, from: &Path, name: &str, words: &str) -> io::Result<PathBuf> {
-    let text = format!(
-        "This message was not sent:\n\n{words}\n\nTo try again, mend what is wrong and move it back into the outbox.\n"
-    );
+    let text =
+        format!("{OPENING}\n{words}\n\nTo try again, mend what is wrong and move it back into the outbox.\n");
     let name = shortened(name);
     for number in 0..MAX_NAMES {
         let name = if number == 0 { name.to_owned() } else { format!("{name}.{number}") };
-        let (place, reason) = (directory.join(&name), directory.join(format!("{name}.txt")));
+        let (place, reason) = (directory.join(&name), directory.join(reason_of(OsStr::new(&name))));
         match disk::open(&place) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Ok(standing) if is_same(&standing, &File::open(from)?)? => {
@@ -120,10 +123,28 @@ fn is_same(one: &File, other: &File) -> io::Result<bool> {
     }
 }
 
-/// How many messages stand in `failed/`.
+/// How many messages stand in `failed/`: each has its reason beside it, and may have the name of one itself.
 pub(super) fn count(root: &Path) -> u32 {
     let Ok(entries) = fs::read_dir(root.join(DIRECTORY)) else { return 0 };
-    let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
-    let is_message = |name: &String| !name.starts_with('.') && !name.ends_with(".txt");
-    u32::try_from(names.filter(is_message).count()).unwrap_or(u32::MAX)
+    let names: BTreeSet<OsString> = entries.flatten().map(|entry| entry.file_name()).collect();
+    let has_reason = |name: &&OsString| names.contains(&reason_of(name));
+    u32::try_from(names.iter().filter(has_reason).count()).unwrap_or(u32::MAX)
+}
+
+/// Removes the reason of a message that the user took back from `failed/` and that was sent after all.
+pub(super) fn forget(root: &Path, name: &str) {
+    let directory = root.join(DIRECTORY);
+    let name = OsStr::new(shortened(name));
+    let reason = directory.join(reason_of(name));
+    let is_ours = || fs::read(&reason).is_ok_and(|text| text.starts_with(OPENING.as_bytes()));
+    // A leftover misleads, but nothing depends on it.
+    if matches!(directory.join(name).try_exists(), Ok(false)) && is_ours() {
+        let _ = disk::remove(&reason);
+    }
+}
+
+fn reason_of(name: &OsStr) -> OsString {
+    let mut reason = name.to_owned();
+    reason.push(".txt");
+    reason
 }

@@ -242,6 +242,29 @@ fn leftovers_go_and_what_cannot_be_read_stays() {
     assert_eq!(names(&place.queue()), ["3-3.eml", "3-3.json"]);
 }
 
+#[test]
+fn what_failed_is_counted_whatever_its_name_and_its_reason_goes_once_it_was_sent() {
+    let place = Place::new();
+    let mut spool = place.open().unwrap();
+    for name in ["letter.txt", "other"] {
+        place.drop_in(name, "Subject: to nobody\n");
+        place.accept(&mut spool).unwrap();
+    }
+    assert_eq!(spool.counts().failed, 2);
+    let failed = place.outbox().join("failed");
+    fs::remove_file(failed.join("letter.txt")).unwrap();
+    assert_eq!(spool.counts().failed, 1, "the user took it back and mended it");
+    place.drop_in("letter.txt", MESSAGE);
+    place.drop_in("other", &MESSAGE.replace("<1@x>", "<2@x>"));
+    place.accept(&mut spool).unwrap();
+    for Entry { id, .. } in spool.due(now()) {
+        for state in [State::Sending, State::DotSent, State::Sent, State::Filed] {
+            spool.transition(&id, state, None).unwrap();
+        }
+    }
+    assert_eq!(names(&failed), ["other", "other.txt"], "the reason of one that still stands there stays");
+}
+
 /// One life of the program: takes and sends whatever there is, until the disk stops or all is done. `wire` counts the
 /// messages whose end left.
 fn live(place: &Place, wire: &mut u32) -> Result<(), Error> {
