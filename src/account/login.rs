@@ -5,7 +5,7 @@
 
 use super::keepers::Keepers;
 use crate::application::App;
-use crate::config::{Account, Auth, Credential, OAuth2, Secret, TokenStore};
+use crate::config::{Account, Auth, Credential, MissingKey, OAuth2, Secret, TokenStore};
 use crate::error::{Class, Classified};
 use crate::mail::sasl::Credentials;
 use crate::net::Endpoint;
@@ -53,6 +53,8 @@ pub struct Login {
     source: Source,
     /// The secret of the client that asks for tokens.
     client_secret: Option<Secret>,
+    /// What must be set before anybody can log in.
+    missing: Option<MissingKey>,
     token_hosts: Vec<String>,
     store: PathBuf,
 }
@@ -61,6 +63,8 @@ pub struct Login {
 enum Source {
     Keeper(Keeper),
     Secret(Secret),
+    /// No client is named.
+    Nothing,
 }
 
 /// Why there is no proof.
@@ -69,12 +73,9 @@ pub enum Error {
     /// The token endpoint, the token file or the command.
     #[error(transparent)]
     Token(#[from] oauth::Error),
-    /// No application is registered.
-    #[error("no client_id is set")]
-    NoClient {
-        /// The account.
-        account: String,
-    },
+    /// There is no login, and none can be made.
+    #[error("no {} is set", .0.key)]
+    NotSet(MissingKey),
     /// The host is not one that the provider lists.
     #[error("refusing to send the token of account {account} to {host}: it is not a host of its provider")]
     ForeignHost {
@@ -89,7 +90,7 @@ impl Classified for Error {
     fn class(&self) -> Class {
         match self {
             Error::Token(error) => error.class(),
-            Error::NoClient { .. } => Class::NeedsLogin,
+            Error::NotSet(_) => Class::NeedsLogin,
             Error::ForeignHost { .. } => Class::Configuration,
         }
     }
@@ -97,9 +98,7 @@ impl Classified for Error {
     fn hint(&self) -> Option<String> {
         match self {
             Error::Token(error) => error.hint(),
-            Error::NoClient { account } => {
-                Some(format!("set client_id in [accounts.{account}.oauth] of the configuration"))
-            }
+            Error::NotSet(missing) => Some(missing.remedy.clone()),
             Error::ForeignHost { .. } => Some("correct the host in the configuration".into()),
         }
     }
@@ -117,18 +116,21 @@ impl Login {
                 is_guest: false,
                 source: Source::Secret(secret.clone()),
                 client_secret: None,
+                missing: None,
                 token_hosts: Vec::new(),
                 store: state_dir.join(TOKEN_FILE),
             }),
             Auth::OAuth2(oauth) => {
                 let store = token_file(&oauth.token_of, state_dir);
+                let keeper = keeper(oauth, store.clone(), keepers).await?;
                 Ok(Login {
                     account: name,
                     user,
                     login,
                     is_guest: oauth.token_of != account.name,
-                    source: Source::Keeper(keeper(account, oauth, store.clone(), keepers).await?),
+                    source: keeper.map_or(Source::Nothing, Source::Keeper),
                     client_secret: oauth.client_secret.clone(),
+                    missing: oauth.missing(&account.name),
                     token_hosts: oauth.token_hosts.clone(),
                     store,
                 })
@@ -136,12 +138,17 @@ impl Login {
         }
     }
 
-    /// The keeper of the token; `None` for a password.
+    /// The keeper of the token; `None` for a password, and where no client is named.
     pub fn keeper(&self) -> Option<&Keeper> {
         match &self.source {
             Source::Keeper(keeper) => Some(keeper),
-            Source::Secret(_) => None,
+            Source::Secret(_) | Source::Nothing => None,
         }
+    }
+
+    /// Why nobody can log in before the configuration is completed.
+    pub fn impossible(&self) -> Option<Error> {
+        self.missing.clone().map(Error::NotSet)
     }
 
     /// After a login or logout by another process: what was logged out here too is forgotten, and a token that was not to
@@ -175,7 +182,7 @@ impl Login {
     pub(super) async fn changed_on_disk(&self) {
         match &self.source {
             Source::Keeper(keeper) => keeper.changed_by_others(LOOK).await,
-            Source::Secret(_) => std::future::pending().await,
+            Source::Secret(_) | Source::Nothing => std::future::pending().await,
         }
     }
 
@@ -187,6 +194,9 @@ impl Login {
                 Ok(Proof::Token(self.token_of(keeper).await?))
             }
             Source::Secret(secret) => Ok(Proof::Password(reveal(secret).await?)),
+            Source::Nothing => {
+                Err(self.unproved(oauth::Error::NotLoggedIn { account: self.account.clone() }))
+            }
         }
     }
 
@@ -201,7 +211,7 @@ impl Login {
                     }
                     outcome => outcome,
                 };
-                Ok(renewed?.map(Proof::Token))
+                Ok(renewed.map_err(|error| self.unproved(error))?.map(Proof::Token))
             }
             _ => Ok(None),
         }
@@ -209,17 +219,24 @@ impl Login {
 
     /// The access token at hand, or a new one; `None` for a password.
     pub(super) async fn token(&self) -> Option<Result<AccessToken, Error>> {
-        Some(self.token_of(self.keeper()?).await.map_err(Error::from))
+        Some(self.token_of(self.keeper()?).await)
     }
 
-    async fn token_of(&self, keeper: &Keeper) -> Result<AccessToken, oauth::Error> {
-        match keeper.token().await {
+    async fn token_of(&self, keeper: &Keeper) -> Result<AccessToken, Error> {
+        let lent = match keeper.token().await {
             Err(oauth::Error::Client { .. }) => {
                 self.look_at_secret(keeper).await;
                 keeper.token().await
             }
             outcome => outcome,
-        }
+        };
+        lent.map_err(|error| self.unproved(error))
+    }
+
+    /// Why there is no token: who needs a login is told first what a login needs.
+    fn unproved(&self, error: oauth::Error) -> Error {
+        let impossible = self.impossible().filter(|_| error.class() == Class::NeedsLogin);
+        impossible.unwrap_or(Error::Token(error))
     }
 
     /// After the endpoint refused the client: its secret may be another one by now, which changes no configuration. Where
@@ -252,23 +269,19 @@ fn token_file(owner: &str, state_dir: &Path) -> PathBuf {
     state_dir.with_file_name(owner).join(TOKEN_FILE)
 }
 
-async fn keeper(
-    account: &Account,
-    oauth: &OAuth2,
-    store: PathBuf,
-    keepers: &Keepers,
-) -> Result<Keeper, Error> {
-    let no_client = || Error::NoClient { account: account.name.clone() };
-    let client_id = match &oauth.app {
+/// The keeper of the account's token; `None` where no client is named.
+async fn keeper(oauth: &OAuth2, store: PathBuf, keepers: &Keepers) -> Result<Option<Keeper>, Error> {
+    let client_id = match (&oauth.app, &oauth.client_id) {
         // Its key file says who it is.
-        Some(App::ServiceAccount { .. }) => oauth.client_id.clone().unwrap_or_default(),
-        _ => oauth.client_id.clone().ok_or_else(no_client)?,
+        (Some(App::ServiceAccount { .. }), id) => id.clone().unwrap_or_default(),
+        (_, Some(id)) => id.clone(),
+        (_, None) => return Ok(None),
     };
     let client_secret = match &oauth.client_secret {
         None => None,
         Some(secret) => Some(reveal(secret).await?),
     };
-    Ok(keepers.keeper(KeeperConfig {
+    Ok(Some(keepers.keeper(KeeperConfig {
         account: oauth.token_of.clone(),
         client_id,
         client_secret,
@@ -277,7 +290,7 @@ async fn keeper(
         store,
         is_sealed: oauth.token_store == TokenStore::SecretService,
         app: oauth.app.clone(),
-    }))
+    })))
 }
 
 /// The secret itself. A command has ten seconds and a process of its own.

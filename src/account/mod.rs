@@ -70,11 +70,6 @@ impl Order {
     fn is_dry_run(&self) -> bool {
         matches!(self.wish, Wish::Sync { dry_run: true, .. })
     }
-
-    /// Whether no mail may be touched.
-    fn only_looks(&self) -> bool {
-        self.is_dry_run() || matches!(self.wish, Wish::ListHeld)
-    }
 }
 
 /// What to do.

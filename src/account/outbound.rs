@@ -12,6 +12,7 @@ use crate::config::Sent;
 use crate::error::{Class, Classified};
 use crate::queue::watch::{Hints, OutboxWatch};
 use crate::queue::{self, Entry, Id, Sender, State};
+use crate::status;
 use crate::task::off_reactor;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -177,11 +178,16 @@ impl Outbound {
     async fn rest(&self, again_at: NextLook) -> Duration {
         let now = Timestamp::now();
         let until = |at: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or_default();
-        let paused =
-            self.pause.map_or(Duration::ZERO, |pause| pause.until.saturating_duration_since(Instant::now()));
-        let due = self.on_disk(move |desk| desk.spool.next_due(now)).await;
-        let due = due.map(|at| until(at).max(paused));
+        let due = self.until_due(now).await;
         again_at.map(until).into_iter().chain(due).fold(SCAN, Duration::min).max(BREATH)
+    }
+
+    /// How long until the next message may be sent, where one waits.
+    async fn until_due(&self, now: Timestamp) -> Option<Duration> {
+        let due = self.on_disk(move |desk| desk.spool.next_due(now)).await?;
+        let due = Duration::try_from(due.duration_since(now)).unwrap_or_default();
+        let paused = self.pause.map(|pause| pause.until.saturating_duration_since(Instant::now()));
+        Some(due.max(paused.unwrap_or_default()))
     }
 
     async fn send_due(&mut self) {
@@ -248,10 +254,13 @@ impl Outbound {
         self.on_disk(work).await.map_err(|error| Complaint::new(&error))
     }
 
-    /// Shows what waits and what stands in its way.
+    /// Shows what waits, until when, and what stands in its way.
     pub(super) async fn tell(&self) {
         let (counts, plight) = self.on_disk(|desk| (desk.spool.counts(), desk.spool.plight())).await;
-        self.shared.board.outbox(counts);
+        let now = Timestamp::now();
+        let wait = self.until_due(now).await.filter(|wait| !wait.is_zero());
+        let next_try = wait.and_then(|wait| now.checked_add(wait).ok());
+        self.shared.board.outbox(status::Outbox { next_try, ..counts });
         let Troubles { disk, sending, filing } = &self.troubles;
         let trouble = [disk, sending, filing].into_iter().find_map(Clone::clone);
         self.shared.board.outbox_trouble(trouble.or(plight.map(|text| Complaint::passing(text, None))));

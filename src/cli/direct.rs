@@ -3,7 +3,7 @@
 use super::Context;
 use super::error::{CommandError, Exit};
 use crate::account::{self, Order, Wish};
-use crate::config::Account;
+use crate::config::{Account, suggestion};
 use crate::control::Response;
 use crate::daemon::fleet::response;
 use crate::daemon::lock::Lock;
@@ -20,10 +20,18 @@ pub fn chosen(context: &Context, names: &[String]) -> Result<Vec<Account>, Comma
         };
     }
     let find = |name: &String| {
-        let unknown = || CommandError::new(Exit::Usage, format!("no account is called {name}"));
-        configuration.account(name).cloned().ok_or_else(unknown)
+        let known = configuration.accounts.iter().map(|account| account.name.as_str());
+        configuration.account(name).cloned().ok_or_else(|| unknown(name, known))
     };
     names.iter().map(find).collect()
+}
+
+/// The refusal of a name that no account has.
+pub(super) fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> CommandError {
+    CommandError {
+        hint: Some(suggestion(name, known)),
+        ..CommandError::new(Exit::Usage, format!("no account is called {name}"))
+    }
 }
 
 /// Has one account carry out `wish` and shows what it tells.

@@ -176,7 +176,7 @@ async fn report(
         "version": env!("CARGO_PKG_VERSION"),
         "system": distribution(),
         "kernel": kernel.release().to_string_lossy(),
-        "config": redact::config(config, &redactor),
+        "config": redact::config(config),
         "doctor": examination,
         "status": surroundings.daemon.as_ref().map(|daemon| redact::status(daemon.status.clone(), &redactor)),
         "log": doctor::journal().await,

@@ -216,9 +216,9 @@ impl<F: Fleet> Daemon<F> {
                 Ok(())
             }
             Err(error) => {
-                warn!("configuration not reloaded, the old one stays in force: {error:#}");
-                self.board.notice(Some("configuration not reloaded, see the log".to_owned()));
-                let message = format!("configuration not reloaded, the old one stays in force: {error:#}");
+                let message = format!("configuration not reloaded, the former one stays in force: {error:#}");
+                warn!("{message}");
+                self.board.notice(Some(message.clone()));
                 Err(Refusal::new(Code::Configuration, message).with_hint("posthaste config check"))
             }
         };

@@ -12,18 +12,16 @@ mod plain;
 mod race;
 #[cfg(test)]
 pub(crate) mod script;
-mod trust;
 pub mod words;
 
 pub use exchangers::mail_exchangers;
 pub use loopback::Loopback;
 pub use plain::plain;
-pub use trust::check_anchor;
 
 use crate::error::{Class, Classified};
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
@@ -88,9 +86,6 @@ pub enum Error {
         /// The cause, in [`plain`] words.
         cause: String,
     },
-    /// TLS cannot be set up on this machine.
-    #[error("cannot set up TLS: {0}")]
-    Setup(String),
     /// The configured trust anchor cannot be used.
     #[error("cannot use the certificate file {path}")]
     Anchor {
@@ -110,7 +105,7 @@ pub enum Error {
 impl Classified for Error {
     fn class(&self) -> Class {
         match self {
-            Error::Connect { .. } | Error::Tls { .. } | Error::Setup(_) => Class::RETRY,
+            Error::Connect { .. } | Error::Tls { .. } => Class::RETRY,
             Error::Anchor { .. } | Error::NotLoopback { .. } => Class::Configuration,
         }
     }
@@ -166,16 +161,41 @@ pub async fn resolve(endpoint: &Endpoint) -> Result<Vec<SocketAddr>, Error> {
 
 /// Puts TLS on a stream in the clear.
 pub async fn start_tls(stream: Stream, endpoint: &Endpoint) -> Result<Stream, Error> {
-    let connector = trust::connector(endpoint.ca.as_deref()).await?;
+    let connector = async_native_tls::TlsConnector::from(builder(endpoint.ca.as_deref())?);
     let lost = |cause: io::Error| Error::Connect { endpoint: endpoint.to_string(), source: cause };
     match timeout(HANDSHAKE, connector.connect(&endpoint.host, stream)).await {
         Ok(Ok(stream)) => Ok(Box::new(stream)),
         Ok(Err(error)) => {
             tracing::debug!(%endpoint, %error, "no TLS");
-            trust::forget(endpoint.ca.as_ref());
             Err(Error::Tls { endpoint: endpoint.to_string(), cause: plain(&error.to_string()) })
         }
         Err(_) => Err(lost(io::Error::new(io::ErrorKind::TimedOut, "no answer to the TLS handshake"))),
+    }
+}
+
+/// The one TLS configuration of the program.
+fn builder(ca: Option<&Path>) -> Result<native_tls::TlsConnectorBuilder, Error> {
+    let mut builder = native_tls::TlsConnector::builder();
+    builder.min_protocol_version(Some(native_tls::Protocol::Tlsv12));
+    for certificate in ca.map(anchors).transpose()?.unwrap_or_default() {
+        builder.add_root_certificate(certificate);
+    }
+    Ok(builder)
+}
+
+/// Whether the file can be used as [`Endpoint::ca`]. Reads the disk: call it off the reactor.
+pub fn check_anchor(path: &Path) -> Result<(), Error> {
+    anchors(path).map(drop)
+}
+
+/// The certificates of a PEM file; a file without one is a mistake.
+fn anchors(path: &Path) -> Result<Vec<native_tls::Certificate>, Error> {
+    let unusable = |source| Error::Anchor { path: path.to_owned(), source };
+    let pem = std::fs::read(path).map_err(|error| unusable(error.into()))?;
+    match native_tls::Certificate::stack_from_pem(&pem) {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        Ok(_) => Err(unusable("it holds no certificate in PEM form".into())),
+        Err(error) => Err(unusable(plain(&error.to_string()).into())),
     }
 }
 

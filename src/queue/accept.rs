@@ -131,6 +131,7 @@ impl Spool {
                 disk::remove(path).map_err(at("remove from the outbox", path))?;
             }
             entry.source = None;
+            returned::forget_reason(&self.outbox, &entry.name);
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
-//! One fault of the disk amid a submission: what is known stays known, and what waits goes on.
+//! One fault of the disk amid an acceptance or a submission: what is known stays known, and what waits goes on.
 
 use super::disk::{fail_once, set_fuse};
-use super::spool_tests::{Place, now};
+use super::spool_tests::{MESSAGE, Place, names, now};
 use super::{Error, Id, Spool, State};
 
 /// A step of a submission that the server has answered.
@@ -58,6 +58,28 @@ fn one_fault_of_the_disk_before_an_intent_leaves_the_message_due() {
             }
             spool.settle().unwrap();
             assert_eq!(spool.due(now()).len(), 1, "{intent}, after fault {steps}");
+        }
+    }
+}
+
+#[test]
+fn one_fault_of_the_disk_at_any_step_of_acceptance_makes_no_second_submission() {
+    for steps in 0.. {
+        let place = Place::new();
+        place.drop_in("m", MESSAGE);
+        let mut spool = place.open().unwrap();
+        fail_once(steps);
+        let failed = place.accept(&mut spool).is_err();
+        set_fuse(None);
+        assert!(!failed || spool.due(now()).is_empty(), "not due while its file stands in the outbox");
+        place.accept(&mut spool).unwrap();
+        spool.settle().unwrap();
+        assert_eq!(spool.due(now()).len(), 1, "after fault {steps}");
+        assert_eq!(names(&place.outbox()), [""; 0]);
+        assert_eq!(place.open().unwrap().entries().count(), 1, "also on disk, after fault {steps}");
+        if !failed {
+            assert!(steps > 5);
+            return;
         }
     }
 }

@@ -56,3 +56,40 @@ impl Spool {
 fn is_put_off(entry: &Entry) -> bool {
     entry.state == State::Deferred && entry.attempts >= WORTH_A_WORD
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::spool_tests::Place;
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_message_that_is_put_off_again_is_told_with_its_file_the_answer_and_the_next_try() {
+        let place = Place::new();
+        let (mut spool, id) = place.accepted();
+        let begin: jiff::Timestamp = "2026-11-22T08:00:00Z".parse().unwrap();
+        for expected in
+            [None, Some("put off 2 times, next try 2026-11-22 08:02 UTC (451 4.7.1 Greylisted; a@x: no): ")]
+        {
+            spool.transition(&id, State::Sending, None).unwrap();
+            spool.defer(&id, "451 4.7.1 Greylisted\na@x: no", begin, 1.0).unwrap();
+            let file = place.outbox().join("m.eml");
+            assert_eq!(spool.plight(), expected.map(|words| format!("{words}{}", file.display())));
+        }
+        spool.transition(&id, State::Sending, None).unwrap();
+        assert_eq!(spool.plight(), None);
+    }
+
+    #[test]
+    fn what_failed_is_counted_whatever_its_name() {
+        let place = Place::new();
+        let mut spool = place.open().unwrap();
+        for name in ["letter.txt", "other"] {
+            place.drop_in(name, "Subject: to nobody\n");
+            place.accept(&mut spool).unwrap();
+        }
+        assert_eq!(spool.counts().failed, 2);
+        fs::remove_file(place.outbox().join("failed/letter.txt")).unwrap();
+        assert_eq!(spool.counts().failed, 1, "a reason alone is no message");
+    }
+}

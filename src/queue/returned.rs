@@ -1,7 +1,7 @@
 //! Giving messages back to the user: `failed/NAME` in the outbox, and `failed/NAME.txt` with the reason.
 //!
 //! Nothing there is ever overwritten: a taken name becomes NAME.1, NAME.2 … The reason is written first, so that no
-//! message stands there unexplained, and goes once the message was sent after all. Both steps may be repeated after a crash: the same words under a free name, and the same
+//! message stands there unexplained. Both steps may be repeated after a crash: the same words under a free name, and the same
 //! message under a taken one, are found and not written again.
 
 use super::disk;
@@ -13,10 +13,10 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-/// How a reason begins.
-const OPENING: &str = "This message was not sent:\n";
 /// Where refused messages go, inside the outbox.
 const DIRECTORY: &str = "failed";
+/// How a reason begins.
+const HEADING: &str = "This message was not sent:\n";
 /// Names tried before giving up.
 const MAX_NAMES: u32 = 10_000;
 /// Bytes of a name that are kept.
@@ -33,9 +33,22 @@ pub(super) struct Message<'a> {
 /// Moves a file that was never accepted to `failed/` in the outbox `root`; gives its new place.
 pub fn refuse(root: &Path, file: &OutboxFile, words: &str) -> io::Result<PathBuf> {
     let name = file.path.file_name().unwrap_or_default().to_string_lossy();
+    forget_reason(root, &name);
     let directory = root.join(DIRECTORY);
     make_directory(&directory)?;
     move_in(&directory, &file.path, &name, words)
+}
+
+/// Removes the reason that a message left behind when it was moved back into the outbox under its name. Nothing depends on
+/// it, so that it may fail.
+pub(super) fn forget_reason(root: &Path, name: &str) {
+    let place = root.join(DIRECTORY).join(shortened(name));
+    let reason = root.join(DIRECTORY).join(reason_of(OsStr::new(shortened(name))));
+    let mut heading = [0; HEADING.len()];
+    let is_reason = disk::open(&reason).and_then(|mut file| file.read_exact(&mut heading)).is_ok();
+    if is_reason && heading == *HEADING.as_bytes() && fs::symlink_metadata(place).is_err() {
+        let _ = disk::remove(&reason);
+    }
 }
 
 /// Writes an accepted message as the user had it, with its Bcc and its line ends; gives its place.
@@ -51,7 +64,7 @@ pub(super) fn give_back(root: &Path, message: &Message<'_>, prepared: File) -> i
 /// Renames `from` to the first free NAME of `directory`, its reason written before.
 fn move_in(directory: &Path, from: &Path, name: &str, words: &str) -> io::Result<PathBuf> {
     let text =
-        format!("{OPENING}\n{words}\n\nTo try again, mend what is wrong and move it back into the outbox.\n");
+        format!("{HEADING}\n{words}\n\nTo try again, mend what is wrong and move it back into the outbox.\n");
     let name = shortened(name);
     for number in 0..MAX_NAMES {
         let name = if number == 0 { name.to_owned() } else { format!("{name}.{number}") };
@@ -129,18 +142,6 @@ pub(super) fn count(root: &Path) -> u32 {
     let names: BTreeSet<OsString> = entries.flatten().map(|entry| entry.file_name()).collect();
     let has_reason = |name: &&OsString| names.contains(&reason_of(name));
     u32::try_from(names.iter().filter(has_reason).count()).unwrap_or(u32::MAX)
-}
-
-/// Removes the reason of a message that the user took back from `failed/` and that was sent after all.
-pub(super) fn forget(root: &Path, name: &str) {
-    let directory = root.join(DIRECTORY);
-    let name = OsStr::new(shortened(name));
-    let reason = directory.join(reason_of(name));
-    let is_ours = || fs::read(&reason).is_ok_and(|text| text.starts_with(OPENING.as_bytes()));
-    // A leftover misleads, but nothing depends on it.
-    if matches!(directory.join(name).try_exists(), Ok(false)) && is_ours() {
-        let _ = disk::remove(&reason);
-    }
 }
 
 fn reason_of(name: &OsStr) -> OsString {

@@ -92,7 +92,6 @@ impl Spool {
     pub fn transition(&mut self, id: &Id, to: State, words: Option<&str>) -> Result<(), Error> {
         let mut entry = self.step(id, to)?;
         if to == State::Filed {
-            returned::forget(&self.outbox, &entry.name);
             return self.erase(id);
         }
         entry.words = words.map(str::to_owned).or(entry.words);

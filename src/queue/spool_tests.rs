@@ -1,6 +1,6 @@
 //! The queue on a real disk: acceptance, refusal, states, and a crash after every single step.
 
-use super::disk::{fail_once, set_fuse};
+use super::disk::set_fuse;
 use super::*;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
@@ -24,7 +24,7 @@ impl Place {
         place
     }
 
-    fn outbox(&self) -> PathBuf {
+    pub(super) fn outbox(&self) -> PathBuf {
         self.root.path().join("outbox")
     }
 
@@ -73,7 +73,7 @@ pub(super) fn now() -> Timestamp {
     Timestamp::now()
 }
 
-fn names(directory: &Path) -> Vec<String> {
+pub(super) fn names(directory: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
     let mut names: Vec<String> =
         entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
@@ -215,23 +215,6 @@ fn a_clock_that_is_set_back_delays_no_message() {
 }
 
 #[test]
-fn a_message_that_is_put_off_again_is_told_with_its_file_the_answer_and_the_next_try() {
-    let place = Place::new();
-    let (mut spool, id) = place.accepted();
-    let begin: Timestamp = "2026-11-22T08:00:00Z".parse().unwrap();
-    for expected in
-        [None, Some("put off 2 times, next try 2026-11-22 08:02 UTC (451 4.7.1 Greylisted; a@x: no): ")]
-    {
-        spool.transition(&id, State::Sending, None).unwrap();
-        spool.defer(&id, "451 4.7.1 Greylisted\na@x: no", begin, 1.0).unwrap();
-        let file = place.outbox().join("m.eml");
-        assert_eq!(spool.plight(), expected.map(|words| format!("{words}{}", file.display())));
-    }
-    spool.transition(&id, State::Sending, None).unwrap();
-    assert_eq!(spool.plight(), None);
-}
-
-#[test]
 fn a_failed_message_comes_back_with_its_bcc_and_line_ends_and_can_be_dropped_again() {
     let place = Place::new();
     let (mut spool, id) = place.accepted();
@@ -246,6 +229,33 @@ fn a_failed_message_comes_back_with_its_bcc_and_line_ends_and_can_be_dropped_aga
     let entry = spool.entries().next().unwrap();
     assert_eq!(entry.envelope.recipients.len(), 2);
     assert_eq!(entry.message_id, "<1@x>");
+}
+
+#[test]
+fn the_reason_goes_with_a_message_that_is_moved_back_and_no_other_file_does() {
+    let place = Place::new();
+    let mut spool = place.open().unwrap();
+    let failed = place.outbox().join("failed");
+    for name in ["m", "n"] {
+        place.drop_in(name, "Subject: to nobody\n");
+    }
+    place.accept(&mut spool).unwrap();
+    fs::write(failed.join("o.txt"), "what the user keeps here").unwrap();
+    let move_back = |name: &str, text: &str| {
+        fs::rename(failed.join(name), place.outbox().join(name)).unwrap();
+        place.drop_in(name, text);
+    };
+    move_back("m", "To: a@x, bob\n");
+    place.accept(&mut spool).unwrap();
+    assert_eq!(names(&failed), ["m", "m.txt", "n", "n.txt", "o.txt"], "refused again, for another reason");
+    assert!(place.failed("m.txt").contains("bob"));
+    move_back("m", MESSAGE);
+    for name in ["n", "o"] {
+        place.drop_in(name, MESSAGE);
+    }
+    place.accept(&mut spool).unwrap();
+    assert_eq!(names(&failed), ["n", "n.txt", "o.txt"]);
+    assert_eq!(spool.counts().queued, 3);
 }
 
 #[test]
@@ -291,29 +301,6 @@ fn a_disk_that_does_not_give_a_record_now_gives_no_queue_yet() {
     assert_eq!(place.open().unwrap().due(now()).len(), 1);
 }
 
-#[test]
-fn what_failed_is_counted_whatever_its_name_and_its_reason_goes_once_it_was_sent() {
-    let place = Place::new();
-    let mut spool = place.open().unwrap();
-    for name in ["letter.txt", "other"] {
-        place.drop_in(name, "Subject: to nobody\n");
-        place.accept(&mut spool).unwrap();
-    }
-    assert_eq!(spool.counts().failed, 2);
-    let failed = place.outbox().join("failed");
-    fs::remove_file(failed.join("letter.txt")).unwrap();
-    assert_eq!(spool.counts().failed, 1, "the user took it back and mended it");
-    place.drop_in("letter.txt", MESSAGE);
-    place.drop_in("other", &MESSAGE.replace("<1@x>", "<2@x>"));
-    place.accept(&mut spool).unwrap();
-    for Entry { id, .. } in spool.due(now()) {
-        for state in [State::Sending, State::DotSent, State::Sent, State::Filed] {
-            spool.transition(&id, state, None).unwrap();
-        }
-    }
-    assert_eq!(names(&failed), ["other", "other.txt"], "the reason of one that still stands there stays");
-}
-
 /// One life of the program: takes and sends whatever there is, until the disk stops or all is done. `wire` counts the
 /// messages whose end left.
 fn live(place: &Place, wire: &mut u32) -> Result<(), Error> {
@@ -336,28 +323,6 @@ fn live(place: &Place, wire: &mut u32) -> Result<(), Error> {
         spool.transition(&id, State::Filed, None)?;
     }
     Ok(())
-}
-
-#[test]
-fn one_fault_of_the_disk_at_any_step_of_acceptance_makes_no_second_submission() {
-    for steps in 0.. {
-        let place = Place::new();
-        place.drop_in("m", MESSAGE);
-        let mut spool = place.open().unwrap();
-        fail_once(steps);
-        let failed = place.accept(&mut spool).is_err();
-        set_fuse(None);
-        assert!(!failed || spool.due(now()).is_empty(), "not due while its file stands in the outbox");
-        place.accept(&mut spool).unwrap();
-        spool.settle().unwrap();
-        assert_eq!(spool.due(now()).len(), 1, "after fault {steps}");
-        assert_eq!(names(&place.outbox()), [""; 0]);
-        assert_eq!(place.open().unwrap().entries().count(), 1, "also on disk, after fault {steps}");
-        if !failed {
-            assert!(steps > 5);
-            return;
-        }
-    }
 }
 
 /// Runs `life` with a crash after every number of steps, and again without; `check` sees the end.

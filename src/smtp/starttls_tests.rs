@@ -42,7 +42,7 @@ fn serve(ca: &Path, inside: &str) -> (net::Stream, JoinHandle<Option<String>>) {
     std::fs::write(ca, certificate.to_pem().unwrap()).unwrap();
     let key = key.private_key_to_pem_pkcs8().unwrap();
     let identity = native_tls::Identity::from_pkcs8(&certificate.to_pem().unwrap(), &key).unwrap();
-    let acceptor = tokio_native_tls::TlsAcceptor::from(native_tls::TlsAcceptor::new(identity).unwrap());
+    let acceptor = async_native_tls::TlsAcceptor::from(native_tls::TlsAcceptor::new(identity).unwrap());
     let (client, mut server) = duplex(4096);
     let inside = inside.to_owned();
     let run = async move {

@@ -4,8 +4,8 @@
 //! Ctrl-C would leave it mute. It ends the line instead, and then the program as it always does. A crate for this was rejected: those at hand have that fault, and throw
 //! away what was typed before the question.
 
-use crate::cli::error::{CommandError, Exit};
-use crate::cli::output;
+use super::error::{CommandError, Exit};
+use super::output;
 use crate::task::off_reactor;
 use rustix::process::{Signal, getpid, kill_process};
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
