@@ -1,4 +1,4 @@
-//! The outbox against its enemies: other users of the machine, and a server that breaks off at a message each time.
+//! The outbox against its enemies: other users of the machine, and servers that break off, put off and want less.
 
 // The helpers below are test code too; clippy's exceptions cover only functions marked `#[test]`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
@@ -8,6 +8,7 @@ mod support;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::Value;
 use support::Host;
@@ -61,30 +62,42 @@ fn an_outbox_that_others_can_write_to_sends_nothing_until_it_is_closed() {
     until(PATIENCE, "all to be well", || account(&home)["error"].is_null());
 }
 
+/// Changes the records of the queue.
+fn rewrite(queue: &Path, change: impl Fn(&mut Value)) {
+    let paths = fs::read_dir(queue).unwrap().map(|entry| entry.unwrap().path());
+    for path in paths.filter(|path| path.extension().is_some_and(|kind| kind == "json")) {
+        let mut record: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        change(&mut record);
+        fs::write(&path, record.to_string()).unwrap();
+    }
+}
+
 /// Makes a queued message six days old, with many broken connections behind it.
-fn let_days_pass(queue: &Path) {
-    let records = fs::read_dir(queue).unwrap().flatten().map(|entry| entry.path());
-    let path = records.into_iter().find(|path| path.extension().is_some_and(|kind| kind == "json")).unwrap();
-    let mut record: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+fn let_days_pass(record: &mut Value) {
     assert!(record["breaks"].as_u64().unwrap() > 0, "{record}");
     record["breaks"] = 1000.into();
     record["accepted"] =
         (jiff::Timestamp::now() - jiff::SignedDuration::from_hours(6 * 24)).to_string().into();
-    fs::write(&path, record.to_string()).unwrap();
+}
+
+/// alice, and a submission server that follows a script.
+fn scripted(host: &Host) -> (Sink, Account) {
+    let sink = Sink::submission(&host.authority, |_, _| true);
+    let account = Account { smtp: (sink.port(), "implicit"), ..Account::of(host, "alice") };
+    (sink, account)
 }
 
 #[test]
 fn a_message_at_which_the_server_hangs_up_each_time_fails_after_five_days() {
     let host = Host::start();
-    let sink = Sink::submission(&host.authority, |_, _| true);
+    let (sink, account_of_alice) = scripted(&host);
     sink.script(Stage::Recipient, Step::Close, usize::MAX);
-    let (home, daemon) =
-        watching(&host, Account { smtp: (sink.port(), "implicit"), ..Account::of(&host, "alice") });
+    let (home, daemon) = watching(&host, account_of_alice);
     home.send("alice", "draft", &draft("hopeless"));
     wait_error(&home, "lost at RCPT TO");
     assert_eq!(account(&home)["outbox"]["queued"], 1);
     assert!(daemon.stop().0.success());
-    let_days_pass(&home.state("alice").join("queue"));
+    rewrite(&home.state("alice").join("queue"), let_days_pass);
     let _daemon = home.start();
     until(PATIENCE, "the message to fail", || account(&home)["outbox"]["failed"] == 1);
     let words = fs::read_to_string(home.outbox("alice").join("failed/draft.txt")).unwrap();
@@ -95,4 +108,87 @@ fn a_message_at_which_the_server_hangs_up_each_time_fails_after_five_days() {
     home.wait_state("alice", "watching");
     until(PATIENCE, "all to be well", || account(&home)["error"].is_null());
     assert!(sink.received().is_empty());
+}
+
+#[test]
+fn a_message_that_is_put_off_again_is_told_until_it_is_sent() {
+    let host = Host::start();
+    let (sink, alice) = scripted(&host);
+    sink.script(Stage::Mail, Step::Reply("451 4.3.0 Greylisted"), 2);
+    let (home, daemon) = watching(&host, alice);
+    home.send("alice", "draft", &draft("later"));
+    until(PATIENCE, "the first refusal", || daemon.stderr().contains("Greylisted"));
+    assert!(account(&home)["error"].is_null(), "that is every day's business");
+    assert!(daemon.stop().0.success());
+    let let_time_pass =
+        || rewrite(&home.state("alice").join("queue"), |record| record["next_try"] = Value::Null);
+    let_time_pass();
+    let daemon = home.start();
+    let told = wait_error(&home, "submission: put off 2 times, next try 20");
+    let file = home.outbox("alice").join("draft");
+    let ending = format!("(451 4.3.0 Greylisted): {}", file.display());
+    assert!(told["error"].as_str().unwrap().ends_with(&ending), "{told}");
+    assert!(daemon.stop().0.success());
+    let_time_pass();
+    let _daemon = home.start();
+    sink.wait_for(1);
+    until(PATIENCE, "all to be well", || account(&home)["error"].is_null());
+}
+
+#[test]
+fn a_limit_of_the_account_makes_the_queue_wait_and_costs_no_message_an_attempt() {
+    let host = Host::start();
+    let (sink, alice) = scripted(&host);
+    let words = "432 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded.";
+    sink.script(Stage::Dot, Step::Reply(words), 1);
+    let (home, daemon) = watching(&host, alice);
+    home.send("alice", "one", &draft("one"));
+    let told = wait_error(&home, "takes nothing more for now: 432 4.3.2");
+    assert!(told["hint"].as_str().unwrap().contains("it is tried again"), "{told}");
+    home.send("alice", "two", &draft("two"));
+    until(PATIENCE, "both to wait", || account(&home)["outbox"]["queued"] == 2);
+    assert!(daemon.stop().0.success());
+    let mails = sink.commands().iter().filter(|line| line.starts_with("MAIL")).count();
+    assert_eq!(
+        (mails, sink.received().len()),
+        (1, 0),
+        "nothing is tried while the server wants to be left alone"
+    );
+    rewrite(&home.state("alice").join("queue"), |record| assert_eq!(record["attempts"], 0, "{record}"));
+    let _daemon = home.start();
+    sink.wait_for(2);
+    until(PATIENCE, "all to be well", || account(&home)["error"].is_null());
+}
+
+#[test]
+fn a_message_with_more_recipients_than_the_server_takes_comes_back_at_once() {
+    let host = Host::start();
+    let (sink, alice) = scripted(&host);
+    sink.script(Stage::Recipient, Step::Delay(Duration::ZERO), 1);
+    sink.script(Stage::Recipient, Step::Reply("452 4.5.3 Too many recipients"), 1);
+    let (home, _daemon) = watching(&host, alice);
+    home.send("alice", "draft", b"To: bob@mail.test, carol@mail.test\n\nHello.\n");
+    until(PATIENCE, "the message to fail", || account(&home)["outbox"]["failed"] == 1);
+    let words = fs::read_to_string(home.outbox("alice").join("failed/draft.txt")).unwrap();
+    assert!(
+        words.contains("the server takes 1 recipients per message, this one has 2: 452 4.5.3"),
+        "{words}"
+    );
+    assert!(sink.received().is_empty());
+}
+
+#[test]
+fn a_pass_by_the_users_word_ends_the_wait_for_a_server_that_was_away() {
+    let host = Host::start();
+    let (sink, alice) = scripted(&host);
+    // Their pauses are half a minute together, and more.
+    sink.script(Stage::Greeting, Step::Close, 8);
+    let (home, _daemon) = watching(&host, alice);
+    home.send("alice", "draft", &draft("urgent"));
+    wait_error(&home, "lost at the greeting");
+    until(PATIENCE, "the message to go", || {
+        home.ok(&["sync"]);
+        !sink.received().is_empty()
+    });
+    until(PATIENCE, "all to be well", || account(&home)["error"].is_null());
 }

@@ -44,6 +44,11 @@ impl Complaint {
         Complaint { is_told: true, ..self }
     }
 
+    /// Trouble that passes by itself, not before `after`.
+    pub(super) fn passing(text: String, after: Option<Duration>) -> Complaint {
+        Complaint { class: Class::Retry { after }, text, hint: None, is_told: false }
+    }
+
     pub(super) fn of_trouble(trouble: &Trouble) -> Complaint {
         Complaint { class: trouble.class, text: chain(trouble), hint: trouble.hint.clone(), is_told: false }
     }
@@ -95,10 +100,10 @@ impl Board {
         self.change(|_, status| status.next_try = Timestamp::now().checked_add(left).ok());
     }
 
-    /// Waits until the inbound loop is logged in.
-    pub(super) async fn served(&self) {
+    /// Waits until the inbound loop is logged in, or is not.
+    pub(super) async fn served(&self, wanted: bool) {
         // The board holds the other end, so that this one cannot be left alone.
-        let _ = self.sender.subscribe().wait_for(|status| is_served(status.state)).await;
+        let _ = self.sender.subscribe().wait_for(|status| is_served(status.state) == wanted).await;
     }
 
     /// A server said something.

@@ -1,13 +1,16 @@
 //! The outbox and the queue behind it, as the outbound loop uses them: what is complete is taken, and what stays is told.
 //!
-//! All of it is disk work: only used off the reactor.
+//! All of it is disk work: only used off the reactor, in jobs that end when they are done and not when somebody gives up
+//! waiting. So it is the desk that holds the account's lock: a successor begins when the last job has ended.
 
+use super::Hold;
 use super::board::Complaint;
 use crate::queue::{self, Accepted, Outbox, Sender, Spool};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use tokio_util::sync::CancellationToken;
 
 /// How soon a file that could not be taken is tried again: a full disk has room again as soon as somebody cleans up.
 const TRY_TO_ACCEPT: jiff::SignedDuration = jiff::SignedDuration::from_secs(5);
@@ -23,12 +26,15 @@ pub(super) struct Desk {
     sender: Sender,
     /// What is not taken and was told in the log.
     passed_over: BTreeMap<PathBuf, &'static str>,
+    _hold: Hold,
 }
 
 /// What a look at the outbox brought.
 #[derive(Default)]
 pub(super) struct Look {
     pub(super) again_at: NextLook,
+    /// Whether there is more to send than before.
+    pub(super) has_taken: bool,
     /// Why a file stays that should have been taken.
     pub(super) refused: Option<Complaint>,
     /// What is not taken, a line each.
@@ -37,16 +43,27 @@ pub(super) struct Look {
 
 impl Desk {
     /// Opens both.
-    pub(super) fn open(root: PathBuf, directory: PathBuf, sender: Sender) -> Result<Desk, queue::Error> {
+    pub(super) fn open(
+        root: PathBuf,
+        directory: PathBuf,
+        sender: Sender,
+        hold: Hold,
+    ) -> Result<Desk, queue::Error> {
         let spool = Spool::open(directory, root.clone())?;
-        Ok(Desk { outbox: Outbox::new(root.clone()), root, spool, sender, passed_over: BTreeMap::new() })
+        let (outbox, passed_over) = (Outbox::new(root.clone()), BTreeMap::new());
+        Ok(Desk { root, outbox, spool, sender, passed_over, _hold: hold })
     }
 
-    /// Takes what is complete into the queue.
-    pub(super) fn accept(&mut self, account: &str, closed: &BTreeSet<PathBuf>) -> Look {
+    /// Finishes what the disk did not allow before, and takes what is complete into the queue, as far as `stop` lets it.
+    pub(super) fn accept(
+        &mut self,
+        account: &str,
+        closed: &BTreeSet<PathBuf>,
+        stop: &CancellationToken,
+    ) -> Look {
         #[cfg(test)]
         assert!(!self.root.join(".planted").exists(), "planted in the desk");
-        self.spool.settle();
+        let mut refused = self.spool.settle().err().map(|error| Complaint::new(&error));
         let now = Timestamp::now();
         let later = now.checked_add(TRY_TO_ACCEPT).ok();
         let scan = match self.outbox.scan(now, closed) {
@@ -60,19 +77,21 @@ impl Desk {
                 };
             }
         };
-        let mut refused = None;
-        for file in &scan.ready {
+        let mut has_taken = false;
+        for file in scan.ready.iter().take_while(|_| !stop.is_cancelled()) {
             match self.spool.accept(file, &self.sender, now) {
                 Ok(Accepted::Refused { refusal, place }) => {
                     tracing::warn!(account, path = %place.display(), reason = %refusal, "refused");
                 }
-                Ok(Accepted::Queued { .. } | Accepted::Finished(_) | Accepted::Changed) => {}
+                Ok(Accepted::Queued(_)) => has_taken = true,
+                Ok(Accepted::Finished(_) | Accepted::Changed) => {}
                 Err(error) => refused = Some(Complaint::new(&error)),
             }
         }
         let again_at = later.filter(|_| refused.is_some());
         let passed_over = self.tell_passed_over(account, scan.passed_over);
-        Look { again_at: scan.again_at.into_iter().chain(again_at).min(), refused, passed_over }
+        let again_at = scan.again_at.into_iter().chain(again_at).min();
+        Look { again_at, has_taken, refused, passed_over }
     }
 
     /// Makes an outbox that the user removed; the next round, at once, watches it again.

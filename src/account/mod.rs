@@ -23,6 +23,7 @@ mod sent;
 mod session;
 mod standing;
 mod stores;
+mod submit;
 #[cfg(test)]
 mod tests;
 mod unsent;
@@ -41,16 +42,20 @@ use crate::oauth::AccessToken;
 use crate::status::{self, Progress, Summary};
 use board::{Board, Complaint};
 use inbound::Inbound;
+use std::any::Any;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use stores::Stores;
-use tokio::sync::{mpsc, watch as status_watch};
+use tokio::sync::{Notify, mpsc, watch as status_watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use wake::{LoginNews, Wake};
 
 /// Orders that may wait while a pass runs.
 const ORDERS: usize = 16;
+
+/// What keeps others off the account's state, held until the last job on the disk that it protects has ended.
+pub type Hold = Arc<dyn Any + Send + Sync>;
 
 /// What a running account can be told.
 #[derive(Clone, Debug)]
@@ -126,6 +131,7 @@ pub struct HeldList {
 #[derive(Clone, Debug)]
 pub struct Handle {
     orders: mpsc::Sender<Order>,
+    send_now: Arc<Notify>,
     login_changed: Arc<status_watch::Sender<()>>,
     login: Arc<OnceLock<Login>>,
 }
@@ -134,6 +140,7 @@ pub struct Handle {
 #[derive(Debug)]
 pub struct Inbox {
     orders: mpsc::Receiver<Order>,
+    send_now: Arc<Notify>,
     login_changed: LoginNews,
     login: Arc<OnceLock<Login>>,
 }
@@ -142,14 +149,17 @@ pub struct Inbox {
 pub fn handle() -> (Handle, Inbox) {
     let (sender, orders) = mpsc::channel(ORDERS);
     let (news, login_changed) = LoginNews::channel();
-    let login = Arc::<OnceLock<Login>>::default();
-    let handle = Handle { orders: sender, login_changed: Arc::new(news), login: Arc::clone(&login) };
-    (handle, Inbox { orders, login_changed, login })
+    let (login, send_now) = (Arc::<OnceLock<Login>>::default(), Arc::<Notify>::default());
+    let inbox = Inbox { orders, send_now: Arc::clone(&send_now), login_changed, login: Arc::clone(&login) };
+    (Handle { orders: sender, send_now, login_changed: Arc::new(news), login }, inbox)
 }
 
 impl Handle {
-    /// Gives an order; `false` when the account is not running.
+    /// Gives an order; `false` when the account is not running. A pass goes both ways: what waits is sent as well.
     pub async fn order(&self, order: Order) -> bool {
+        if matches!(order.wish, Wish::Sync { dry_run: false, .. }) {
+            self.send_now.notify_one();
+        }
         self.orders.send(order).await.is_ok()
     }
 
@@ -203,7 +213,8 @@ struct Shared {
     state_dir: PathBuf,
 }
 
-/// Runs an account until `stop`; the accounts of one process share `keepers`, which whoever ends it has to close.
+/// Runs an account until `stop`; the accounts of one process share `keepers`, which whoever ends it has to close. `hold`
+/// is let go when nothing of this run writes to the queue any more, which may be after the run was aborted.
 ///
 /// # Errors
 /// Only what makes running impossible; trouble on the way is in the status, and a panic of any loop is passed on.
@@ -214,6 +225,7 @@ pub async fn run(
     inbox: Inbox,
     keepers: Keepers,
     stop: CancellationToken,
+    hold: Hold,
 ) -> Result<(), Error> {
     let board = Board::new(&account, status);
     let started = start(account, state_dir, board.clone(), inbox.login_changed, &keepers, stop).await;
@@ -231,7 +243,7 @@ pub async fn run(
         }
     }
     if shared.account.smtp.is_some() {
-        loops.spawn(outbound::run(shared.clone(), sent));
+        loops.spawn(outbound::run(shared.clone(), sent, inbox.send_now, hold));
     } else {
         loops.spawn(unsent::run(shared.clone()));
     }

@@ -3,19 +3,15 @@
 //! Trouble with the network or the login is no message's fault: the queue waits. Every step of a submission is durable
 //! before the next; `dot-sent` is written by the hook that the SMTP session calls right before the last octets leave.
 
-use super::Shared;
 use super::board::Complaint;
 use super::desk::{Desk, NextLook};
-use super::login::Proof;
 use super::rest::delay;
 use super::sent::{self, Target};
-use super::session::tokenless;
+use super::{Hold, Shared};
 use crate::config::Sent;
-use crate::error::{Class, Classified, chain};
-use crate::net::Endpoint;
+use crate::error::{Class, Classified};
 use crate::queue::watch::{Hints, OutboxWatch};
 use crate::queue::{self, Entry, Id, Sender, State};
-use crate::smtp::{self, Session, Verdict};
 use crate::status;
 use crate::task::off_reactor;
 use jiff::Timestamp;
@@ -23,65 +19,106 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// How often the outbox is scanned without a hint, as the interface promises.
 const SCAN: Duration = Duration::from_secs(60);
-/// The shortest pause between two rounds.
-const PAUSE: Duration = Duration::from_millis(20);
-/// After trouble that only the user can mend.
-const SELDOM: Duration = Duration::from_secs(300);
+/// The shortest time between two rounds.
+const BREATH: Duration = Duration::from_millis(20);
+/// The longest pause after passing trouble with the way to the server: somebody waits for a message to go.
+const LONGEST: Duration = Duration::from_secs(60);
 
-struct Outbound {
-    shared: Shared,
+pub(super) struct Outbound {
+    pub(super) shared: Shared,
     desk: Arc<Mutex<Desk>>,
     sent: watch::Receiver<Option<Target>>,
+    send_now: Arc<Notify>,
     failures: u32,
-    /// No connection before this: the server or the login was in trouble.
-    not_before: Option<Timestamp>,
-    /// Whether the last round left a file in the outbox that it could not take.
-    is_refusing: bool,
-    /// Whether the last round could not file the copy of a sent message.
-    is_unfiled: bool,
+    pause: Option<Pause>,
+    troubles: Troubles,
+    /// Whether the inbound loop was logged in when last looked at.
+    is_served: bool,
     /// Messages that were under way when a connection or the disk failed. They go last: one at which a server breaks off
     /// each time must not keep the others waiting for ever.
-    suspects: BTreeSet<Id>,
+    pub(super) suspects: BTreeSet<Id>,
+}
+
+/// No connection before its end: the server or the login was in trouble.
+#[derive(Clone, Copy, Debug)]
+struct Pause {
+    until: Instant,
+    /// Whether any sign that the trouble may be over ends it, because nobody asked for it.
+    is_patience: bool,
+}
+
+impl Pause {
+    fn after(class: Class, failures: u32) -> Pause {
+        let is_patience = class == Class::RETRY;
+        let wait = delay(class, failures).min(if is_patience { LONGEST } else { Duration::MAX });
+        Pause { until: Instant::now() + wait, is_patience }
+    }
+}
+
+/// What stands in the way of submission, each until its own next round. The first is shown.
+#[derive(Default)]
+struct Troubles {
+    /// A file stays in the outbox, or a message in the queue, because of the disk.
+    disk: Option<Complaint>,
+    /// No connection, no login, or a limit of the account.
+    sending: Option<Complaint>,
+    /// The copy of a sent message.
+    filing: Option<Complaint>,
 }
 
 /// Runs until the account stops.
-pub(super) async fn run(shared: Shared, sent: watch::Receiver<Option<Target>>) {
+pub(super) async fn run(
+    shared: Shared,
+    sent: watch::Receiver<Option<Target>>,
+    send_now: Arc<Notify>,
+    hold: Hold,
+) {
     shared.board.outbox_at(&shared.account.outbox);
+    let mut failures = 0;
     while !shared.stop.is_cancelled() {
         let (root, directory) = (shared.account.outbox.clone(), shared.state_dir.join("queue"));
         let sender = Sender { address: shared.account.address.clone() };
-        let opened = off_reactor(move || Desk::open(root, directory, sender)).await;
-        match opened {
-            Ok(desk) => {
-                let desk = Arc::new(Mutex::new(desk));
-                let shared = shared.clone();
-                let outbound = Outbound {
-                    shared,
-                    desk,
-                    sent,
-                    failures: 0,
-                    not_before: None,
-                    is_refusing: false,
-                    is_unfiled: false,
-                    suspects: BTreeSet::new(),
-                };
-                return outbound.serve().await;
-            }
-            Err(error) => shared.board.outbox_trouble(Some(Complaint::new(&error))),
-        }
+        let hold = Arc::clone(&hold);
+        let opened = off_reactor(move || Desk::open(root, directory, sender, hold)).await;
+        let error = match opened {
+            Ok(desk) => return Outbound::new(shared.clone(), desk, sent, send_now).serve().await,
+            Err(error) => error,
+        };
+        shared.board.outbox_trouble(Some(Complaint::new(&error)));
+        let pause = Pause::after(error.class(), failures);
+        failures = failures.saturating_add(1);
         tokio::select! {
-            () = sleep(SELDOM) => {}
+            () = sleep_until(pause.until) => {}
             () = shared.stop.cancelled() => {}
         }
     }
 }
 
 impl Outbound {
+    fn new(
+        shared: Shared,
+        desk: Desk,
+        sent: watch::Receiver<Option<Target>>,
+        send_now: Arc<Notify>,
+    ) -> Outbound {
+        Outbound {
+            shared,
+            desk: Arc::new(Mutex::new(desk)),
+            sent,
+            send_now,
+            failures: 0,
+            pause: None,
+            troubles: Troubles::default(),
+            is_served: false,
+            suspects: BTreeSet::new(),
+        }
+    }
+
     async fn serve(mut self) {
         let root = self.shared.account.outbox.clone();
         let mut watch = OutboxWatch::start(&root).ok();
@@ -92,184 +129,87 @@ impl Outbound {
                 let _ = self.on_disk(|desk| desk.spool.make_outbox()).await;
                 watch = OutboxWatch::start(&root).ok();
             }
-            let next = self.round(std::mem::take(&mut hints.closed)).await;
-            let until_next = next.map_or(SCAN, |at| {
-                Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default().clamp(PAUSE, SCAN)
-            });
+            let again_at = self.round(std::mem::take(&mut hints.closed)).await;
+            let rest = self.rest(again_at).await;
             tokio::select! {
                 found = changed(watch.as_ref()) => hints = found,
-                () = sleep(until_next) => {}
-                () = self.shared.login_changed.changed() => self.not_before = None,
+                () = sleep(rest) => {}
+                () = self.shared.login_changed.changed() => self.pause = None,
+                () = self.send_now.notified() => self.end_patience(),
+                () = self.shared.board.served(!self.is_served) => self.turned(),
                 Ok(()) = self.sent.changed() => {}
                 () = self.shared.stop.cancelled() => {}
             }
         }
     }
 
-    /// Accepts, sends, files; says when to look again.
+    /// The inbound loop was logged in, or was thrown out.
+    fn turned(&mut self) {
+        self.is_served = !self.is_served;
+        if self.is_served {
+            self.end_patience();
+        }
+    }
+
+    fn end_patience(&mut self) {
+        self.pause.take_if(|pause| pause.is_patience);
+    }
+
+    /// Accepts, sends, files; says when to look at the outbox again.
     async fn round(&mut self, closed: BTreeSet<PathBuf>) -> NextLook {
-        let account = self.shared.account.name.clone();
-        let look = self.on_disk(move |desk| desk.accept(&account, &closed)).await;
-        self.tell_acceptance(look.refused);
+        let (account, stop) = (self.shared.account.name.clone(), self.shared.stop.clone());
+        let look = self.on_disk(move |desk| desk.accept(&account, &closed, &stop)).await;
+        if look.has_taken {
+            self.end_patience();
+        }
+        self.troubles.disk = look.refused;
         self.shared.board.passed_over(look.passed_over);
-        self.tell_counts().await;
+        self.tell().await;
+        self.pause.take_if(|pause| pause.until <= Instant::now());
+        if self.pause.is_none() {
+            self.send_due().await;
+        }
+        self.troubles.filing = self.file_sent().await;
+        self.tell().await;
+        look.again_at
+    }
+
+    /// How long until there is something to do without a hint.
+    async fn rest(&self, again_at: NextLook) -> Duration {
         let now = Timestamp::now();
-        if self.not_before.is_none_or(|at| at <= now) {
-            self.send_due(now).await;
-        }
-        self.file_sent().await;
-        self.tell_counts().await;
-        let due = self.next_send().await;
-        look.again_at.into_iter().chain(due).min()
+        let until = |at: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or_default();
+        let due = self.until_due(now).await;
+        again_at.map(until).into_iter().chain(due).fold(SCAN, Duration::min).max(BREATH)
     }
 
-    /// Shows why files stay in the outbox, until none does.
-    fn tell_acceptance(&mut self, refused: Option<Complaint>) {
-        let is_refusing = refused.is_some();
-        if is_refusing || self.is_refusing {
-            self.shared.board.outbox_trouble(refused);
-        }
-        self.is_refusing = is_refusing;
+    /// How long until the next message may be sent, where one waits.
+    async fn until_due(&self, now: Timestamp) -> Option<Duration> {
+        let due = self.on_disk(move |desk| desk.spool.next_due(now)).await?;
+        let due = Duration::try_from(due.duration_since(now)).unwrap_or_default();
+        let paused = self.pause.map(|pause| pause.until.saturating_duration_since(Instant::now()));
+        Some(due.max(paused.unwrap_or_default()))
     }
 
-    async fn send_due(&mut self, now: Timestamp) {
+    async fn send_due(&mut self) {
+        let now = Timestamp::now();
         let mut due = self.on_disk(move |desk| desk.spool.due(now)).await;
-        if due.is_empty() {
-            return;
-        }
         self.suspects.retain(|id| due.iter().any(|entry| entry.id == *id));
         due.sort_by_key(|entry| self.suspects.contains(&entry.id));
         match self.send_all(due).await {
             Ok(()) => {
                 self.failures = 0;
-                self.not_before = None;
-                if !self.is_refusing {
-                    self.shared.board.outbox_trouble(None);
-                }
+                self.troubles.sending = None;
             }
             Err(complaint) => {
-                let wait = delay(complaint.class, self.failures);
+                self.pause = Some(Pause::after(complaint.class, self.failures));
                 self.failures = self.failures.saturating_add(1);
-                self.not_before = Timestamp::now().checked_add(wait).ok();
-                self.shared.board.outbox_trouble(Some(complaint));
+                self.troubles.sending = Some(complaint);
             }
         }
     }
 
-    /// One connection for all that is due.
-    async fn send_all(&mut self, due: Vec<Entry>) -> Result<(), Complaint> {
-        let Some(endpoint) = self.shared.account.smtp.clone() else { return Ok(()) };
-        let mut session = Some(self.connect(&endpoint).await?);
-        for entry in due {
-            if self.shared.stop.is_cancelled() {
-                break;
-            }
-            let mut open = match session.take() {
-                Some(open) if open.is_usable() => open,
-                _ => self.connect(&endpoint).await?,
-            };
-            self.suspects.insert(entry.id.clone());
-            self.send(&mut open, &entry).await?;
-            self.suspects.remove(&entry.id);
-            self.tell_counts().await;
-            session = Some(open);
-        }
-        if let Some(session) = session {
-            session.quit().await;
-        }
-        Ok(())
-    }
-
-    async fn connect(&self, endpoint: &Endpoint) -> Result<Session, Complaint> {
-        let login = &self.shared.login;
-        let complain = |error: &super::LoginError| tokenless(&self.shared, error);
-        let proof = login.proof(endpoint).await.map_err(|error| complain(&error))?;
-        let session = match self.log_in(endpoint, &proof).await {
-            Err(error) if error.class() == Class::NeedsLogin => {
-                let another = login.another(&proof).await.map_err(|error| complain(&error))?;
-                let Some(proof) = another else { return Err(Complaint::new(&error)) };
-                self.log_in(endpoint, &proof).await
-            }
-            outcome => outcome,
-        };
-        session.map_err(|error| Complaint::new(&error))
-    }
-
-    async fn log_in(&self, endpoint: &Endpoint, proof: &Proof) -> Result<Session, smtp::Error> {
-        let mut session = Session::connect(endpoint).await?;
-        session.log_in(&self.shared.login.to_submission(proof)).await?;
-        Ok(session)
-    }
-
-    /// One message from `queued` to its verdict. An error is the connection's or the disk's, not the message's.
-    async fn send(&mut self, session: &mut Session, entry: &Entry) -> Result<(), Complaint> {
-        let id = entry.id.clone();
-        let message = self.message(&id).await?;
-        self.step(&id, State::Sending, None).await?;
-        let envelope = smtp::Envelope {
-            sender: entry.envelope.sender.clone(),
-            recipients: entry.envelope.recipients.clone(),
-            size: entry.size,
-            eight_bit: entry.eight_bit,
-        };
-        let before_dot = async {
-            let noted = self.note(&id, State::DotSent, None).await;
-            noted.map_err(|error| Box::new(error) as Box<dyn std::error::Error + Send + Sync>)
-        };
-        match session.send(&envelope, tokio::fs::File::from_std(message), before_dot).await {
-            Ok(verdict) => self.conclude(entry, verdict).await,
-            Err(error) if error.is_amid_message() => self.broken_off(entry, &error).await,
-            Err(error) => {
-                self.step(&id, State::Queued, None).await?;
-                Err(Complaint::new(&error))
-            }
-        }
-    }
-
-    /// The connection ended amid a message: its own trouble only when that goes on for days.
-    async fn broken_off(&self, entry: &Entry, error: &smtp::Error) -> Result<(), Complaint> {
-        let (id, words) = (entry.id.clone(), chain(error));
-        let told = words.clone();
-        let done = self.on_disk(move |desk| desk.spool.break_off(&id, &told, Timestamp::now())).await;
-        match done {
-            Ok(true) => {
-                let account = &self.shared.account.name;
-                tracing::warn!(account, message_id = %entry.message_id, %words, "given up");
-                Ok(())
-            }
-            Ok(false) => Err(Complaint::new(error)),
-            Err(error) => Err(Complaint::new(&error)),
-        }
-    }
-
-    async fn conclude(&self, entry: &Entry, verdict: Verdict) -> Result<(), Complaint> {
-        let (id, account) = (entry.id.clone(), &self.shared.account.name);
-        let words = words(&verdict);
-        match verdict {
-            Verdict::Sent { .. } => {
-                tracing::info!(account, message_id = %entry.message_id, answer = %words, "sent");
-                self.step(&id, State::Sent, Some(words)).await
-            }
-            Verdict::Uncertain { .. } => {
-                tracing::warn!(account, message_id = %entry.message_id, %words, "perhaps sent");
-                self.step(&id, State::Uncertain, Some(words)).await
-            }
-            Verdict::Temporary { .. } => {
-                tracing::info!(account, message_id = %entry.message_id, answer = %words, "not taken for now");
-                let defer = move |desk: &mut Desk| {
-                    desk.spool.defer(&id, &words, Timestamp::now(), fastrand::f64()).map(drop)
-                };
-                self.attempt(defer).await
-            }
-            Verdict::Permanent { .. } => {
-                tracing::warn!(account, message_id = %entry.message_id, answer = %words, "refused");
-                self.attempt(move |desk| desk.spool.fail(&id, &words).map(drop)).await
-            }
-        }
-    }
-
-    /// Settles what the server has taken: files the copy where that is ours to do.
-    async fn file_sent(&mut self) {
+    /// Settles what the server has taken: files the copy where that is ours to do. Tells what is in the way.
+    async fn file_sent(&self) -> Option<Complaint> {
         let is_sent = |entry: &&Entry| entry.state == State::Sent;
         let owed =
             self.on_disk(move |desk| desk.spool.entries().filter(is_sent).cloned().collect::<Vec<_>>());
@@ -277,13 +217,7 @@ impl Outbound {
         for entry in owed.await {
             trouble = self.file(&entry.id).await.err().or(trouble);
         }
-        let is_unfiled = trouble.is_some();
-        // What stands in the way of sending is taken back by a round that sends.
-        let is_over = self.is_unfiled && self.not_before.is_none() && !self.is_refusing;
-        if is_unfiled || is_over {
-            self.shared.board.outbox_trouble(trouble);
-        }
-        self.is_unfiled = is_unfiled;
+        trouble
     }
 
     async fn file(&self, id: &Id) -> Result<(), Complaint> {
@@ -298,42 +232,45 @@ impl Outbound {
         self.step(id, State::Filed, None).await
     }
 
-    async fn message(&self, id: &Id) -> Result<std::fs::File, Complaint> {
+    pub(super) async fn message(&self, id: &Id) -> Result<std::fs::File, Complaint> {
         let id = id.clone();
         let opened = self.on_disk(move |desk| desk.spool.message(&id)).await;
         opened.map_err(|error| Complaint::new(&error))
     }
 
-    async fn step(&self, id: &Id, to: State, words: Option<String>) -> Result<(), Complaint> {
+    pub(super) async fn step(&self, id: &Id, to: State, words: Option<String>) -> Result<(), Complaint> {
         self.note(id, to, words).await.map_err(|error| Complaint::new(&error))
     }
 
-    async fn note(&self, id: &Id, to: State, words: Option<String>) -> Result<(), queue::Error> {
+    pub(super) async fn note(&self, id: &Id, to: State, words: Option<String>) -> Result<(), queue::Error> {
         let id = id.clone();
         self.on_disk(move |desk| desk.spool.transition(&id, to, words.as_deref())).await
     }
 
-    async fn attempt(
+    pub(super) async fn attempt(
         &self,
         work: impl FnOnce(&mut Desk) -> Result<(), queue::Error> + Send + 'static,
     ) -> Result<(), Complaint> {
         self.on_disk(work).await.map_err(|error| Complaint::new(&error))
     }
 
-    /// When the next message is sent, at the earliest.
-    async fn next_send(&self) -> Option<Timestamp> {
-        let due = self.on_disk(|desk| desk.spool.next_due()).await?;
-        Some(self.not_before.map_or(due, |wait| wait.max(due)))
-    }
-
-    async fn tell_counts(&self) {
-        let next_try = self.next_send().await.filter(|at| *at > Timestamp::now());
-        let counts = self.on_disk(|desk| desk.spool.counts()).await;
+    /// Shows what waits, until when, and what stands in its way.
+    pub(super) async fn tell(&self) {
+        let (counts, plight) = self.on_disk(|desk| (desk.spool.counts(), desk.spool.plight())).await;
+        let now = Timestamp::now();
+        let wait = self.until_due(now).await.filter(|wait| !wait.is_zero());
+        let next_try = wait.and_then(|wait| now.checked_add(wait).ok());
         self.shared.board.outbox(status::Outbox { next_try, ..counts });
+        let Troubles { disk, sending, filing } = &self.troubles;
+        let trouble = [disk, sending, filing].into_iter().find_map(Clone::clone);
+        self.shared.board.outbox_trouble(trouble.or(plight.map(|text| Complaint::passing(text, None))));
     }
 
     /// Runs disk work off the reactor.
-    async fn on_disk<T: Send + 'static>(&self, work: impl FnOnce(&mut Desk) -> T + Send + 'static) -> T {
+    pub(super) async fn on_disk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Desk) -> T + Send + 'static,
+    ) -> T {
         let desk = Arc::clone(&self.desk);
         off_reactor(move || work(&mut desk.lock().unwrap_or_else(PoisonError::into_inner))).await
     }
@@ -346,17 +283,5 @@ async fn changed(watch: Option<&OutboxWatch>) -> Hints {
     }
 }
 
-/// The server's words, or what else decided.
-fn words(verdict: &Verdict) -> String {
-    let refused = |cause: &smtp::Cause, recipients: &[smtp::Refusal]| {
-        let each = recipients.iter().map(|refusal| format!("\n{}: {}", refusal.address, refusal.reply));
-        format!("{cause}{}", each.collect::<String>())
-    };
-    match verdict {
-        Verdict::Sent { reply } => reply.to_string(),
-        Verdict::Uncertain { cause } => cause.clone(),
-        Verdict::Temporary { cause, recipients, .. } | Verdict::Permanent { cause, recipients, .. } => {
-            refused(cause, recipients)
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,6 @@
 //! another. Pure.
 
 use super::board::Complaint;
-use crate::error::Class;
 use crate::mail::MailboxName;
 use crate::status::State;
 use crate::sync::MailboxRecord;
@@ -84,7 +83,7 @@ fn complaint(mailbox: &MailboxName, done: &MailboxReport) -> Option<Complaint> {
         Some(trouble) => Some(Complaint::of_trouble(trouble)),
         None if done.incomplete => {
             let text = format!("mailbox {mailbox}: {INCOMPLETE}");
-            Some(Complaint { class: Class::RETRY, text, hint: None, is_told: false })
+            Some(Complaint::passing(text, None))
         }
         None => None,
     }
@@ -119,8 +118,8 @@ mod tests {
     struct Broken(String);
 
     impl crate::error::Classified for Broken {
-        fn class(&self) -> Class {
-            Class::RETRY
+        fn class(&self) -> crate::error::Class {
+            crate::error::Class::RETRY
         }
     }
 
@@ -158,9 +157,7 @@ mod tests {
 
     #[test]
     fn the_worst_is_shown_and_what_is_behind_it_when_that_is_over() {
-        let complaint = |text: &str| {
-            Some(Complaint { class: Class::RETRY, text: text.into(), hint: None, is_told: false })
-        };
+        let complaint = |text: &str| Some(Complaint::passing(text.into(), None));
         let mut standing = Standing { held: Some("approve".into()), ..Standing::default() };
         standing.unwatched.insert(MailboxName::inbox(), "no".into());
         assert_eq!(shown(&standing), ("watching INBOX: no".into(), "approve".into()));

@@ -15,8 +15,8 @@ async fn run_in(home: &std::path::Path) -> Result<(), String> {
     let (_handle, inbox) = handle();
     let stop = CancellationToken::new();
     let account = account(home, |_| {});
-    let running =
-        tokio::spawn(run(account, home.join("lab"), status, inbox, Keepers::default(), stop.clone()));
+    let (keepers, hold): (_, Hold) = (Keepers::default(), Arc::new(()));
+    let running = tokio::spawn(run(account, home.join("lab"), status, inbox, keepers, stop.clone(), hold));
     let _ = seen.wait_for(|status| status.outbox.queued > 0).await;
     stop.cancel();
     match timeout(SOON, running).await.unwrap() {

@@ -67,7 +67,7 @@ struct Refusal {
 /// Waits until the inbound loop is logged in.
 async fn served(shared: &Shared) {
     tokio::select! {
-        () = shared.board.served() => {}
+        () = shared.board.served(true) => {}
         () = shared.stop.cancelled() => {}
     }
 }

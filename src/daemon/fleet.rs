@@ -190,12 +190,12 @@ impl Fleet for Accounts {
         let keepers = self.keepers.clone();
         let failed = Arc::clone(&self.failed);
         let bell = self.bell.clone();
-        let Unit { name, spec, state_dir, status, stop } = unit;
+        let Unit { name, spec, state_dir, lock, status, stop } = unit;
         let (remedy, words) = (bell::remedy(&spec), status.subscribe());
         Box::pin(async move {
             let _registered = registered;
             let end = tokio::select! {
-                end = account::run(spec, state_dir, status, inbox, keepers, stop) => end,
+                end = account::run(spec, state_dir, status, inbox, keepers, stop, lock) => end,
                 never = bell.listen(&remedy, words.clone()) => match never {},
             };
             // Its last words, which nobody listened to.

@@ -77,6 +77,8 @@ pub struct Unit<S> {
     pub state_dir: PathBuf,
     /// Where it tells what it does.
     pub status: watch::Sender<Account>,
+    /// The lock on that; the next run of this account begins when nobody has it any more.
+    pub lock: Arc<Lock>,
     /// Cancelled when it has to end; three and a half seconds later it is aborted.
     pub stop: CancellationToken,
 }

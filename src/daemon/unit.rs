@@ -22,19 +22,19 @@ pub(super) struct Surroundings<F> {
 }
 
 impl<F: Fleet> Surroundings<F> {
-    /// One run of a unit. The lock is held to its end, however it ends.
+    /// One run of a unit. The lock is held to its end, however it ends, and longer by what the worker leaves running.
     pub(super) async fn live(
         self: Arc<Self>,
         name: String,
         spec: F::Spec,
         stop: CancellationToken,
     ) -> Result<(), Failure> {
-        let _lock = self.lock(name.clone()).await?;
+        let lock = Arc::new(self.lock(name.clone()).await?);
         let (status, words) = watch::channel(Account { name: name.clone(), ..Account::default() });
         self.board.attach(&name, words.clone());
         let pulse = self.pulses.register(&name);
         let state_dir = self.state_dir.join(&name);
-        let worker = self.fleet.run(Unit { name, spec, state_dir, status, stop });
+        let worker = self.fleet.run(Unit { name, spec, state_dir, lock: Arc::clone(&lock), status, stop });
         tokio::select! {
             end = worker => end,
             never = attend(&self.board, words, pulse) => match never {},

@@ -60,7 +60,7 @@ impl Spool {
         };
         let message = self.path(&id, "eml");
         disk::rename_new(&temporary, &message).map_err(at("write", &message))?;
-        if let Err(error) = self.store(entry(id.clone(), file, prepared, now)) {
+        if let Err(error) = self.write(entry(id.clone(), file, prepared, now)) {
             // The record may stand there although it is not known to be durable; the file will be taken anew.
             self.discard(&self.path(&id, "json"))?;
             self.discard(&message)?;
@@ -155,5 +155,6 @@ fn entry(id: Id, file: &OutboxFile, prepared: Prepared, now: Timestamp) -> Entry
         breaks: 0,
         next_try: None,
         words: None,
+        damaged: false,
     }
 }

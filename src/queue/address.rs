@@ -69,17 +69,22 @@ pub(super) fn parse_list(text: &str) -> Result<Vec<Address>, BadAddress> {
     let tokens = tokens(text)?;
     let mut addresses = Vec::new();
     let mut element: Vec<&Token> = Vec::new();
-    let mut in_angle = false;
+    let (mut in_angle, mut in_group) = (false, false);
     for token in &tokens {
         match token {
             Token::Special('<') => in_angle = true,
             Token::Special('>') => in_angle = false,
-            // A group: what was read so far is its name.
+            // A group: what was read so far is its name, unless somebody may be meant by it.
             Token::Special(':') if !in_angle => {
+                if in_group || element.iter().any(|token| matches!(token, Token::Special(_))) {
+                    return Err(bad(&text_of(&element)));
+                }
+                in_group = true;
                 element.clear();
                 continue;
             }
-            Token::Special(',' | ';') if !in_angle => {
+            Token::Special(end @ (',' | ';')) if !in_angle => {
+                in_group &= *end == ',';
                 addresses.extend(mailbox(&element)?);
                 element.clear();
                 continue;
@@ -232,13 +237,14 @@ mod tests {
 
     #[test]
     fn every_form_of_rfc_5322_gives_its_address() {
-        let cases: [(&str, &[&str]); 16] = [
+        let cases: [(&str, &[&str]); 17] = [
             ("a@x.y", &["a@x.y"]),
             ("Ann <a@x>, Bob <b@x>", &["a@x", "b@x"]),
             ("\"Last, First\" <a@x>", &["a@x"]),
             ("=?utf-8?q?=C3=89?= <a@x>", &["a@x"]),
             ("undisclosed-recipients:;", &[]),
             ("Friends: a@x, Bob <b@x>; c@x", &["a@x", "b@x", "c@x"]),
+            ("Friends: a@x; Work: b@x;", &["a@x", "b@x"]),
             ("\"john doe\"@x", &["\"john doe\"@x"]),
             ("\"a@b\"@x", &["\"a@b\"@x"]),
             ("a(comment (nested \\) one))@(here)x", &["a@x"]),
@@ -274,6 +280,12 @@ mod tests {
             "a@x..y",
             ".a@x",
             "a@x/y",
+            "a@x: b@x",
+            "a@x>: b@x",
+            "Ann <a@x>: b@x",
+            "a@x, b@x: c@x",
+            "Friends: a@x, Work: b@x;",
+            "Friends: Work: b@x;",
             "\"a",
             "(a@x",
             "\"a\r\nRCPT TO:<b>\"@x",

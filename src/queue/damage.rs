@@ -1,12 +1,12 @@
 //! Submissions whose text on the disk is not what was accepted: gone, cut short, or not to be read.
 //!
-//! Such a message is held, with words that say what happened to which file, so that it is seen in `status` and in the
-//! queue and keeps no other from leaving. What may be the fault of the whole machine (no memory, too many open files, the
+//! Such a message is held as long as that is so, with words that say what happened to which file, so that it is seen in
+//! `status` and keeps no other from leaving. What may be the fault of the whole machine (no memory, too many open files, the
 //! directory itself gone) is no message's fault and holds none. Trouble that shows only amid the text is the
 //! submission's to tell.
 
 use super::error::Error;
-use super::record::{Entry, State};
+use super::record::{Entry, Id, State};
 use super::spool::Spool;
 use std::io;
 
@@ -15,17 +15,23 @@ impl Spool {
     pub(super) fn set_aside_damaged(&mut self, entry: &Entry) -> bool {
         let Some(damage) = self.damage(entry) else { return true };
         let path = self.path(&entry.id, "eml");
-        let words = format!(
-            "not sent: {} {damage}; put it back and release the message, or remove it from the queue",
-            path.display()
-        );
-        match self.transition(&entry.id, State::Held, Some(&words)) {
-            Ok(()) => {
-                tracing::error!(message_id = %entry.message_id, name = entry.name, %words, "message held");
-                false
-            }
-            // The disk takes no record either: the attempt to send says so.
-            Err(_) => true,
+        let words =
+            format!("a message is not sent: {} {damage}; it goes out once that is mended", path.display());
+        tracing::error!(message_id = %entry.message_id, name = entry.name, %words, "message held");
+        if let Ok(step) = self.step(&entry.id, State::Held) {
+            // The next settling tells of a disk that does not take it.
+            let _ = self.keep(Entry { words: Some(words), damaged: true, next_try: None, ..step });
+        }
+        false
+    }
+
+    /// Takes up again what was held for a damage that is no more.
+    pub(super) fn release_mended(&mut self) {
+        let is_mended = |entry: &&Entry| entry.damaged && self.damage(entry).is_none();
+        let mended: Vec<Id> = self.entries.values().filter(is_mended).map(|entry| entry.id.clone()).collect();
+        for id in mended {
+            // As above.
+            let _ = self.transition(&id, State::Queued, None);
         }
     }
 

@@ -41,22 +41,30 @@ fn a_message_whose_text_is_damaged_is_held_and_stops_no_other() {
         let words = spool.entry(&first).unwrap().words.clone().unwrap();
         assert!(words.contains(expected) && words.contains(&format!("{first}.eml")), "{words}");
         assert_eq!((spool.counts().held, spool.due(now()).len()), (1, 1), "{expected}");
-        spool.transition(&first, State::Queued, None).unwrap();
-        assert_eq!(spool.due(now()).len(), 1, "released without its text it is held again");
+        assert!(spool.plight().unwrap().contains(expected));
+        assert_eq!(spool.due(now()).len(), 1, "without its text it stays held");
     }
 }
 
 #[test]
-fn a_released_message_goes_out_once_its_text_is_back() {
+fn a_held_message_goes_out_once_its_text_is_back() {
     let place = Place::new();
     let (mut spool, id) = place.accepted();
     let text = place.queue().join(format!("{id}.eml"));
     let bytes = fs::read(&text).unwrap();
     fs::remove_file(&text).unwrap();
-    assert_eq!(spool.due(now()), []);
+    assert_eq!((spool.due(now()).len(), spool.counts().held), (0, 1));
+    let mut spool = place.open().unwrap();
     fs::write(&text, bytes).unwrap();
-    spool.transition(&id, State::Queued, None).unwrap();
-    assert_eq!(spool.due(now()).len(), 1);
+    assert_eq!((spool.due(now()).len(), spool.counts().held, spool.plight()), (1, 0, None));
+}
+
+#[test]
+fn a_message_that_the_user_holds_stays_held() {
+    let place = Place::new();
+    let (mut spool, id) = place.accepted();
+    spool.transition(&id, State::Held, None).unwrap();
+    assert_eq!((spool.due(now()).len(), spool.plight()), (0, None));
 }
 
 #[test]
@@ -77,10 +85,10 @@ fn a_sent_message_whose_copy_is_lost_does_not_stay_for_ever() {
     for state in [State::Sending, State::DotSent, State::Sent] {
         spool.transition(&first, state, None).unwrap();
     }
-    spool.settle();
+    spool.settle().unwrap();
     assert!(spool.entry(&first).is_ok(), "as long as the copy stands it is owed");
     fs::remove_file(place.queue().join(format!("{first}.eml"))).unwrap();
-    spool.settle();
+    spool.settle().unwrap();
     assert!(spool.entry(&first).is_err());
     assert_eq!(place.open().unwrap().entries().count(), 1);
 }

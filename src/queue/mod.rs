@@ -14,8 +14,12 @@ mod damage_tests;
 mod disk;
 mod envelope;
 mod error;
+#[cfg(test)]
+mod fault_tests;
 mod header;
+mod load;
 mod outbox;
+mod plight;
 mod prepare;
 mod record;
 mod retry;

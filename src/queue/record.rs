@@ -31,7 +31,7 @@ pub enum State {
     Filed,
     /// Refused for now.
     Deferred,
-    /// Held by the user.
+    /// Held by the user, or because its text is damaged.
     Held,
     /// Refused for good; on its way to `failed/`.
     Failed,
@@ -82,6 +82,9 @@ pub struct Entry {
     pub next_try: Option<Timestamp>,
     /// The last words on it, mostly the server's.
     pub words: Option<String>,
+    /// Held because its text is not what was accepted, and only as long as that is so.
+    #[serde(default)]
+    pub damaged: bool,
 }
 
 impl Id {

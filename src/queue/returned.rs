@@ -7,6 +7,8 @@
 use super::disk;
 use super::outbox::OutboxFile;
 use crate::disk::make_directory;
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
@@ -41,7 +43,7 @@ pub fn refuse(root: &Path, file: &OutboxFile, words: &str) -> io::Result<PathBuf
 /// it, so that it may fail.
 pub(super) fn forget_reason(root: &Path, name: &str) {
     let place = root.join(DIRECTORY).join(shortened(name));
-    let reason = root.join(DIRECTORY).join(format!("{}.txt", shortened(name)));
+    let reason = root.join(DIRECTORY).join(reason_of(OsStr::new(shortened(name))));
     let mut heading = [0; HEADING.len()];
     let is_reason = disk::open(&reason).and_then(|mut file| file.read_exact(&mut heading)).is_ok();
     if is_reason && heading == *HEADING.as_bytes() && fs::symlink_metadata(place).is_err() {
@@ -66,7 +68,7 @@ fn move_in(directory: &Path, from: &Path, name: &str, words: &str) -> io::Result
     let name = shortened(name);
     for number in 0..MAX_NAMES {
         let name = if number == 0 { name.to_owned() } else { format!("{name}.{number}") };
-        let (place, reason) = (directory.join(&name), directory.join(format!("{name}.txt")));
+        let (place, reason) = (directory.join(&name), directory.join(reason_of(OsStr::new(&name))));
         match disk::open(&place) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Ok(standing) if is_same(&standing, &File::open(from)?)? => {
@@ -134,10 +136,16 @@ fn is_same(one: &File, other: &File) -> io::Result<bool> {
     }
 }
 
-/// How many messages stand in `failed/`.
+/// How many messages stand in `failed/`: each has its reason beside it, and may have the name of one itself.
 pub(super) fn count(root: &Path) -> u32 {
     let Ok(entries) = fs::read_dir(root.join(DIRECTORY)) else { return 0 };
-    let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
-    let is_message = |name: &String| !name.starts_with('.') && !name.ends_with(".txt");
-    u32::try_from(names.filter(is_message).count()).unwrap_or(u32::MAX)
+    let names: BTreeSet<OsString> = entries.flatten().map(|entry| entry.file_name()).collect();
+    let has_reason = |name: &&OsString| names.contains(&reason_of(name));
+    u32::try_from(names.iter().filter(has_reason).count()).unwrap_or(u32::MAX)
+}
+
+fn reason_of(name: &OsStr) -> OsString {
+    let mut reason = name.to_owned();
+    reason.push(".txt");
+    reason
 }

@@ -2,19 +2,19 @@
 //!
 //! Law: the record appears after its message and goes before it, so a message without a record is an orphan of a crash and is
 //! removed, and a record always has its message. A record on disk is the acceptance; the user's file goes after
-//! it, and until it is known to be gone the record names it, so that a crash in between sends nothing twice. Memory
-//! changes only after the disk did. One owner at a time (the account's lock); not for network file systems.
+//! it, and until it is known to be gone the record names it, so that a crash in between sends nothing twice. An intent
+//! counts only when the disk has it; what happened counts at once and is written as soon as the disk takes it. One owner
+//! at a time (the account's lock); not for network file systems.
 
 use super::disk;
 use super::error::{Error, at};
 use super::record::{Entry, Id, State};
-use super::retry::{Next, is_hopeless, next_attempt};
+use super::retry::{Next, due_at, is_hopeless, next_attempt};
 use super::returned;
 use crate::disk::make_directory;
-use crate::status;
 use jiff::Timestamp;
-use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +24,10 @@ pub struct Spool {
     pub(super) directory: PathBuf,
     pub(super) outbox: PathBuf,
     pub(super) entries: BTreeMap<Id, Entry>,
+    /// Those of which the disk does not know yet what happened.
+    unwritten: BTreeSet<Id>,
+    /// Records that are none, and why: their messages are not sent.
+    pub(super) unreadable: Vec<String>,
 }
 
 impl Spool {
@@ -31,13 +35,12 @@ impl Spool {
     pub fn open(directory: impl Into<PathBuf>, outbox: impl Into<PathBuf>) -> Result<Spool, Error> {
         let (directory, outbox) = (directory.into(), outbox.into());
         make_directory(&directory).map_err(at("make", &directory))?;
-        let mut spool = Spool { directory, outbox, entries: BTreeMap::new() };
+        let (entries, unwritten) = (BTreeMap::new(), BTreeSet::new());
+        let mut spool = Spool { directory, outbox, entries, unwritten, unreadable: Vec::new() };
         spool.make_outbox()?;
         spool.load()?;
-        for id in spool.entries.keys().cloned().collect::<Vec<_>>() {
-            spool.recover(&id)?;
-        }
-        spool.settle();
+        // What cannot be done now the next call does, and tells.
+        let _ = spool.settle();
         Ok(spool)
     }
 
@@ -46,14 +49,12 @@ impl Spool {
         make_directory(&self.outbox).map_err(at("make", &self.outbox))
     }
 
-    /// Finishes what the disk of the outbox did not allow before: removing accepted files, giving failed messages
-    /// back. To be called now and then; what still cannot be done waits for the next call.
-    pub fn settle(&mut self) {
-        for id in self.entries.keys().cloned().collect::<Vec<_>>() {
-            if let Err(error) = self.settle_one(&id) {
-                tracing::warn!(message = %id, error = %crate::error::chain(&error), "message kept in the queue");
-            }
-        }
+    /// Finishes what a crash interrupted or a disk did not allow: writing what happened, removing accepted files, giving
+    /// failed messages back. To be called now and then while nothing is being sent; what still cannot be done waits for
+    /// the next call, and the first trouble is told.
+    pub fn settle(&mut self) -> Result<(), Error> {
+        let ids: Vec<Id> = self.entries.keys().cloned().collect();
+        ids.iter().map(|id| self.settle_one(id)).fold(Ok(()), Result::and)
     }
 
     /// Every submission, oldest first.
@@ -72,17 +73,18 @@ impl Spool {
         disk::open(&path).map_err(at("read", &path))
     }
 
-    /// What may be sent now, oldest first. A message whose text is gone or cannot be read is held instead.
+    /// What may be sent now, oldest first. A message whose text is gone or cannot be read is held as long as it is.
     pub fn due(&mut self, now: Timestamp) -> Vec<Entry> {
-        let is_due = |entry: &&Entry| due_at(entry).is_some_and(|at| at <= now);
+        self.release_mended();
+        let is_due = |entry: &&Entry| next_step(entry, now).is_some_and(|at| at <= now);
         let mut due: Vec<Entry> = self.entries.values().filter(is_due).cloned().collect();
         due.retain(|entry| self.set_aside_damaged(entry));
         due
     }
 
-    /// When something is due next; in the past if something is due now.
-    pub fn next_due(&self) -> Option<Timestamp> {
-        self.entries.values().filter_map(due_at).min()
+    /// When something is due next; not after `now` if something is due now.
+    pub fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
+        self.entries.values().filter_map(|entry| next_step(entry, now)).min()
     }
 
     /// Takes a step that needs no more than its name; `words` say why, where there is something to say. With
@@ -94,7 +96,10 @@ impl Spool {
         }
         entry.words = words.map(str::to_owned).or(entry.words);
         entry.next_try = None;
-        self.store(entry)
+        match to {
+            State::Sending | State::DotSent => self.write(entry),
+            _ => self.keep(entry),
+        }
     }
 
     /// After a temporary refusal: waits for the next attempt, or fails the message that was refused for too long.
@@ -107,7 +112,7 @@ impl Spool {
             Next::At(at) => {
                 entry.next_try = Some(at);
                 entry.words = Some(words.to_owned());
-                self.store(entry)?;
+                self.keep(entry)?;
             }
             Next::GiveUp => {
                 self.fail(
@@ -132,14 +137,14 @@ impl Spool {
         }
         entry.words = Some(words.to_owned());
         entry.next_try = None;
-        self.store(entry).map(|()| false)
+        self.keep(entry).map(|()| false)
     }
 
     /// After a permanent refusal: the message goes to `failed/` with these words and leaves the queue. Gives its place.
     pub fn fail(&mut self, id: &Id, words: &str) -> Result<PathBuf, Error> {
         let mut entry = self.step(id, State::Failed)?;
         entry.words = Some(words.to_owned());
-        self.store(entry)?;
+        self.keep(entry)?;
         self.give_back(id)
     }
 
@@ -153,22 +158,6 @@ impl Spool {
         self.erase(id)
     }
 
-    /// What waits, in the numbers that `status` shows.
-    pub fn counts(&self) -> status::Outbox {
-        let mut counts =
-            status::Outbox { failed: returned::count(&self.outbox), ..status::Outbox::default() };
-        for entry in self.entries.values() {
-            match entry.state {
-                State::Held => counts.held += 1,
-                State::Uncertain | State::DotSent => counts.uncertain += 1,
-                State::Failed => counts.failed += 1,
-                State::Queued | State::Sending | State::Deferred => counts.queued += 1,
-                State::Sent | State::Filed => {}
-            }
-        }
-        counts
-    }
-
     pub(super) fn discard(&self, temporary: &Path) -> Result<(), Error> {
         disk::remove(temporary).map_err(at("remove", temporary))
     }
@@ -178,22 +167,31 @@ impl Spool {
     }
 
     /// The entry in its next state, not yet stored.
-    fn step(&self, id: &Id, to: State) -> Result<Entry, Error> {
+    pub(super) fn step(&self, id: &Id, to: State) -> Result<Entry, Error> {
         let mut entry = self.entry(id)?.clone();
         if !entry.state.may_become(to) {
             return Err(Error::Illegal { id: id.clone(), from: entry.state, to });
         }
         entry.state = to;
+        entry.damaged = false;
         Ok(entry)
     }
 
+    /// What happened: in memory at once, and on disk now or with the next [`Spool::settle`].
+    pub(super) fn keep(&mut self, entry: Entry) -> Result<(), Error> {
+        self.unwritten.insert(entry.id.clone());
+        self.entries.insert(entry.id.clone(), entry.clone());
+        self.write(entry)
+    }
+
     /// Disk first, then memory.
-    pub(super) fn store(&mut self, entry: Entry) -> Result<(), Error> {
+    pub(super) fn write(&mut self, entry: Entry) -> Result<(), Error> {
         let path = self.path(&entry.id, "json");
         let record = serde_json::to_vec_pretty(&entry)
             .map_err(io::Error::from)
             .and_then(|bytes| disk::replace(&path, &self.path(&entry.id, "json.tmp"), &bytes));
         record.map_err(at("write", &path))?;
+        self.unwritten.remove(&entry.id);
         self.entries.insert(entry.id.clone(), entry);
         Ok(())
     }
@@ -203,6 +201,7 @@ impl Spool {
         let (record, message) = (self.path(id, "json"), self.path(id, "eml"));
         disk::remove(&record).map_err(at("remove", &record))?;
         self.entries.remove(id);
+        self.unwritten.remove(id);
         if let Err(error) = disk::remove(&message) {
             tracing::warn!(path = %message.display(), %error, "cannot remove a message that is done");
         }
@@ -224,42 +223,13 @@ impl Spool {
         Ok(place)
     }
 
-    /// Reads every record; leftovers of a crash are removed, unreadable records stay and are reported.
-    fn load(&mut self) -> Result<(), Error> {
-        let mut messages = Vec::new();
-        let listing = fs::read_dir(&self.directory).map_err(at("list", &self.directory))?;
-        for entry in listing {
-            let path = entry.map_err(at("list", &self.directory))?.path();
-            match path.extension().and_then(|extension| extension.to_str()) {
-                Some("tmp") => self.discard(&path)?,
-                Some("eml") => messages.push(path),
-                Some("json") => match read_record(&path) {
-                    Ok(entry) => drop(self.entries.insert(entry.id.clone(), entry)),
-                    Err(error) => tracing::error!(path = %path.display(), %error, "unreadable queue record"),
-                },
-                _ => {}
-            }
-        }
-        // By name, not by what was read: the message of an unreadable record is kept.
-        // Removed only where there is certainly no record, not where the disk does not tell.
-        let orphans =
-            messages.into_iter().filter(|it| matches!(it.with_extension("json").try_exists(), Ok(false)));
-        orphans.into_iter().try_for_each(|orphan| self.discard(&orphan))
-    }
-
-    fn recover(&mut self, id: &Id) -> Result<(), Error> {
-        let mut entry = self.entry(id)?.clone();
-        let state = entry.state.recovered();
-        if state != entry.state {
-            entry.state = state;
-            self.store(entry)?;
-        }
-        Ok(())
-    }
-
     fn settle_one(&mut self, id: &Id) -> Result<(), Error> {
+        let mut entry = self.entry(id)?.clone();
+        entry.state = entry.state.recovered();
+        if self.unwritten.contains(id) || entry.state != self.entry(id)?.state {
+            self.keep(entry.clone())?;
+        }
         self.finish_source(id)?;
-        let entry = self.entry(id)?.clone();
         match entry.state {
             State::Failed => self.give_back(id).map(drop),
             _ => self.drop_lost_copy(&entry).map(drop),
@@ -267,19 +237,12 @@ impl Spool {
     }
 }
 
-/// A message whose file still stands in the outbox is never due.
-fn due_at(entry: &Entry) -> Option<Timestamp> {
+/// When a message may be sent; one whose file still stands in the outbox never.
+fn next_step(entry: &Entry, now: Timestamp) -> Option<Timestamp> {
     match entry.state {
         _ if entry.source.is_some() => None,
-        State::Queued => Some(entry.accepted),
-        State::Deferred => Some(entry.next_try.unwrap_or(entry.accepted)),
+        State::Queued => Some(now),
+        State::Deferred => Some(due_at(entry.next_try, now)),
         _ => None,
     }
-}
-
-/// A record whose name inside is not its file's name is none.
-fn read_record(path: &Path) -> io::Result<Entry> {
-    let entry: Entry = serde_json::from_slice(&fs::read(path)?)?;
-    let stem = path.file_stem().and_then(|stem| stem.to_str()).and_then(Id::parse);
-    if stem.as_ref() == Some(&entry.id) { Ok(entry) } else { Err(io::ErrorKind::InvalidData.into()) }
 }

@@ -218,7 +218,7 @@ fn policy_detail(reply: &Reply) -> Option<u16> {
     reply.enhanced().and_then(|EnhancedCode { subject, detail, .. }| (subject == 7).then_some(detail))
 }
 
-fn says(reply: &Reply, words: &str) -> bool {
+pub(super) fn says(reply: &Reply, words: &str) -> bool {
     reply.to_string().to_ascii_lowercase().contains(&words.to_ascii_lowercase())
 }
 

@@ -10,6 +10,8 @@ mod auth;
 mod capabilities;
 mod dots;
 mod error;
+#[cfg(test)]
+mod limits_tests;
 mod probe;
 mod reply;
 #[cfg(test)]
@@ -17,6 +19,7 @@ mod scripted;
 mod session;
 #[cfg(test)]
 mod starttls_tests;
+mod throttle;
 mod transaction;
 #[cfg(test)]
 mod unreadable_tests;

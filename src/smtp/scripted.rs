@@ -73,7 +73,7 @@ pub(super) async fn session(offers: &str, script: &str, buffer: usize) -> (Sessi
 }
 
 /// Sends the message `.a` to `recipients`; tells whether the hook ran.
-async fn send(session: &mut Session, recipients: &[&str]) -> (Result<Verdict, Error>, bool) {
+pub(super) async fn send(session: &mut Session, recipients: &[&str]) -> (Result<Verdict, Error>, bool) {
     let asked = Arc::new(AtomicBool::new(false));
     let flag = asked.clone();
     let hook = async move {
@@ -255,7 +255,7 @@ async fn one_refused_recipient_keeps_the_message_from_all() {
     assert_eq!(cause.to_string(), "550 5.1.1 nobody here");
     assert_eq!(recipients.iter().map(|r| r.address.as_str()).collect::<Vec<_>>(), ["c@x", "d@x"]);
     assert!(!asked && one.is_usable());
-    let (mut two, _server) = session(ALL, &script("250 ok", "452 4.5.3 too many"), 4096).await;
+    let (mut two, _server) = session(ALL, &script("250 ok", "452 4.2.2 mailbox full"), 4096).await;
     let verdict = send(&mut two, &everybody).await.0.unwrap();
     assert!(
         matches!(verdict, Verdict::Temporary { stage: Stage::Rcpt, recipients, .. } if recipients.len() == 1)
@@ -313,7 +313,7 @@ async fn eight_bit_text_and_utf8_addresses_are_announced() {
     server.await.unwrap();
 }
 
-async fn after_the_dot(rest: &str) -> (Verdict, bool) {
+pub(super) async fn after_the_dot(rest: &str) -> (Verdict, bool) {
     let script = format!("{MAIL}C: RCPT TO:<b@x>\nS: 250 ok\n{TEXT}C: .\n{rest}");
     let (mut session, _server) = session(ALL, &script, 4096).await;
     let (verdict, asked) = send(&mut session, &["b@x"]).await;

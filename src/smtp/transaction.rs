@@ -1,13 +1,16 @@
 //! One mail transaction: MAIL, RCPT, DATA (RFC 5321 §3.3), and the verdict on the message.
 //!
-//! All or nothing: a message goes to every recipient or to none. Invariant: [`Verdict::Sent`] is said only after a complete
+//! All or nothing: a message goes to every recipient or to none, also where the server takes only so many at once
+//! (RFC 5321 §4.5.3.1.10 would send the rest in a second transaction, and a crash between the two would need a state for
+//! each recipient). Invariant: [`Verdict::Sent`] is said only after a complete
 //! 2yz reply that came after the final dot; everything unclear from the first byte of the dot on is
 //! [`Verdict::Uncertain`]. DATA is never pipelined, so that exactly one reply belongs to the dot.
 
 use super::dots::Stuffer;
-use super::error::{Error, Stage, is_login_trouble};
-use super::reply::Reply;
+use super::error::{Error, Stage, is_login_trouble, says};
+use super::reply::{EnhancedCode, Reply};
 use super::session::Session;
+use super::throttle;
 use super::verdict::{Cause, Envelope, Refusal, Verdict};
 use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -100,7 +103,7 @@ impl Session {
                 }
             }
         }
-        recipients_verdict(refusals)
+        recipients_verdict(envelope.recipients.len(), refusals)
     }
 
     fn mail_command(&self, envelope: &Envelope) -> String {
@@ -171,6 +174,9 @@ impl Session {
         };
         self.usable = reply.code() != 421;
         let (stage, recipients) = (Stage::Dot, Vec::new());
+        if let Some(pause) = throttle::pause(stage, &reply) {
+            return Verdict::Throttled { reply, pause };
+        }
         match reply.code() / 100 {
             2 => Verdict::Sent { reply },
             4 => Verdict::Temporary { stage, cause: Cause::Reply(reply), recipients },
@@ -192,6 +198,9 @@ impl Session {
 
 /// The verdict of a refusing reply, unless it speaks of the session and not of the message.
 fn refused(stage: Stage, reply: Reply) -> Result<Verdict, Error> {
+    if let Some(pause) = throttle::pause(stage, &reply) {
+        return Ok(Verdict::Throttled { reply, pause });
+    }
     if is_session_trouble(&reply) {
         return Err(Error::Refused { stage, reply });
     }
@@ -212,8 +221,16 @@ fn is_session_trouble(reply: &Reply) -> bool {
     reply.code() == 421 || is_login_trouble(reply)
 }
 
-/// The gravest refusal decides for all.
-fn recipients_verdict(recipients: Vec<Refusal>) -> Result<Option<Verdict>, Error> {
+/// The gravest refusal decides for all, unless the message only has too many recipients: then it has at each attempt.
+fn recipients_verdict(all: usize, recipients: Vec<Refusal>) -> Result<Option<Verdict>, Error> {
+    let taken = all - recipients.len();
+    if let Some(Refusal { reply, .. }) = recipients.first()
+        && taken > 0
+        && recipients.iter().all(|refusal| is_limit(&refusal.reply))
+    {
+        let cause = Cause::TooManyRecipients { taken, all, reply: reply.clone() };
+        return Ok(Some(Verdict::Permanent { stage: Stage::Rcpt, cause, recipients: Vec::new() }));
+    }
     let worst = recipients.iter().max_by_key(|refusal| refusal.reply.is_permanent());
     let Some(reply) = worst.map(|refusal| refusal.reply.clone()) else {
         return Ok(None);
@@ -225,6 +242,14 @@ fn recipients_verdict(recipients: Vec<Refusal>) -> Result<Option<Verdict>, Error
         *named = recipients;
     }
     Ok(Some(verdict))
+}
+
+/// "Too many recipients" in this message; a bare 452 is also said of a full disk.
+fn is_limit(reply: &Reply) -> bool {
+    match reply.enhanced() {
+        Some(EnhancedCode { subject, detail, .. }) => (subject, detail) == (5, 3),
+        None => reply.code() == 452 && says(reply, "too many recipients"),
+    }
 }
 
 /// Whether an address stays inside its angle brackets and its line, whatever made it.

@@ -5,6 +5,7 @@
 use super::error::Stage;
 use super::reply::Reply;
 use std::fmt;
+use std::time::Duration;
 
 /// Who a message is from and for, and what it asks of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +46,13 @@ pub enum Verdict {
         /// The recipients that were refused, if that is the reason.
         recipients: Vec<Refusal>,
     },
+    /// Not taken, nor is anything else of this account for now.
+    Throttled {
+        /// What the server said.
+        reply: Reply,
+        /// How long to leave it alone.
+        pause: Duration,
+    },
     /// The end of the message may have reached the server, and no clear answer came back.
     Uncertain {
         /// How contact was lost.
@@ -72,6 +80,15 @@ pub enum Cause {
     BadAddress(String),
     /// There is nobody to send it to.
     NoRecipients,
+    /// It has more recipients than the server takes for one message.
+    TooManyRecipients {
+        /// How many it took.
+        taken: usize,
+        /// How many there are.
+        all: usize,
+        /// What it said to the others.
+        reply: Reply,
+    },
     /// Its text could not be read to the end, or is not as long as it should be; nothing of it was delivered.
     Unreadable(String),
 }
@@ -109,6 +126,9 @@ impl fmt::Display for Cause {
             Cause::BadAddress(address) => write!(out, "{address:?} is no address that can be sent to"),
             Cause::Unreadable(why) => write!(out, "the message cannot be read: {why}"),
             Cause::NoRecipients => out.write_str("the message has no recipients"),
+            Cause::TooManyRecipients { taken, all, reply } => {
+                write!(out, "the server takes {taken} recipients per message, this one has {all}: {reply}")
+            }
         }
     }
 }

@@ -195,6 +195,7 @@ const SMTP: &[Said] = &[
     (Login, "534 5.7.14 Please log in via your web browser", LOGIN, "web mail"),
     (Login, "432 4.3.2 concurrent connection limit exceeded", RETRY, "three"),
     (Later, "432 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded.", RETRY, "three"),
+    (Later, "550 5.4.5 Daily user sending limit exceeded.", RETRY, "within a day"),
 ];
 
 /// The error of a driver, seen by the table and in the status of the account; what the table said of it.
