@@ -238,3 +238,18 @@ fn a_mailbox_that_becomes_a_mere_name_is_absent_and_mail_under_such_a_name_is_to
     world.settle();
     world.assert_equal();
 }
+
+#[test]
+fn a_full_disk_does_not_wait_for_what_the_server_still_sends() {
+    let mut world = settled();
+    for id in 100..200 {
+        world.remote.add(&mailbox("INBOX"), &content(id), Flags::NONE);
+    }
+    world.local.full = true;
+    let report = world.pass();
+    assert_eq!(report.trouble.unwrap().to_string(), "no space");
+    assert_eq!(world.remote.in_vain, 0);
+    world.local.full = false;
+    world.settle();
+    world.assert_equal();
+}

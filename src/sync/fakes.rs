@@ -88,6 +88,8 @@ pub(super) struct FakeRemote {
     pub(super) unselectable: BTreeSet<MailboxName>,
     /// How each upload is refused, where it is.
     pub(super) full: Option<Scope>,
+    /// Messages sent to nobody.
+    pub(super) in_vain: u32,
     /// Uploads seen.
     pub(super) appended: u32,
     pub(super) mailboxes: BTreeMap<MailboxName, Mailbox>,
@@ -225,16 +227,25 @@ impl Remote for FakeRemote {
             .filter(|(uid, _)| wanted.contains_key(uid))
             .map(|(&uid, m)| (uid, m.clone()))
             .collect();
-        for (uid, message) in messages {
-            let content = Bytes::from(message.content.into_bytes());
+        let sent = async {
             let gone = |_| trouble(Scope::Pass, "receiver gone");
-            into.send(Arrival::Start { size: Some(content.len() as u64) }).await.map_err(gone)?;
-            into.send(Arrival::Chunk(content)).await.map_err(gone)?;
-            self.fuse.burn()?;
-            let fetched = Fetched { uid, flags: message.flags, internal_date: None };
-            into.send(Arrival::End(fetched)).await.map_err(gone)?;
+            for (uid, message) in messages {
+                let content = Bytes::from(message.content.into_bytes());
+                into.send(Arrival::Start { size: Some(content.len() as u64) }).await.map_err(gone)?;
+                into.send(Arrival::Chunk(content)).await.map_err(gone)?;
+                self.fuse.burn()?;
+                let fetched = Fetched { uid, flags: message.flags, internal_date: None };
+                into.send(Arrival::End(fetched)).await.map_err(gone)?;
+            }
+            Ok(())
         }
-        Ok(())
+        .await;
+        if into.is_closed() {
+            // What is under way is read to its end, for nobody.
+            tokio::task::yield_now().await;
+            self.in_vain += 1;
+        }
+        sent
     }
 
     async fn store(&mut self, at: &At, changes: &[FlagChange]) -> Outcome<()> {
@@ -309,13 +320,15 @@ pub(super) struct FakeLocal {
     pub(super) quarantine: Vec<String>,
     /// Files read to be recognised.
     pub(super) identified: usize,
+    /// Whether nothing can be written.
+    pub(super) full: bool,
     counter: u64,
 }
 
 impl FakeLocal {
     pub(super) fn new(fuse: Fuse) -> FakeLocal {
         let (directories, quarantine) = (BTreeMap::new(), Vec::new());
-        FakeLocal { fuse, directories, quarantine, identified: 0, counter: 0 }
+        FakeLocal { fuse, directories, quarantine, identified: 0, full: false, counter: 0 }
     }
 
     pub(super) fn fresh(&mut self) -> UniqueName {
@@ -366,6 +379,9 @@ impl Local for FakeLocal {
         mailbox: &MailboxName,
         from: &mut mpsc::Receiver<Arrival>,
     ) -> Outcome<Vec<Staged>> {
+        if self.full {
+            return Err(trouble(Scope::Pass, "no space"));
+        }
         let mut batch = Vec::new();
         let mut content = Vec::new();
         while batch.len() < 3 {

@@ -49,6 +49,7 @@ impl World {
             silent: BTreeSet::new(),
             unselectable: BTreeSet::new(),
             full: None,
+            in_vain: 0,
             appended: 0,
         };
         let local = FakeLocal::new(fuse.clone());
