@@ -3,6 +3,7 @@
 use super::fakes::Directory;
 use super::histories::{World, content, mailbox};
 use super::pass::Extent;
+use super::plan::OnDelete;
 use crate::mail::{Flags, MailboxName, Uid, UniqueName};
 use std::collections::BTreeSet;
 
@@ -134,6 +135,21 @@ fn a_move_that_adds_a_header_line_is_a_move() {
     assert!(server["Archive"].contains(&(content(1), "S".to_owned())), "{server:?}");
     assert!(!server["Trash"].iter().any(|(text, _)| *text == content(1)));
     assert!(!world.pass().changed_anything());
+}
+
+#[test]
+fn a_copy_that_nobody_began_here_makes_no_deletion_final() {
+    for on_delete in [OnDelete::Trash, OnDelete::Keep] {
+        let mut world = settled();
+        world.policy.on_delete = on_delete;
+        world.remote.add(&mailbox("Archive"), &content(1), Flags::NONE);
+        world.settle();
+        // The base of the Archive is lost, so that its copy is paired anew, while the one in INBOX is deleted.
+        world.ledger.mailboxes.remove(&mailbox("Archive"));
+        drop_file(&mut world, 1);
+        world.settle();
+        assert_eq!(world.count(&content(1)), 2, "{on_delete:?}: {:?}", world.on_server());
+    }
 }
 
 #[test]

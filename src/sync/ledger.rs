@@ -43,6 +43,13 @@ pub enum Loose {
     Stranger,
 }
 
+impl Loose {
+    /// Whether an upload of it, or a move to where it stands, was begun: the server may have it.
+    pub(super) fn is_begun(self) -> bool {
+        matches!(self, Loose::Uploading | Loose::Uploaded)
+    }
+}
+
 /// Which side messages disappeared from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Side {

@@ -16,7 +16,7 @@ use super::{
     Remote, RemoteView, RowState, Since, Staged,
 };
 use crate::mail::{MailboxName, Uid, UidSet, UidValidity, UniqueName};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
     /// Looks at a mailbox for the first time or again. In trouble it is left out, and what its directory misses is kept
@@ -92,7 +92,9 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         let (remote_likeness, candidates) = self.recognise(&observed, &base, resettle.is_some()).await?;
         let strangers = candidates.iter().filter(|(name, _)| !base.loose.contains_key(*name));
         let strangers = strangers.map(|(name, candidate)| (name.clone(), candidate.likeness)).collect();
-        Ok(Some(Observed { remote_likeness, candidates, strangers, resettle, ..observed }))
+        let begun =
+            base.loose.into_iter().filter(|(_, (kind, _))| kind.is_begun()).map(|(name, _)| name).collect();
+        Ok(Some(Observed { remote_likeness, candidates, strangers, begun, resettle, ..observed }))
     }
 
     /// Settles what a crash left between `tmp` and its place. Whether something was lost and must be fetched again.
@@ -180,8 +182,7 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         let mut candidates = BTreeMap::new();
         for (name, &(kind, likeness)) in &base.loose {
             let there = orphans.contains_key(name) || new.contains_key(name);
-            let may_be_there = matches!(kind, Loose::Uploading | Loose::Uploaded);
-            if there || (may_be_there && likeness.identity.is_strong()) {
+            if there || (kind.is_begun() && likeness.identity.is_strong()) {
                 let was_paired = kind != Loose::Stranger || were_paired;
                 candidates.insert(name.clone(), Candidate { likeness, was_paired });
             }
@@ -233,6 +234,7 @@ fn compare(
         remote_likeness: BTreeMap::new(),
         candidates: BTreeMap::new(),
         strangers: BTreeMap::new(),
+        begun: BTreeSet::new(),
         held: record.held.clone(),
         resettle: None,
     }

@@ -8,14 +8,16 @@ use super::plan::{Move, Observed, Plan, merge};
 use crate::mail::{Identity, MailboxName, Uid, UniqueName};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A move on a server without MOVE is a copy and an expunge. Where it was cut off between the two, the copy has just been
-/// adopted, or is new in the Trash that deletions go to, and the file is gone from its old mailbox: what stands there is
-/// the second half.
+/// A move on a server without MOVE is a copy and an expunge. Where it was cut off between the two, the copy that was begun
+/// has just been adopted, or is new in the Trash that deletions go to, and the file is gone from its old mailbox: what
+/// stands there is the second half. A copy that nobody began proves nothing.
 pub(super) fn finish(observed: &mut [Observed], trash: Option<&MailboxName>, plan: &mut Plan) {
-    let adopted = plan
-        .mailboxes
-        .iter()
-        .flat_map(|(name, steps)| steps.adopt.iter().map(|row| (name.clone(), row.likeness)));
+    let adopted = observed.iter().flat_map(|mailbox| {
+        let rows =
+            plan.mailboxes.get(&mailbox.mailbox).map(|steps| steps.adopt.as_slice()).unwrap_or_default();
+        let begun = rows.iter().filter(|row| mailbox.begun.contains(&row.name));
+        begun.map(|row| (mailbox.mailbox.clone(), row.likeness))
+    });
     let trashed = observed.iter().filter(|mailbox| Some(&mailbox.mailbox) == trash).flat_map(|mailbox| {
         let new = mailbox.remote_likeness.iter().filter(|(uid, _)| mailbox.remote.new.contains_key(uid));
         new.map(|(_, likeness)| (mailbox.mailbox.clone(), *likeness))

@@ -67,6 +67,8 @@ pub struct Observed {
     pub candidates: BTreeMap<UniqueName, Candidate>,
     /// Those of them that the base does not know: they were read to be recognised.
     pub strangers: BTreeMap<UniqueName, Likeness>,
+    /// Files whose upload, or whose move to here, was begun before.
+    pub begun: BTreeSet<UniqueName>,
     /// Deletions held back so far.
     pub held: Vec<Held>,
     /// Where the mailbox lives from now on, where it is not firm ground.
@@ -370,9 +372,10 @@ impl Steps {
             OnDelete::KeepForNow => self.keep.len(),
             OnDelete::Trash | OnDelete::Expunge => self.remove.len(),
         };
-        if let Some(held) = hold(Side::Local, last) {
+        if let Some(held) = hold(Side::Local, last + self.discard.len()) {
             self.keep.clear();
             self.remove.clear();
+            self.discard.clear();
             self.held.push(held);
         }
     }
