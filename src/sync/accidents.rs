@@ -153,6 +153,36 @@ fn a_copy_that_nobody_began_here_makes_no_deletion_final() {
 }
 
 #[test]
+fn a_server_set_back_to_an_earlier_state_costs_no_message() {
+    // The mailbox as of its first three messages; after that it gave out UIDs 4 and 5 once more, or not yet.
+    for (came_since, condstore) in [(0, true), (0, false), (1, false), (2, true)] {
+        let mut world = World::new(condstore, true);
+        for id in 0..2 {
+            world.remote.add(&mailbox("INBOX"), &content(id), Flags::NONE);
+        }
+        world.settle();
+        let earlier = world.remote.mailboxes[&mailbox("INBOX")].clone();
+        for id in 2..4 {
+            world.remote.add(&mailbox("INBOX"), &content(id), Flags::NONE);
+            world.remote.flag(&mailbox("INBOX"), Uid::new(1).unwrap(), Flags::SEEN, Flags::NONE);
+        }
+        world.settle();
+        world.remote.mailboxes.insert(mailbox("INBOX"), earlier);
+        for id in 0..came_since {
+            world.remote.add(&mailbox("INBOX"), &content(100 + id), Flags::NONE);
+        }
+        world.settle();
+        let disk = world.on_disk();
+        for id in (0..4).chain(100..100 + came_since) {
+            let copies = disk["INBOX"].iter().filter(|(text, _)| *text == content(id)).count();
+            assert_eq!(copies, 1, "message {id} of {came_since}, {condstore}: {disk:?}");
+        }
+        assert!(world.local.quarantine.is_empty());
+        assert_eq!(world.on_server()["INBOX"].len(), 3 + came_since as usize);
+    }
+}
+
+#[test]
 fn an_upload_that_the_server_took_but_does_not_show_is_not_repeated() {
     let mut world = World::new(true, false);
     world.settle();

@@ -66,7 +66,7 @@ pub(super) struct Message {
 #[derive(Clone, Debug)]
 pub(super) struct Mailbox {
     pub(super) uid_validity: u32,
-    next: u32,
+    pub(super) next: u32,
     modseq: u64,
     pub(super) messages: BTreeMap<Uid, Message>,
 }
@@ -425,12 +425,9 @@ fn carry_out(record: &mut MailboxRecord, base: &mut Base, entry: Entry) {
         }
         Entry::Absent(absent) => record.absent = absent,
         Entry::Generation(uid_validity) => {
-            if record.uid_validity.is_some_and(|known| known != uid_validity) {
-                let rows =
-                    std::mem::take(&mut base.rows).into_iter().filter(|row| row.state != RowState::Kept);
-                base.loose.extend(rows.map(|row| (row.name, (Loose::Orphan, row.likeness))));
-                record.marks = None;
-            }
+            let rows = std::mem::take(&mut base.rows).into_iter().filter(|row| row.state != RowState::Kept);
+            base.loose.extend(rows.map(|row| (row.name, (Loose::Orphan, row.likeness))));
+            record.marks = None;
             record.uid_validity = Some(uid_validity);
         }
         Entry::Pair(row) => {

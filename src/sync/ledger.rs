@@ -114,7 +114,7 @@ pub enum Entry {
     },
     /// The server no longer lists the mailbox, or lists it again.
     Absent(bool),
-    /// The rows' UIDs belong to this generation from now on. Rows of another generation become orphans.
+    /// A new generation of UIDs begins, perhaps under the same number: rows become orphans, and marks mean nothing.
     Generation(UidValidity),
     /// A pair is known. Replaces the row of the same UID, and the loose file of the same name.
     Pair(Row),

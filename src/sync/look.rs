@@ -72,19 +72,21 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
             report.mailbox(name).orphans = orphans(&base);
             return Ok(None);
         }
-        let since = since(record, &base);
-        let view = self.remote.open(name, since).await?;
-        let scanned =
-            self.enter_generation(record, view.marks.uid_validity, &mut base, scanned, extent).await?;
+        let mut since = since(record, &base);
+        let mut view = self.remote.open(name, since).await?;
+        let scanned = if continues(record, &base, &view.marks) {
+            scanned
+        } else {
+            if since.take().is_some() {
+                view = self.remote.open(name, None).await?;
+            }
+            self.enter_generation(record, view.marks.uid_validity, &mut base, scanned, extent).await?
+        };
         let (local, ground, view_directory) = scanned.unwrap_or((LocalDelta::default(), Ground::Firm, None));
         report.mailbox(name).orphans = orphans(&base);
         let resettle = view_directory.filter(|_| ground != Ground::Firm);
         let resettle = resettle.map(|directory| (record.special_use, directory));
-        let delta = delta::remote(
-            &base,
-            &view,
-            since.filter(|since| since.marks.uid_validity == view.marks.uid_validity),
-        );
+        let delta = delta::remote(&base, &view, since);
         let mut observed = compare(record, &base, &view, delta, local);
         if resettle.is_some() {
             observed.doubt_missing_files();
@@ -147,8 +149,8 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         })
     }
 
-    /// Takes note of the UIDVALIDITY. When it changed, the rows' UIDs are void: their files become orphans, to be paired
-    /// again.
+    /// Takes note of a generation that the base does not continue: the rows' UIDs are void, and their files become orphans,
+    /// to be paired again.
     async fn enter_generation(
         &mut self,
         record: &MailboxRecord,
@@ -157,9 +159,6 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         scanned: Option<Scanned>,
         extent: &Extent,
     ) -> Outcome<Option<Scanned>> {
-        if record.uid_validity == Some(uid_validity) {
-            return Ok(scanned);
-        }
         if !extent.dry_run {
             self.ledger.commit(vec![(record.name.clone(), Entry::Generation(uid_validity))]).await?;
         }
@@ -211,6 +210,18 @@ fn since(record: &MailboxRecord, base: &Base) -> Option<Since> {
     let below = |uid: Uid| marks.uid_next.is_none_or(|next| uid < next);
     let known = base.rows.iter().filter(|row| below(row.uid)).count();
     Some(Since { marks, known: u32::try_from(known).unwrap_or(u32::MAX) })
+}
+
+/// Whether the server goes on where the base left it. Not so with another UIDVALIDITY, and not where the same mailbox went
+/// back to an earlier state (a restored snapshot): the UIDs that it gave out since then will be those of other messages.
+fn continues(record: &MailboxRecord, base: &Base, now: &Marks) -> bool {
+    let last = base.rows.last().map(|row| row.uid);
+    let is_given_out_again = now.uid_next.zip(last).is_some_and(|(next, last)| next <= last);
+    let went_back = record.marks.is_some_and(|before| {
+        now.uid_next.zip(before.uid_next).is_some_and(|(now, before)| now < before)
+            || now.modseq.zip(before.modseq).is_some_and(|(now, before)| now < before)
+    });
+    record.uid_validity == Some(now.uid_validity) && !is_given_out_again && !went_back
 }
 
 fn compare(
