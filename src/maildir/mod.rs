@@ -210,7 +210,7 @@ impl Local for Maildir {
         self.blocking(move |store| store.publish(&mailbox, &batch)).await
     }
 
-    async fn change(&mut self, mailbox: &MailboxName, changes: &[LocalChange]) -> Outcome<()> {
+    async fn change(&mut self, mailbox: &MailboxName, changes: &[LocalChange]) -> Outcome<Vec<UniqueName>> {
         let (mailbox, changes) = (mailbox.clone(), changes.to_vec());
         self.blocking(move |store| store.change(&mailbox, &changes)).await
     }

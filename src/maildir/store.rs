@@ -33,8 +33,8 @@ pub(super) struct Store {
     pub(super) endings: LineEndings,
     pub(super) names: UniqueNames,
     index: Mutex<Option<Index>>,
-    /// Empty files that the log has named.
-    named_empty: Mutex<BTreeSet<(MailboxName, UniqueName)>>,
+    /// Files that the log has named.
+    named: Mutex<BTreeSet<(MailboxName, UniqueName)>>,
 }
 
 /// The messages of the mailbox that was read last.
@@ -52,6 +52,8 @@ enum Step {
     Left,
     /// The file is not where the index says.
     Missed,
+    /// It is there, and its name cannot be changed.
+    Refused,
 }
 
 /// Which directories a call renamed in.
@@ -63,7 +65,7 @@ struct Touched {
 
 impl Store {
     pub(super) fn new(root: Root, endings: LineEndings, names: UniqueNames) -> Store {
-        Store { root, endings, names, index: Mutex::new(None), named_empty: Mutex::default() }
+        Store { root, endings, names, index: Mutex::new(None), named: Mutex::default() }
     }
 
     pub(super) fn scan(&self, mailbox: &MailboxName) -> Result<Option<LocalView>, Error> {
@@ -95,7 +97,7 @@ impl Store {
             let file_name = found.file_name(unique);
             let Some(file) = dir.open_message(found.place, &file_name)? else { return Ok(Step::Missed) };
             if is_empty(&file).map_err(Error::io("look at", dir.describe(&file_name)))? {
-                self.warn_of_empty(&dir, unique, &file_name);
+                self.warn_once(&dir, unique, &file_name, "an empty file is no message: it is not uploaded");
                 return Ok(Step::Done);
             }
             let likeness = content::likeness(file).map_err(Error::io("read", dir.describe(&file_name)))?;
@@ -141,9 +143,13 @@ impl Store {
         Ok(lost)
     }
 
-    pub(super) fn change(&self, mailbox: &MailboxName, changes: &[LocalChange]) -> Result<(), Error> {
+    pub(super) fn change(
+        &self,
+        mailbox: &MailboxName,
+        changes: &[LocalChange],
+    ) -> Result<Vec<UniqueName>, Error> {
         let dir = self.root.existing(mailbox)?;
-        let mut touched = Touched::default();
+        let (mut touched, mut undone) = (Touched::default(), Vec::new());
         let mut quarantine: Option<Quarantine> = None;
         let named = changes.iter().map(|change| match change {
             LocalChange::Reflag { name, .. } | LocalChange::Quarantine { name } => (name, change),
@@ -151,7 +157,13 @@ impl Store {
         self.visit(&dir, named, |unique, change, found| match change {
             LocalChange::Reflag { add, remove, .. } => {
                 let flags = (found.flags() | *add).without(*remove);
-                reflag(&dir, unique, found, flags, &mut touched)
+                let step = reflag(&dir, unique, found, flags, &mut touched)?;
+                if matches!(step, Step::Refused) {
+                    let why = "the flags of a file cannot be changed: its name is too long, or taken";
+                    self.warn_once(&dir, unique, &found.file_name(unique), why);
+                    undone.push(unique.clone());
+                }
+                Ok(step)
             }
             LocalChange::Quarantine { .. } => {
                 let target = match &mut quarantine {
@@ -164,7 +176,8 @@ impl Store {
             }
         })?;
         quarantine.map_or(Ok(()), |quarantine| quarantine.sync())?;
-        touched.sync(&dir)
+        touched.sync(&dir)?;
+        Ok(undone)
     }
 
     /// Runs `act` on each message, where it stands now. Returns the names that vanished.
@@ -188,7 +201,7 @@ impl Store {
             let mut missed = Vec::new();
             for (unique, with) in pending {
                 match known.messages.get_mut(unique).map(|found| act(unique, with, found)).transpose()? {
-                    Some(Step::Done) => {}
+                    Some(Step::Done | Step::Refused) => {}
                     Some(Step::Left) => {
                         known.messages.remove(unique);
                     }
@@ -203,12 +216,11 @@ impl Store {
         Ok(pending.into_iter().map(|(unique, _)| unique.clone()).collect())
     }
 
-    /// Names an empty file in the log, once.
-    fn warn_of_empty(&self, dir: &MailboxDir, unique: &UniqueName, file_name: &str) {
-        let mut named = self.named_empty.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Names a file in the log, once.
+    fn warn_once(&self, dir: &MailboxDir, unique: &UniqueName, file: &str, why: &str) {
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
         if named.insert((dir.mailbox.clone(), unique.clone())) {
-            let mailbox = &dir.mailbox;
-            tracing::warn!(%mailbox, file = file_name, "an empty file is no message: it is not uploaded");
+            tracing::warn!(mailbox = %dir.mailbox, file, "{why}");
         }
     }
 
@@ -289,10 +301,7 @@ fn reflag(
         }
         // A copy with the wanted flags stands there already, or the name has no room for flags: neither is worth
         // stopping the mailbox for, and neither loses a message.
-        Err(errno @ (Errno::EXIST | Errno::NAMETOOLONG)) => {
-            tracing::warn!(mailbox = %dir.mailbox, file = old_name, %errno, "cannot change the flags of a file");
-            return Ok(Step::Done);
-        }
+        Err(Errno::EXIST | Errno::NAMETOOLONG) => return Ok(Step::Refused),
         Err(errno) => return Err(Error::io("change the flags of", dir.describe(&old_name))(errno)),
     }
     touched.place(found.place);

@@ -366,6 +366,20 @@ async fn an_open_message_survives_what_readers_do_to_its_name() {
     assert_eq!((body.as_str(), outgoing.size), ("a\nb", 4));
 }
 
+#[tokio::test]
+async fn a_file_whose_name_cannot_say_the_flags_is_named() {
+    let (_home, mut maildir, path) = with_inbox().await;
+    let (long, short) = (UniqueName::new("n".repeat(253)), UniqueName::new("short"));
+    for name in [&long, &short] {
+        fs::write(path.join("new").join(name.as_str()), "x").unwrap();
+    }
+    let reflag =
+        |name: &UniqueName| LocalChange::Reflag { name: name.clone(), add: Flags::SEEN, remove: Flags::NONE };
+    let undone = maildir.change(&inbox(), &[reflag(&long), reflag(&short)]).await.unwrap();
+    assert_eq!(undone, [long]);
+    assert_eq!(names(&path.join("cur")), ["short:2,S"]);
+}
+
 // Directories.
 
 #[tokio::test]

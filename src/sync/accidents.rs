@@ -183,6 +183,39 @@ fn a_server_set_back_to_an_earlier_state_costs_no_message() {
 }
 
 #[test]
+fn a_file_that_cannot_be_renamed_unsets_no_flag_on_the_server() {
+    let mut world = settled();
+    let stuck = world.files("INBOX").iter().find(|(_, (text, _))| *text == content(1)).unwrap().0.clone();
+    world.local.stuck = Some(stuck.clone());
+    let uid = Uid::new(3).unwrap();
+    assert_eq!(world.remote.mailboxes[&mailbox("INBOX")].messages[&uid].content, content(1));
+    world.remote.flag(&mailbox("INBOX"), uid, Flags::FLAGGED, Flags::NONE);
+    (0..3).for_each(|_| drop(world.pass()));
+    assert!(world.on_server()["INBOX"].contains(&(content(1), "F".to_owned())));
+    let moved = world.files("INBOX").remove(&stuck).unwrap();
+    world.remote.flag(&mailbox("INBOX"), uid, Flags::SEEN, Flags::NONE);
+    world.files("Archive").insert(stuck, moved);
+    (0..3).for_each(|_| drop(world.pass()));
+    assert!(
+        world.on_server()["Archive"].iter().any(|(text, flags)| *text == content(1) && flags.contains('S'))
+    );
+}
+
+#[test]
+fn a_change_of_flags_that_the_server_refuses_holds_none_of_its_own_back() {
+    let mut world = settled();
+    world.remote.refuses_flags = true;
+    world
+        .files("INBOX")
+        .values_mut()
+        .filter(|(text, _)| *text == content(1))
+        .for_each(|file| file.1 = Flags::SEEN);
+    world.remote.flag(&mailbox("INBOX"), Uid::new(4).unwrap(), Flags::FLAGGED, Flags::NONE);
+    world.pass();
+    assert!(world.on_disk()["INBOX"].contains(&(content(2), "F".to_owned())), "{:?}", world.on_disk());
+}
+
+#[test]
 fn an_upload_that_the_server_took_but_does_not_show_is_not_repeated() {
     let mut world = World::new(true, false);
     world.settle();

@@ -5,13 +5,13 @@
 //! arrivals, agreed flags, forgotten pairs, marks) waits in `pending` for the next commit, so that one fsync carries
 //! many steps. A crash anywhere leaves a base from which the next pass finds the same end.
 
-use super::plan::{Move, Plan, Steps, Upload};
+use super::plan::{Merge, Move, Plan, Reflag, Steps, Upload};
 use super::report::{Event, Observer, Report};
 use super::{
     Arrival, At, Entry, Fate, Ledger, Local, LocalChange, Loose, Outcome, Remote, Row, RowState, Scope,
     Staged,
 };
-use crate::mail::{MailboxName, Uid, UidSet, UniqueName};
+use crate::mail::{Flags, MailboxName, Uid, UidSet, UniqueName};
 use std::collections::BTreeMap;
 use tokio::sync::mpsc;
 
@@ -235,7 +235,7 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
             for step in &moves {
                 self.later(mailbox, Entry::Forget(step.row.uid));
                 match landed.uids.get(&step.row.uid).filter(|_| known) {
-                    Some(&uid) => self.note_move(step, uid),
+                    Some(&uid) => self.note_move(step, uid, step.merge.agreed),
                     None => {
                         self.later(to, Entry::Loosen(step.name.clone(), Loose::Uploaded, step.row.likeness));
                         self.report.follow_up(to);
@@ -243,39 +243,51 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
                 }
             }
             self.flush().await?;
-            self.change_files(to, moves.iter().map(|step| (&step.name, &step.merge))).await?;
+            let undone = self.change_files(to, moves.iter().map(|step| (&step.name, &step.merge))).await?;
+            for step in moves.iter().filter(|step| known && undone.contains(&step.name)) {
+                if let Some(&uid) = landed.uids.get(&step.row.uid) {
+                    self.note_move(step, uid, step.merge.local());
+                }
+            }
             self.report.mailbox(mailbox).moved += moves.len() as u64;
         }
         Ok(())
     }
 
-    fn note_move(&mut self, step: &Move, uid: Uid) {
-        let row = Row { uid, name: step.name.clone(), flags: step.merge.agreed, ..step.row.clone() };
-        self.later(&step.to, Entry::Pair(row));
+    fn note_move(&mut self, step: &Move, uid: Uid, flags: Flags) {
+        self.later(&step.to, Entry::Pair(Row { uid, name: step.name.clone(), flags, ..step.row.clone() }));
     }
 
+    /// What the server alone changed comes first: a change of ours that it refuses must not hold that back.
     async fn reflag(&mut self, mailbox: &MailboxName, steps: &Steps) -> Outcome<()> {
-        if steps.reflag.is_empty() {
-            return Ok(());
-        }
+        let (ours, theirs): (Vec<&Reflag>, Vec<&Reflag>) =
+            steps.reflag.iter().partition(|reflag| reflag.merge.remote_change(reflag.uid).is_some());
+        self.agree(mailbox, &theirs).await?;
         let changes: Vec<_> =
-            steps.reflag.iter().filter_map(|reflag| reflag.merge.remote_change(reflag.uid)).collect();
+            ours.iter().filter_map(|reflag| reflag.merge.remote_change(reflag.uid)).collect();
         if !changes.is_empty() {
             self.remote.store(&steps.at(mailbox), &changes).await?;
         }
-        self.change_files(mailbox, steps.reflag.iter().map(|reflag| (&reflag.name, &reflag.merge))).await?;
-        for reflag in &steps.reflag {
+        self.agree(mailbox, &ours).await
+    }
+
+    /// Changes the files, and notes what both sides agree on from then on.
+    async fn agree(&mut self, mailbox: &MailboxName, reflags: &[&Reflag]) -> Outcome<()> {
+        let undone =
+            self.change_files(mailbox, reflags.iter().map(|reflag| (&reflag.name, &reflag.merge))).await?;
+        for reflag in reflags.iter().filter(|reflag| !undone.contains(&reflag.name)) {
             self.later(mailbox, Entry::Agree(reflag.uid, reflag.merge.agreed));
+            self.report.mailbox(mailbox).reflagged += 1;
         }
-        self.report.mailbox(mailbox).reflagged += steps.reflag.len() as u64;
         Ok(())
     }
 
+    /// Returns the names of files that could not be changed.
     async fn change_files<'s>(
         &mut self,
         mailbox: &MailboxName,
-        merges: impl Iterator<Item = (&'s UniqueName, &'s super::plan::Merge)>,
-    ) -> Outcome<()> {
+        merges: impl Iterator<Item = (&'s UniqueName, &'s Merge)>,
+    ) -> Outcome<Vec<UniqueName>> {
         let changes: Vec<_> = merges
             .filter(|(_, merge)| merge.changes_file())
             .map(|(name, merge)| LocalChange::Reflag {
@@ -284,7 +296,7 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
                 remove: merge.local_remove,
             })
             .collect();
-        if changes.is_empty() { Ok(()) } else { self.local.change(mailbox, &changes).await }
+        if changes.is_empty() { Ok(Vec::new()) } else { self.local.change(mailbox, &changes).await }
     }
 
     async fn delete(&mut self, mailbox: &MailboxName, steps: &Steps) -> Outcome<()> {

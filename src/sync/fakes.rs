@@ -80,6 +80,8 @@ pub(super) struct FakeRemote {
     pub(super) has_move: bool,
     /// Whether nothing can be changed in its mailboxes.
     pub(super) read_only: bool,
+    /// Whether it takes no change of flags.
+    pub(super) refuses_flags: bool,
     /// A name that this server does not accept.
     pub(super) refuses: Option<MailboxName>,
     pub(super) mailboxes: BTreeMap<MailboxName, Mailbox>,
@@ -214,6 +216,9 @@ impl Remote for FakeRemote {
 
     async fn store(&mut self, at: &At, changes: &[FlagChange]) -> Outcome<()> {
         self.at(at)?;
+        if self.refuses_flags {
+            return Err(trouble(Scope::Mailbox, "no such flag here"));
+        }
         for change in changes {
             self.fuse.burn()?;
             self.flag(&at.mailbox, change.uid, change.add, change.remove);
@@ -280,13 +285,15 @@ pub(super) struct FakeLocal {
     pub(super) quarantine: Vec<String>,
     /// Files read to be recognised.
     pub(super) identified: usize,
+    /// A file that cannot be renamed.
+    pub(super) stuck: Option<UniqueName>,
     counter: u64,
 }
 
 impl FakeLocal {
     pub(super) fn new(fuse: Fuse) -> FakeLocal {
         let (directories, quarantine) = (BTreeMap::new(), Vec::new());
-        FakeLocal { fuse, directories, quarantine, identified: 0, counter: 0 }
+        FakeLocal { fuse, directories, quarantine, identified: 0, stuck: None, counter: 0 }
     }
 
     pub(super) fn fresh(&mut self) -> UniqueName {
@@ -295,8 +302,12 @@ impl FakeLocal {
     }
 
     fn directory(&mut self, mailbox: &MailboxName) -> Outcome<&mut Directory> {
-        self.directories.get_mut(mailbox).ok_or_else(|| trouble(Scope::Mailbox, "no directory"))
+        self.directories.get_mut(mailbox).ok_or_else(no_directory)
     }
+}
+
+fn no_directory() -> Trouble {
+    trouble(Scope::Mailbox, "no directory")
 }
 
 impl Local for FakeLocal {
@@ -371,11 +382,14 @@ impl Local for FakeLocal {
         Ok(missing)
     }
 
-    async fn change(&mut self, mailbox: &MailboxName, changes: &[LocalChange]) -> Outcome<()> {
+    async fn change(&mut self, mailbox: &MailboxName, changes: &[LocalChange]) -> Outcome<Vec<UniqueName>> {
+        let mut undone = Vec::new();
         for change in changes {
             self.fuse.burn()?;
-            let directory = self.directory(mailbox)?;
+            let is_stuck = |name: &UniqueName| self.stuck.as_ref() == Some(name);
+            let directory = self.directories.get_mut(mailbox).ok_or_else(no_directory)?;
             match change {
+                LocalChange::Reflag { name, .. } if is_stuck(name) => undone.push(name.clone()),
                 LocalChange::Reflag { name, add, remove } => {
                     if let Some((_, flags)) = directory.files.get_mut(name) {
                         *flags = (*flags | *add).without(*remove);
@@ -388,7 +402,7 @@ impl Local for FakeLocal {
             }
             self.fuse.burn()?;
         }
-        Ok(())
+        Ok(undone)
     }
 
     async fn read(&mut self, mailbox: &MailboxName, name: &UniqueName) -> Outcome<Option<Outgoing>> {

@@ -44,6 +44,7 @@ impl World {
             opened: 0,
             has_move: true,
             read_only: false,
+            refuses_flags: false,
             refuses: None,
         };
         let local = FakeLocal::new(fuse.clone());

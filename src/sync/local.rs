@@ -107,12 +107,13 @@ pub trait Local: Send {
         batch: &[Staged],
     ) -> impl Future<Output = Outcome<Vec<UniqueName>>> + Send;
 
-    /// Applies changes to files and makes them durable; files that vanished meanwhile are no error.
+    /// Applies changes to files and makes them durable; files that vanished meanwhile are no error. Returns the names of
+    /// those that stand there with the flags they had, because their name cannot be changed.
     fn change(
         &mut self,
         mailbox: &MailboxName,
         changes: &[LocalChange],
-    ) -> impl Future<Output = Outcome<()>> + Send;
+    ) -> impl Future<Output = Outcome<Vec<UniqueName>>> + Send;
 
     /// Opens a file for upload; `None` where it vanished meanwhile.
     fn read(

@@ -388,6 +388,11 @@ impl Merge {
         (!(change.add | change.remove).is_empty()).then_some(change)
     }
 
+    /// The flags of the file before it changes.
+    pub fn local(&self) -> Flags {
+        self.agreed.without(self.local_add) | self.local_remove
+    }
+
     /// Whether the file changes.
     pub fn changes_file(&self) -> bool {
         !(self.local_add | self.local_remove).is_empty()
