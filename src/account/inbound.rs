@@ -15,7 +15,7 @@ use crate::config::{self, Incoming, Mailboxes};
 use crate::error::Class;
 use crate::imap;
 use crate::mail::MailboxName;
-use crate::maildir::{Hint, KEEP};
+use crate::maildir::{Hint, KEEP, UNTOUCHED};
 use crate::status::{State, Summary};
 use crate::sync::guard::DeletionLimit;
 use crate::sync::plan::{OnDelete, Policy};
@@ -51,6 +51,10 @@ pub(super) struct Inbound {
     pub(super) unclean: BTreeSet<MailboxName>,
     sent_mailbox: watch::Sender<Option<Target>>,
     last_scan: Option<Instant>,
+    /// When to look again at mailboxes in which a file was not complete.
+    again: Option<(Instant, BTreeSet<MailboxName>)>,
+    /// When the Maildir was last cleaned up.
+    last_cleaned: Option<Instant>,
     /// Deletions of the last minute.
     deleted: Vec<(Instant, MailboxName, Side, u32)>,
 }
@@ -82,6 +86,8 @@ impl Inbound {
             unclean: BTreeSet::new(),
             sent_mailbox,
             last_scan: None,
+            again: None,
+            last_cleaned: None,
             deleted: Vec::new(),
         }
     }
@@ -159,6 +165,7 @@ impl Inbound {
                 Some(order) = orders.recv() => self.obey_or_refuse(&mut remote, order).await?,
                 hint = next_hint(&mut self.watched) => looks = self.collect(hint).await,
                 () = sleep_until(next_sweep) => looks.sweep = true,
+                local = due(&mut self.again) => looks.local = local,
                 () = self.shared.login_changed.changed() => {
                     self.shared.login.look_again().await;
                     remote.into_session().logout().await;
@@ -235,10 +242,18 @@ impl Inbound {
                 return Ok(());
             }
             self.after(&report).await?;
-            if report.follow_up.is_empty() {
+            let unfinished = report.unfinished();
+            if report.follow_up.is_empty() && !unfinished.is_empty() {
+                if order.is_none() {
+                    self.again = Some((Instant::now() + UNTOUCHED, unfinished));
+                    break;
+                }
+                sleep(UNTOUCHED).await;
+            } else if report.follow_up.is_empty() {
                 break;
             }
-            extent = Extent { only: Some(report.follow_up), ..Extent::default() };
+            let only = report.follow_up.union(&unfinished).cloned().collect();
+            extent = Extent { only: Some(only), ..Extent::default() };
         }
         Ok(())
     }
@@ -275,8 +290,10 @@ impl Inbound {
     /// Tells the board and the watch what a pass brought; passes on what ended it.
     async fn after(&mut self, report: &Report) -> Result<(), Complaint> {
         self.remember_deletions(report);
+        // Also in trouble: what is cleaned up may be what a full disk lacks.
+        self.housekeep().await;
         for (name, mailbox) in &report.mailboxes {
-            match mailbox.trouble.is_some() || mailbox.incomplete {
+            match mailbox.trouble.is_some() || mailbox.incomplete || mailbox.unfinished {
                 true => self.unclean.insert(name.clone()),
                 false => self.unclean.remove(name),
             };
@@ -299,7 +316,6 @@ impl Inbound {
         }
         self.shared.board.well(&records);
         self.sent_mailbox.send_replace(Some(Target::of(&records)));
-        self.housekeep().await;
         Ok(())
     }
 
@@ -342,11 +358,12 @@ impl Inbound {
         }
     }
 
-    /// Once for each full scan: old copies leave the quarantine, abandoned deliveries leave `tmp`.
+    /// Now and then: old copies leave the quarantine, abandoned deliveries leave `tmp`.
     async fn housekeep(&mut self) {
-        if self.last_scan.is_none_or(|last| last.elapsed() > QUIET) {
+        if self.last_cleaned.is_some_and(|last| last.elapsed() < RESCAN) {
             return;
         }
+        self.last_cleaned = Some(Instant::now());
         let now = SystemTime::now();
         let purged = self.stores.maildir.purge_quarantine(now, KEEP).await;
         let swept = self.stores.maildir.sweep_tmp(now).await;
@@ -367,6 +384,15 @@ impl Inbound {
             () = stop.cancelled() => {}
         }
     }
+}
+
+/// The mailboxes to look at again, when their time has come. Cancel-safe.
+async fn due(again: &mut Option<(Instant, BTreeSet<MailboxName>)>) -> BTreeSet<MailboxName> {
+    match again {
+        Some((when, _)) => sleep_until(*when).await,
+        None => std::future::pending().await,
+    }
+    again.take().map(|(_, mailboxes)| mailboxes).unwrap_or_default()
 }
 
 pub(super) async fn next_hint(watched: &mut Watched) -> Hint {

@@ -26,15 +26,15 @@ pub use content::LineEndings;
 pub use error::Error;
 pub use layout::Layout;
 pub use quarantine::{KEEP, Quarantined};
+pub use store::UNTOUCHED;
 pub use watch::{Hint, Hints, MaildirWatch};
 
 use crate::mail::{Flags, MailboxName, UniqueName};
 use crate::sync::{
-    Arrival, DirectoryId, Likeness, Local, LocalChange, LocalView, Outcome, Outgoing, Seen, Staged,
+    Arrival, DirectoryId, Local, LocalChange, LocalView, Outcome, Outgoing, Recognised, Seen, Staged,
 };
 use dir::Root;
 use name::UniqueNames;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -168,11 +168,7 @@ impl Local for Maildir {
         self.blocking(move |store| store.scan(&mailbox)).await
     }
 
-    async fn identify(
-        &mut self,
-        mailbox: &MailboxName,
-        names: &[UniqueName],
-    ) -> Outcome<BTreeMap<UniqueName, Likeness>> {
+    async fn identify(&mut self, mailbox: &MailboxName, names: &[UniqueName]) -> Outcome<Recognised> {
         let (mailbox, names) = (mailbox.clone(), names.to_vec());
         self.blocking(move |store| store.identify(&mailbox, &names)).await
     }

@@ -14,17 +14,21 @@ use super::name::{self, UniqueNames};
 use super::quarantine::Quarantine;
 use super::scan::{self, Found};
 use crate::mail::{Flags, MailboxName, UniqueName};
-use crate::sync::{Likeness, LocalChange, LocalView, Outgoing, Seen, Staged};
+use crate::sync::{LocalChange, LocalView, Outgoing, Recognised, Seen, Staged};
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// The index, then two fresh readings.
 const ROUNDS: usize = 3;
+
+/// A file that was written in place and not touched for so long is complete.
+pub const UNTOUCHED: Duration = Duration::from_millis(1500);
 
 /// One account's Maildir.
 #[derive(Debug)]
@@ -86,25 +90,35 @@ impl Store {
         }
     }
 
-    pub(super) fn identify(
-        &self,
-        mailbox: &MailboxName,
-        names: &[UniqueName],
-    ) -> Result<BTreeMap<UniqueName, Likeness>, Error> {
+    pub(super) fn identify(&self, mailbox: &MailboxName, names: &[UniqueName]) -> Result<Recognised, Error> {
         let dir = self.root.existing(mailbox)?;
-        let mut likenesses = BTreeMap::new();
-        self.visit(&dir, names.iter().map(|unique| (unique, unique)), |unique, _, found| {
-            let file_name = found.file_name(unique);
-            let Some(file) = dir.open_message(found.place, &file_name)? else { return Ok(Step::Missed) };
-            if is_empty(&file).map_err(Error::io("look at", dir.describe(&file_name)))? {
-                self.warn_once(&dir, unique, &file_name, "an empty file is no message: it is not uploaded");
-                return Ok(Step::Done);
-            }
-            let likeness = content::likeness(file).map_err(Error::io("read", dir.describe(&file_name)))?;
-            likenesses.insert(unique.clone(), likeness);
-            Ok(Step::Done)
+        let mut recognised = Recognised::default();
+        self.visit(&dir, names.iter().map(|unique| (unique, ())), |unique, (), found| {
+            let looked = self.recognise(&dir, unique, &found.file_name(unique), found.place, &mut recognised);
+            self.spared(&dir, unique, &found.file_name(unique), looked)
         })?;
-        Ok(likenesses)
+        Ok(recognised)
+    }
+
+    fn recognise(
+        &self,
+        dir: &MailboxDir,
+        unique: &UniqueName,
+        file_name: &str,
+        place: Place,
+        recognised: &mut Recognised,
+    ) -> Result<Step, Error> {
+        let Some(file) = dir.open_message(place, file_name)? else { return Ok(Step::Missed) };
+        let metadata = file.metadata().map_err(Error::io("look at", dir.describe(file_name)))?;
+        if metadata.len() == 0 {
+            self.warn_once(dir, unique, file_name, "an empty file is no message: it is not uploaded");
+        } else if is_being_written(&metadata, SystemTime::now()) {
+            recognised.has_unfinished = true;
+        } else {
+            let likeness = content::likeness(file).map_err(Error::io("read", dir.describe(file_name)))?;
+            recognised.likenesses.insert(unique.clone(), likeness);
+        }
+        Ok(Step::Done)
     }
 
     pub(super) fn read(&self, mailbox: &MailboxName, unique: &UniqueName) -> Result<Option<Outgoing>, Error> {
@@ -112,12 +126,37 @@ impl Store {
         let mut outgoing = None;
         self.visit(&dir, [(unique, ())], |unique, (), found| {
             let file_name = found.file_name(unique);
-            let Some(file) = dir.open_message(found.place, &file_name)? else { return Ok(Step::Missed) };
-            let opened = describe_file(file, found.flags());
-            outgoing = Some(opened.map_err(Error::io("read", dir.describe(&file_name)))?);
-            Ok(Step::Done)
+            let opened = dir.open_message(found.place, &file_name).and_then(|file| {
+                let Some(file) = file else { return Ok(Step::Missed) };
+                let opened = describe_file(file, found.flags());
+                outgoing = Some(opened.map_err(Error::io("read", dir.describe(&file_name)))?);
+                Ok(Step::Done)
+            });
+            self.spared(&dir, unique, &file_name, opened)
         })?;
         Ok(outgoing)
+    }
+
+    /// A file that cannot be read is left out: it must not keep its mailbox waiting.
+    fn spared(
+        &self,
+        dir: &MailboxDir,
+        unique: &UniqueName,
+        file_name: &str,
+        step: Result<Step, Error>,
+    ) -> Result<Step, Error> {
+        match step {
+            Err(error) if error.is_of_one_file() => {
+                self.warn_once(
+                    dir,
+                    unique,
+                    file_name,
+                    &format!("a file is not uploaded: {}", crate::error::chain(&error)),
+                );
+                Ok(Step::Done)
+            }
+            other => other,
+        }
     }
 
     pub(super) fn publish(&self, mailbox: &MailboxName, batch: &[Staged]) -> Result<Vec<UniqueName>, Error> {
@@ -151,8 +190,14 @@ impl Store {
         let dir = self.root.existing(mailbox)?;
         let (mut touched, mut undone) = (Touched::default(), Vec::new());
         let mut quarantine: Option<Quarantine> = None;
-        let named = changes.iter().map(|change| match change {
-            LocalChange::Reflag { name, .. } | LocalChange::Quarantine { name } => (name, change),
+        for change in changes {
+            if let LocalChange::Unstage { name } = change {
+                unlink(&dir, Place::Tmp, name.as_str())?;
+            }
+        }
+        let named = changes.iter().filter_map(|change| match change {
+            LocalChange::Reflag { name, .. } | LocalChange::Quarantine { name } => Some((name, change)),
+            LocalChange::Unstage { .. } => None,
         });
         self.visit(&dir, named, |unique, change, found| match change {
             LocalChange::Reflag { add, remove, .. } => {
@@ -165,6 +210,7 @@ impl Store {
                 }
                 Ok(step)
             }
+            LocalChange::Unstage { .. } => Ok(Step::Done),
             LocalChange::Quarantine { .. } => {
                 let target = match &mut quarantine {
                     Some(open) => open,
@@ -317,9 +363,12 @@ fn unlink(dir: &MailboxDir, place: Place, file_name: &str) -> Result<(), Error> 
     }
 }
 
-/// Whether a file has nothing in it, not even a header: somebody may be about to write it.
-fn is_empty(file: &File) -> std::io::Result<bool> {
-    Ok(file.metadata()?.len() == 0)
+/// Whether somebody may still be writing a file. A write sets its mtime and its ctime to one moment; the link or rename that
+/// ends a delivery sets the ctime alone, and so does who gives the file its date. Only what was written in place waits.
+pub(super) fn is_being_written(file: &Metadata, now: SystemTime) -> bool {
+    let was_written_last = (file.mtime(), file.mtime_nsec()) == (file.ctime(), file.ctime_nsec());
+    let age = file.modified().ok().and_then(|then| now.duration_since(then).ok());
+    was_written_last && age.is_some_and(|age| age < UNTOUCHED)
 }
 
 fn describe_file(mut file: File, flags: Flags) -> std::io::Result<Outgoing> {

@@ -4,8 +4,9 @@
 use super::*;
 use crate::error::Class;
 use crate::mail::{Flags, Identity, Uid};
-use crate::sync::{Fetched, Scope};
+use crate::sync::{Fetched, Likeness, Scope};
 use bytes::Bytes;
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::time::UNIX_EPOCH;
@@ -54,7 +55,7 @@ async fn stage_all(local: &mut impl Local, arrivals: Vec<Arrival>) -> Vec<Staged
 }
 
 async fn deliver(local: &mut impl Local, uid: u32, flags: Flags, body: &[u8]) -> UniqueName {
-    let staged = stage_all(local, arrivals(uid, flags, &[body], None)).await;
+    let staged = stage_all(local, arrivals(uid, flags, &[body], Some(UNIX_EPOCH))).await;
     assert_eq!(local.publish(&inbox(), &staged).await.unwrap(), []);
     staged[0].name.clone()
 }
@@ -103,7 +104,7 @@ async fn messages_arrive_change_and_leave(local: &mut impl Local) {
 
     let likenesses = local.identify(&inbox(), &[plain.clone(), UniqueName::new("gone")]).await.unwrap();
     let identity = Identity::from_header(b"Message-ID: <1@x>\n\n");
-    assert_eq!(likenesses, BTreeMap::from([(plain.clone(), Likeness { identity, size: 26 })]));
+    assert_eq!(likenesses.likenesses, BTreeMap::from([(plain.clone(), Likeness { identity, size: 26 })]));
 
     let reflag = |name: &UniqueName, add, remove| LocalChange::Reflag { name: name.clone(), add, remove };
     let gone = LocalChange::Quarantine { name: UniqueName::new("gone") };
@@ -179,7 +180,7 @@ async fn bytes_dates_modes_and_places_are_as_promised() {
         assert_eq!(message.likeness.size, body.len() as u64);
     }
     assert_eq!(
-        maildir.identify(&inbox(), &[staged[0].name.clone()]).await.unwrap()[&staged[0].name],
+        maildir.identify(&inbox(), &[staged[0].name.clone()]).await.unwrap().likenesses[&staged[0].name],
         staged[0].likeness
     );
     assert!(names(&path.join("tmp")).is_empty());
@@ -364,6 +365,32 @@ async fn an_open_message_survives_what_readers_do_to_its_name() {
     let mut body = String::new();
     outgoing.file.read_to_string(&mut body).unwrap();
     assert_eq!((body.as_str(), outgoing.size), ("a\nb", 4));
+}
+
+#[tokio::test]
+async fn a_file_written_in_place_is_left_alone_until_it_was_not_touched_for_a_while() {
+    let (_home, mut maildir, path) = with_inbox().await;
+    let (written, delivered) = (UniqueName::new("written"), UniqueName::new("delivered"));
+    fs::write(path.join("cur/written"), "Subject: x\n\nhalf of it").unwrap();
+    fs::write(path.join("tmp/delivered"), "Subject: x\n\nall of it").unwrap();
+    let date = fs::File::options().write(true).open(path.join("tmp/delivered")).unwrap();
+    date.set_modified(SystemTime::now() - UNTOUCHED / 2).unwrap();
+    fs::rename(path.join("tmp/delivered"), path.join("new/delivered")).unwrap();
+    let both = [written.clone(), delivered.clone()];
+    let seen = maildir.identify(&inbox(), &both).await.unwrap();
+    assert!(seen.has_unfinished && seen.likenesses.contains_key(&delivered) && seen.likenesses.len() == 1);
+    let metadata = fs::metadata(path.join("cur/written")).unwrap();
+    let age = |age| store::is_being_written(&metadata, metadata.modified().unwrap() + age);
+    assert!(age(UNTOUCHED / 2) && !age(UNTOUCHED));
+}
+
+#[tokio::test]
+async fn a_batch_that_is_given_up_leaves_no_file() {
+    let (_home, mut maildir, path) = with_inbox().await;
+    let staged = stage_all(&mut maildir, arrivals(1, Flags::NONE, &[b"x"], None)).await;
+    let unstage = LocalChange::Unstage { name: staged[0].name.clone() };
+    maildir.change(&inbox(), &[unstage]).await.unwrap();
+    assert!(names(&path.join("tmp")).is_empty());
 }
 
 #[tokio::test]

@@ -216,6 +216,51 @@ fn a_change_of_flags_that_the_server_refuses_holds_none_of_its_own_back() {
 }
 
 #[test]
+fn a_file_that_is_still_being_written_waits_and_makes_no_deletion_meanwhile() {
+    let mut world = settled();
+    drop_file(&mut world, 1);
+    let moved = UniqueName::new("moved");
+    world.files("Archive").insert(moved.clone(), ("Message-ID: <1@x>\n\nbo".to_owned(), Flags::NONE));
+    world.local.unfinished = Some(moved.clone());
+    let before = world.on_server();
+    let report = world.pass();
+    assert_eq!(report.unfinished(), [mailbox("Archive"), mailbox("INBOX")].into());
+    assert_eq!(world.on_server(), before);
+    world.files("Archive").insert(moved, (content(1), Flags::NONE));
+    world.local.unfinished = None;
+    assert_eq!(world.pass().mailboxes[&mailbox("INBOX")].moved, 1);
+    world.settle();
+    world.assert_equal();
+}
+
+#[test]
+fn a_file_that_grows_between_look_and_upload_is_looked_at_again() {
+    let mut world = settled();
+    world
+        .files("INBOX")
+        .insert(UniqueName::new("cut"), ("Message-ID: <cut@x>\n\nbo".to_owned(), Flags::NONE));
+    world.local.grows = Some("dy\n".to_owned());
+    let report = world.pass();
+    assert_eq!((world.on_server()["INBOX"].len(), report.unfinished()), (6, [mailbox("INBOX")].into()));
+    world.settle();
+    world.assert_equal();
+}
+
+#[test]
+fn a_batch_that_the_ledger_refuses_leaves_no_files_behind() {
+    for happened in [false, true] {
+        let mut world = settled();
+        world.remote.add(&mailbox("INBOX"), &content(50), Flags::NONE);
+        world.ledger.refuses_arrivals = Some(happened);
+        assert!(world.pass().trouble.is_some());
+        assert!(world.local.directories[&mailbox("INBOX")].tmp.is_empty());
+        world.ledger.refuses_arrivals = None;
+        world.settle();
+        world.assert_equal();
+    }
+}
+
+#[test]
 fn an_upload_that_the_server_took_but_does_not_show_is_not_repeated() {
     let mut world = World::new(true, false);
     world.settle();

@@ -195,6 +195,12 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
             self.later(mailbox, Entry::Unloosen(name.clone()));
             return Ok(());
         };
+        if message.size != upload.likeness.size {
+            // It was written to since it was looked at.
+            self.later(mailbox, Entry::Unloosen(name.clone()));
+            self.report.mailbox(mailbox).unfinished = true;
+            return Ok(());
+        }
         let flags = message.flags;
         let appended = self.remote.append(mailbox, message).await?;
         self.report.mailbox(mailbox).uploaded += 1;
@@ -329,6 +335,7 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
         }
         let report = self.report.mailbox(mailbox);
         report.held = steps.held.clone();
+        report.unfinished |= steps.waits;
         let complete = report.trouble.is_none() && !report.incomplete && steps.held.is_empty();
         if let (Some(marks), true) = (steps.marks, complete) {
             self.later(mailbox, Entry::Marks(Some(marks)));
@@ -359,13 +366,25 @@ impl<L: Local, D: Ledger> Inbound<'_, L, D> {
                 return Ok(());
             }
             pending.extend(batch.iter().map(|staged| (mailbox.clone(), Entry::Pair(arriving(staged)))));
-            self.ledger.commit(std::mem::take(pending)).await?;
+            if let Err(trouble) = self.ledger.commit(std::mem::take(pending)).await {
+                self.abandon(mailbox, batch).await;
+                return Err(trouble);
+            }
             let missing = self.local.publish(mailbox, &batch).await?;
             pending.extend(settled(mailbox, &batch, &missing));
             self.arrived += (batch.len() - missing.len()) as u64;
             let octets = batch.iter().map(|staged| staged.likeness.size).sum();
             self.observer.event(Event::Arrived { mailbox, batch: &batch, octets });
         }
+    }
+
+    /// Removes a batch that the ledger did not take: the next pass fetches it anew, and a full disk would fill further. Had
+    /// the ledger taken it all the same, its rows are found without their files, and forgotten.
+    async fn abandon(&mut self, mailbox: &MailboxName, batch: Vec<Staged>) {
+        let unstage: Vec<_> =
+            batch.into_iter().map(|staged| LocalChange::Unstage { name: staged.name }).collect();
+        // What stays is swept some day.
+        let _ = self.local.change(mailbox, &unstage).await;
     }
 }
 

@@ -287,13 +287,26 @@ pub(super) struct FakeLocal {
     pub(super) identified: usize,
     /// A file that cannot be renamed.
     pub(super) stuck: Option<UniqueName>,
+    /// A file that somebody is writing.
+    pub(super) unfinished: Option<UniqueName>,
+    /// What is written to the next file between the look at it and its upload.
+    pub(super) grows: Option<String>,
     counter: u64,
 }
 
 impl FakeLocal {
     pub(super) fn new(fuse: Fuse) -> FakeLocal {
         let (directories, quarantine) = (BTreeMap::new(), Vec::new());
-        FakeLocal { fuse, directories, quarantine, identified: 0, stuck: None, counter: 0 }
+        FakeLocal {
+            fuse,
+            directories,
+            quarantine,
+            identified: 0,
+            stuck: None,
+            unfinished: None,
+            grows: None,
+            counter: 0,
+        }
     }
 
     pub(super) fn fresh(&mut self) -> UniqueName {
@@ -332,15 +345,15 @@ impl Local for FakeLocal {
         Ok(Some(LocalView { directory: id, marked: directory.marked, files }))
     }
 
-    async fn identify(
-        &mut self,
-        mailbox: &MailboxName,
-        names: &[UniqueName],
-    ) -> Outcome<BTreeMap<UniqueName, Likeness>> {
+    async fn identify(&mut self, mailbox: &MailboxName, names: &[UniqueName]) -> Outcome<Recognised> {
         self.identified += names.len();
+        let has_unfinished = self.unfinished.as_ref().is_some_and(|name| names.contains(name));
+        let unfinished = self.unfinished.clone();
         let directory = self.directory(mailbox)?;
         let one = |name: &UniqueName| Some((name.clone(), likeness_of(&directory.files.get(name)?.0)));
-        Ok(names.iter().filter_map(one).collect())
+        let likenesses =
+            names.iter().filter(|name| Some(*name) != unfinished.as_ref()).filter_map(one).collect();
+        Ok(Recognised { likenesses, has_unfinished })
     }
 
     async fn stage(
@@ -395,6 +408,7 @@ impl Local for FakeLocal {
                         *flags = (*flags | *add).without(*remove);
                     }
                 }
+                LocalChange::Unstage { name } => drop(directory.tmp.remove(name)),
                 LocalChange::Quarantine { name } => {
                     let taken = directory.files.remove(name);
                     self.quarantine.extend(taken.map(|(content, _)| content));
@@ -406,6 +420,10 @@ impl Local for FakeLocal {
     }
 
     async fn read(&mut self, mailbox: &MailboxName, name: &UniqueName) -> Outcome<Option<Outgoing>> {
+        let more = self.grows.take().unwrap_or_default();
+        if let Some((content, _)) = self.directory(mailbox)?.files.get_mut(name) {
+            content.push_str(&more);
+        }
         let Some((content, flags)) = self.directory(mailbox)?.files.get(name).cloned() else {
             return Ok(None);
         };
@@ -422,11 +440,13 @@ pub(super) struct FakeLedger {
     pub(super) fuse: Fuse,
     pub(super) mailboxes: BTreeMap<MailboxName, (MailboxRecord, Base)>,
     pub(super) commits: u32,
+    /// Whether commits that record arrivals fail, and whether they happen all the same.
+    pub(super) refuses_arrivals: Option<bool>,
 }
 
 impl FakeLedger {
     pub(super) fn new(fuse: Fuse) -> FakeLedger {
-        FakeLedger { fuse, mailboxes: BTreeMap::new(), commits: 0 }
+        FakeLedger { fuse, mailboxes: BTreeMap::new(), commits: 0, refuses_arrivals: None }
     }
 }
 
@@ -490,11 +510,19 @@ impl Ledger for FakeLedger {
 
     async fn commit(&mut self, entries: Vec<(MailboxName, Entry)>) -> Outcome<()> {
         self.fuse.burn()?;
+        let arrives = |entry: &Entry| matches!(entry, Entry::Pair(row) if row.state == RowState::Arriving);
+        let refused = self.refuses_arrivals.filter(|_| entries.iter().any(|(_, entry)| arrives(entry)));
+        if refused == Some(false) {
+            return Err(trouble(Scope::Pass, "the disk is full"));
+        }
         self.commits += 1;
         for (mailbox, entry) in entries {
             let unknown = || (MailboxRecord::unknown(mailbox.clone()), Base::default());
             let (record, base) = self.mailboxes.entry(mailbox.clone()).or_insert_with(unknown);
             carry_out(record, base, entry);
+        }
+        if refused.is_some() {
+            return Err(trouble(Scope::Pass, "the disk is full"));
         }
         self.fuse.burn()
     }

@@ -41,6 +41,15 @@ impl LocalView {
     }
 }
 
+/// What a look into files shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recognised {
+    /// How they are recognised.
+    pub likenesses: BTreeMap<UniqueName, Likeness>,
+    /// Whether others were left out because somebody may still be writing them: they are worth another look soon.
+    pub has_unfinished: bool,
+}
+
 /// A message that stands complete and durable in `tmp`, to be published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Staged {
@@ -66,6 +75,11 @@ pub enum LocalChange {
         /// Flags to clear.
         remove: Flags,
     },
+    /// Remove a staged message that is not going to be published.
+    Unstage {
+        /// The file in `tmp`.
+        name: UniqueName,
+    },
     /// Take the file out of the mailbox into the quarantine.
     Quarantine {
         /// The file.
@@ -84,12 +98,13 @@ pub trait Local: Send {
     /// Reads a mailbox directory; `None` where there is none.
     fn scan(&mut self, mailbox: &MailboxName) -> impl Future<Output = Outcome<Option<LocalView>>> + Send;
 
-    /// How these files are recognised; files that vanished meanwhile are left out, and empty ones, which are no messages.
+    /// How these files are recognised; left out are files that vanished meanwhile, that are still being written, that cannot
+    /// be read, and empty ones, which are no messages.
     fn identify(
         &mut self,
         mailbox: &MailboxName,
         names: &[UniqueName],
-    ) -> impl Future<Output = Outcome<BTreeMap<UniqueName, Likeness>>> + Send;
+    ) -> impl Future<Output = Outcome<Recognised>> + Send;
 
     /// Writes arriving messages into `tmp` until a batch is full, a pause comes or the sender is gone, and returns the
     /// batch once all of it is on disk. An empty batch means that nothing more will come.
@@ -115,7 +130,7 @@ pub trait Local: Send {
         changes: &[LocalChange],
     ) -> impl Future<Output = Outcome<Vec<UniqueName>>> + Send;
 
-    /// Opens a file for upload; `None` where it vanished meanwhile.
+    /// Opens a file for upload; `None` where it vanished meanwhile or cannot be read.
     fn read(
         &mut self,
         mailbox: &MailboxName,

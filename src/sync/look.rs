@@ -91,12 +91,15 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         if resettle.is_some() {
             observed.doubt_missing_files();
         }
-        let (remote_likeness, candidates) = self.recognise(&observed, &base, resettle.is_some()).await?;
+        let Compared { remote_likeness, candidates, has_unfinished } =
+            self.recognise(&observed, &base, resettle.is_some()).await?;
         let strangers = candidates.iter().filter(|(name, _)| !base.loose.contains_key(*name));
         let strangers = strangers.map(|(name, candidate)| (name.clone(), candidate.likeness)).collect();
         let begun =
             base.loose.into_iter().filter(|(_, (kind, _))| kind.is_begun()).map(|(name, _)| name).collect();
-        Ok(Some(Observed { remote_likeness, candidates, strangers, begun, resettle, ..observed }))
+        let seen =
+            Observed { remote_likeness, candidates, strangers, begun, resettle, has_unfinished, ..observed };
+        Ok(Some(seen))
     }
 
     /// Settles what a crash left between `tmp` and its place. Whether something was lost and must be fetched again.
@@ -170,15 +173,10 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
     }
 
     /// How new messages of both sides are recognised, asked only where there is something to compare or to upload.
-    async fn recognise(
-        &mut self,
-        observed: &Observed,
-        base: &Base,
-        is_resettled: bool,
-    ) -> Outcome<(BTreeMap<Uid, Likeness>, BTreeMap<UniqueName, Candidate>)> {
+    async fn recognise(&mut self, observed: &Observed, base: &Base, is_resettled: bool) -> Outcome<Compared> {
         let (new, orphans) = (&observed.local.new, &observed.local.orphans);
         let were_paired = is_resettled || base.rows.is_empty();
-        let mut candidates = BTreeMap::new();
+        let (mut candidates, mut has_unfinished) = (BTreeMap::new(), false);
         for (name, &(kind, likeness)) in &base.loose {
             let there = orphans.contains_key(name) || new.contains_key(name);
             if there || (kind.is_begun() && likeness.identity.is_strong()) {
@@ -189,17 +187,26 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         let strangers: Vec<UniqueName> =
             new.keys().filter(|name| !candidates.contains_key(*name)).cloned().collect();
         if !strangers.is_empty() {
-            for (name, likeness) in self.local.identify(&observed.mailbox, &strangers).await? {
+            let recognised = self.local.identify(&observed.mailbox, &strangers).await?;
+            has_unfinished = recognised.has_unfinished;
+            for (name, likeness) in recognised.likenesses {
                 candidates.insert(name, Candidate { likeness, was_paired: were_paired });
             }
         }
         if candidates.is_empty() || observed.remote.new.is_empty() {
-            return Ok((BTreeMap::new(), candidates));
+            return Ok(Compared { remote_likeness: BTreeMap::new(), candidates, has_unfinished });
         }
         let uids: UidSet = observed.remote.new.keys().copied().collect();
         let at = super::At { mailbox: observed.mailbox.clone(), uid_validity: observed.uid_validity };
-        Ok((self.remote.identify(&at, &uids).await?, candidates))
+        Ok(Compared { remote_likeness: self.remote.identify(&at, &uids).await?, candidates, has_unfinished })
     }
+}
+
+/// How the new messages of both sides are recognised.
+struct Compared {
+    remote_likeness: BTreeMap<Uid, Likeness>,
+    candidates: BTreeMap<UniqueName, Candidate>,
+    has_unfinished: bool,
 }
 
 /// The delta of a directory, what it proves, and which directory it is.
@@ -246,6 +253,7 @@ fn compare(
         candidates: BTreeMap::new(),
         strangers: BTreeMap::new(),
         begun: BTreeSet::new(),
+        has_unfinished: false,
         held: record.held.clone(),
         resettle: None,
     }

@@ -36,7 +36,7 @@ mod sources;
 mod testing;
 
 pub use ledger::{Base, Entry, Held, Ledger, Loose, MailboxRecord, Row, RowState, Side};
-pub use local::{DirectoryId, Local, LocalChange, LocalView, Seen, Staged};
+pub use local::{DirectoryId, Local, LocalChange, LocalView, Recognised, Seen, Staged};
 pub use pass::{Extent, Pass, directory_lost};
 pub use remote::{
     Arrival, At, Fate, Fetched, FlagChange, Gone, Landed, Likeness, Listed, Listing, Marks, Outgoing, Remote,

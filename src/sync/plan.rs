@@ -69,6 +69,8 @@ pub struct Observed {
     pub strangers: BTreeMap<UniqueName, Likeness>,
     /// Files whose upload, or whose move to here, was begun before.
     pub begun: BTreeSet<UniqueName>,
+    /// Whether there are new files that somebody may still be writing; nothing is known of them yet.
+    pub has_unfinished: bool,
     /// Deletions held back so far.
     pub held: Vec<Held>,
     /// Where the mailbox lives from now on, where it is not firm ground.
@@ -151,6 +153,8 @@ pub struct Steps {
     pub held: Vec<Held>,
     /// Deletions held back before it.
     pub held_before: Vec<Held>,
+    /// Whether something here waits until a new file is complete: the pass is to be repeated soon.
+    pub waits: bool,
     /// Where the mailbox lives from now on, if that changed.
     pub resettle: Option<(Option<SpecialUse>, DirectoryId)>,
     /// The marks to keep when all is carried out.
@@ -197,12 +201,25 @@ pub fn plan(mut observed: Vec<Observed>, policy: &Policy, trash: &MailboxName) -
     let deletions = (policy.on_delete == OnDelete::Trash).then_some(trash);
     moves::finish(&mut observed, deletions, &mut plan);
     moves::find(&mut observed, &mut plan);
+    if observed.iter().any(|mailbox| mailbox.has_unfinished) {
+        wait(&mut observed, &mut plan);
+    }
     for mailbox in observed {
         if let Some(steps) = plan.mailboxes.get_mut(&mailbox.mailbox) {
             steps.finish(mailbox, policy);
         }
     }
     plan
+}
+
+/// What is missing may be what somebody is writing elsewhere: it is no deletion before that is known.
+fn wait(observed: &mut [Observed], plan: &mut Plan) {
+    for mailbox in observed.iter_mut().filter(|mailbox| !mailbox.local.gone.is_empty()) {
+        mailbox.local.gone.clear();
+        if let Some(steps) = plan.mailboxes.get_mut(&mailbox.mailbox) {
+            steps.waits = true;
+        }
+    }
 }
 
 impl Observed {
@@ -248,6 +265,7 @@ impl Steps {
             fate,
             held: Vec::new(),
             held_before: mailbox.held.clone(),
+            waits: mailbox.has_unfinished,
             resettle: mailbox.resettle,
             marks: mailbox.marks,
         }
