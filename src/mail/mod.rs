@@ -13,7 +13,7 @@ mod uidset;
 mod unique;
 
 pub use flags::Flags;
-pub use identity::{IDENTITY_FIELDS, Identity, Sizer};
+pub use identity::{IDENTITY_FIELDS, Identity, Sizer, readers_octets};
 pub use mailbox::{MailboxName, SpecialUse};
 pub use uid::{ModSeq, Uid, UidValidity};
 pub use uidl::Uidl;

@@ -116,7 +116,7 @@ impl Store {
             recognised.has_unfinished = true;
         } else {
             let likeness = content::likeness(file).map_err(Error::io("read", dir.describe(file_name)))?;
-            recognised.likenesses.insert(unique.clone(), likeness);
+            recognised.files.insert(unique.clone(), likeness);
         }
         Ok(Step::Done)
     }

@@ -104,7 +104,7 @@ async fn messages_arrive_change_and_leave(local: &mut impl Local) {
 
     let likenesses = local.identify(&inbox(), &[plain.clone(), UniqueName::new("gone")]).await.unwrap();
     let identity = Identity::from_header(b"Message-ID: <1@x>\n\n");
-    assert_eq!(likenesses.likenesses, BTreeMap::from([(plain.clone(), Likeness { identity, size: 26 })]));
+    assert_eq!(likenesses.files, BTreeMap::from([(plain.clone(), (Likeness { identity, size: 26 }, 0))]));
 
     let reflag = |name: &UniqueName, add, remove| LocalChange::Reflag { name: name.clone(), add, remove };
     let gone = LocalChange::Quarantine { name: UniqueName::new("gone") };
@@ -180,7 +180,7 @@ async fn bytes_dates_modes_and_places_are_as_promised() {
         assert_eq!(message.likeness.size, body.len() as u64);
     }
     assert_eq!(
-        maildir.identify(&inbox(), &[staged[0].name.clone()]).await.unwrap().likenesses[&staged[0].name],
+        maildir.identify(&inbox(), &[staged[0].name.clone()]).await.unwrap().files[&staged[0].name].0,
         staged[0].likeness
     );
     assert!(names(&path.join("tmp")).is_empty());
@@ -378,7 +378,7 @@ async fn a_file_written_in_place_is_left_alone_until_it_was_not_touched_for_a_wh
     fs::rename(path.join("tmp/delivered"), path.join("new/delivered")).unwrap();
     let both = [written.clone(), delivered.clone()];
     let seen = maildir.identify(&inbox(), &both).await.unwrap();
-    assert!(seen.has_unfinished && seen.likenesses.contains_key(&delivered) && seen.likenesses.len() == 1);
+    assert!(seen.has_unfinished && seen.files.contains_key(&delivered) && seen.files.len() == 1);
     let metadata = fs::metadata(path.join("cur/written")).unwrap();
     let age = |age| store::is_being_written(&metadata, metadata.modified().unwrap() + age);
     assert!(age(UNTOUCHED / 2) && !age(UNTOUCHED));

@@ -138,6 +138,28 @@ fn a_move_that_adds_a_header_line_is_a_move() {
 }
 
 #[test]
+fn a_message_edited_here_is_uploaded_and_its_old_text_deleted() {
+    for (letters, to) in [("", "INBOX"), ("D", "Archive")] {
+        let mut world = settled();
+        let old = (content(1), Flags::from_maildir(letters));
+        world
+            .files("INBOX")
+            .values_mut()
+            .filter(|(text, _)| *text == content(1))
+            .for_each(|file| *file = old.clone());
+        world.settle();
+        drop_file(&mut world, 1);
+        let edited = content(1).replace("body", "another body");
+        world.files(to).insert(UniqueName::new("edited"), (edited.clone(), Flags::NONE));
+        world.settle();
+        let server = world.on_server();
+        assert!(server[to].iter().any(|(text, _)| *text == edited), "{server:?}");
+        assert!(server["Trash"].iter().any(|(text, _)| *text == content(1)), "{server:?}");
+        world.assert_equal();
+    }
+}
+
+#[test]
 fn a_copy_that_nobody_began_here_makes_no_deletion_final() {
     for on_delete in [OnDelete::Trash, OnDelete::Keep] {
         let mut world = settled();

@@ -261,7 +261,8 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
     }
 
     fn note_move(&mut self, step: &Move, uid: Uid, flags: Flags) {
-        self.later(&step.to, Entry::Pair(Row { uid, name: step.name.clone(), flags, ..step.row.clone() }));
+        let Move { name, likeness, .. } = step.clone();
+        self.later(&step.to, Entry::Pair(Row { uid, name, flags, likeness, ..step.row.clone() }));
     }
 
     /// What the server alone changed comes first: a change of ours that it refuses must not hold that back.

@@ -5,7 +5,9 @@
 
 use super::*;
 use crate::error::{Class, Classified};
-use crate::mail::{Flags, Identity, MailboxName, ModSeq, SpecialUse, Uid, UidSet, UidValidity, UniqueName};
+use crate::mail::{
+    Flags, Identity, MailboxName, ModSeq, SpecialUse, Uid, UidSet, UidValidity, UniqueName, readers_octets,
+};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -350,10 +352,12 @@ impl Local for FakeLocal {
         let has_unfinished = self.unfinished.as_ref().is_some_and(|name| names.contains(name));
         let unfinished = self.unfinished.clone();
         let directory = self.directory(mailbox)?;
-        let one = |name: &UniqueName| Some((name.clone(), likeness_of(&directory.files.get(name)?.0)));
-        let likenesses =
-            names.iter().filter(|name| Some(*name) != unfinished.as_ref()).filter_map(one).collect();
-        Ok(Recognised { likenesses, has_unfinished })
+        let one = |name: &UniqueName| {
+            let content = &directory.files.get(name)?.0;
+            Some((name.clone(), (likeness_of(content), readers_octets(content.as_bytes()))))
+        };
+        let files = names.iter().filter(|name| Some(*name) != unfinished.as_ref()).filter_map(one).collect();
+        Ok(Recognised { files, has_unfinished })
     }
 
     async fn stage(

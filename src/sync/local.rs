@@ -44,8 +44,8 @@ impl LocalView {
 /// What a look into files shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recognised {
-    /// How they are recognised.
-    pub likenesses: BTreeMap<UniqueName, Likeness>,
+    /// How they are recognised, and how many octets of each are header fields that a reader may have added.
+    pub files: BTreeMap<UniqueName, (Likeness, u64)>,
     /// Whether others were left out because somebody may still be writing them: they are worth another look soon.
     pub has_unfinished: bool,
 }

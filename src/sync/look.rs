@@ -60,6 +60,7 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         }
         self.observer.event(Event::Looking { mailbox: name });
         let mut base = self.ledger.base(name).await?;
+        let was_complete = record.marks.is_some();
         let has_lost = self.finish_arrivals(name, &mut base, extent.dry_run).await?;
         let record = &MailboxRecord { marks: record.marks.filter(|_| !has_lost), ..record.clone() };
         let unchanged = unchanged && !has_lost;
@@ -91,8 +92,10 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         if resettle.is_some() {
             observed.doubt_missing_files();
         }
+        // A base that is empty after a complete pass is that of an empty mailbox; else it may have been lost.
+        let were_paired = resettle.is_some() || (base.rows.is_empty() && !was_complete);
         let Compared { remote_likeness, candidates, has_unfinished } =
-            self.recognise(&observed, &base, resettle.is_some()).await?;
+            self.recognise(&observed, &base, were_paired).await?;
         let strangers = candidates.iter().filter(|(name, _)| !base.loose.contains_key(*name));
         let strangers = strangers.map(|(name, candidate)| (name.clone(), candidate.likeness)).collect();
         let begun =
@@ -173,15 +176,14 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
     }
 
     /// How new messages of both sides are recognised, asked only where there is something to compare or to upload.
-    async fn recognise(&mut self, observed: &Observed, base: &Base, is_resettled: bool) -> Outcome<Compared> {
+    async fn recognise(&mut self, observed: &Observed, base: &Base, were_paired: bool) -> Outcome<Compared> {
         let (new, orphans) = (&observed.local.new, &observed.local.orphans);
-        let were_paired = is_resettled || base.rows.is_empty();
         let (mut candidates, mut has_unfinished) = (BTreeMap::new(), false);
         for (name, &(kind, likeness)) in &base.loose {
             let there = orphans.contains_key(name) || new.contains_key(name);
             if there || (kind.is_begun() && likeness.identity.is_strong()) {
                 let was_paired = kind != Loose::Stranger || were_paired;
-                candidates.insert(name.clone(), Candidate { likeness, was_paired });
+                candidates.insert(name.clone(), Candidate { likeness, was_paired, by_readers: 0 });
             }
         }
         let strangers: Vec<UniqueName> =
@@ -189,8 +191,8 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         if !strangers.is_empty() {
             let recognised = self.local.identify(&observed.mailbox, &strangers).await?;
             has_unfinished = recognised.has_unfinished;
-            for (name, likeness) in recognised.likenesses {
-                candidates.insert(name, Candidate { likeness, was_paired: were_paired });
+            for (name, (likeness, by_readers)) in recognised.files {
+                candidates.insert(name, Candidate { likeness, was_paired: were_paired, by_readers });
             }
         }
         if candidates.is_empty() || observed.remote.new.is_empty() {

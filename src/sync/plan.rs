@@ -112,6 +112,8 @@ pub struct Move {
     pub to: MailboxName,
     /// Its name there.
     pub name: UniqueName,
+    /// How it is recognised there: the header may have grown on the way.
+    pub likeness: Likeness,
     /// Flags changed on the way.
     pub merge: Merge,
 }
