@@ -22,6 +22,8 @@ mod sent;
 mod session;
 mod standing;
 mod stores;
+#[cfg(test)]
+mod tests;
 mod unsent;
 mod wake;
 mod watch;
@@ -62,11 +64,6 @@ impl Order {
     /// Whether nothing may be changed.
     fn is_dry_run(&self) -> bool {
         matches!(self.wish, Wish::Sync { dry_run: true, .. })
-    }
-
-    /// Whether no mail may be touched.
-    fn only_looks(&self) -> bool {
-        self.is_dry_run() || matches!(self.wish, Wish::ListHeld)
     }
 }
 

@@ -23,6 +23,7 @@ use crate::control::{Code, Refusal, Request, Response};
 use crate::status::Account;
 use crate::supervisor::plan::Law;
 use crate::supervisor::{Failure, Supervisor};
+use crate::task::off_reactor;
 use anyhow::Context;
 use board::Board;
 use futures_util::future::{BoxFuture, join};
@@ -213,9 +214,9 @@ impl<F: Fleet> Daemon<F> {
                 Ok(())
             }
             Err(error) => {
-                warn!("configuration not reloaded, the old one stays in force: {error:#}");
-                self.board.notice(Some("configuration not reloaded, see the log".to_owned()));
-                let message = format!("configuration not reloaded, the old one stays in force: {error:#}");
+                let message = format!("configuration not reloaded, the former one stays in force: {error:#}");
+                warn!("{message}");
+                self.board.notice(Some(message.clone()));
                 Err(Refusal::new(Code::Configuration, message).with_hint("posthaste config check"))
             }
         };
@@ -269,13 +270,13 @@ impl<F> Desk<F> {
 
 async fn load<F: Fleet>(fleet: &Arc<F>) -> anyhow::Result<BTreeMap<String, F::Spec>> {
     let fleet = Arc::clone(fleet);
+    // A defect that one configuration met must not end the accounts of the old one.
     spawn_blocking(move || fleet.load()).await.context("reading the configuration failed")?
 }
 
 async fn lock_state(state_dir: PathBuf) -> anyhow::Result<Lock> {
     let what = format!("the state in {}", state_dir.display());
-    let lock = spawn_blocking(move || Lock::directory(&state_dir, what)).await;
-    Ok(lock.context("locking the state failed")??)
+    Ok(off_reactor(move || Lock::directory(&state_dir, what)).await?)
 }
 
 /// Keeps the one line that the service manager shows, sent only when it changes.

@@ -1,0 +1,40 @@
+//! A whole account whose work meets a defect.
+
+use super::*;
+use crate::account::watch::tests::account;
+use std::fs;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// Longest wait for something that must happen.
+const SOON: Duration = Duration::from_secs(10);
+
+/// Runs until the status of the outbox is known, or until it ends.
+async fn run_in(home: &std::path::Path) -> Result<(), String> {
+    let (status, mut seen) = status_watch::channel(status::Account::default());
+    let (_handle, inbox) = handle();
+    let stop = CancellationToken::new();
+    let account = account(home, |_| {});
+    let running =
+        tokio::spawn(run(account, home.join("lab"), status, inbox, Keepers::default(), stop.clone()));
+    let _ = seen.wait_for(|status| status.outbox.queued > 0).await;
+    stop.cancel();
+    match timeout(SOON, running).await.unwrap() {
+        Ok(ended) => Ok(ended.unwrap()),
+        Err(died) => Err((*died.into_panic().downcast::<&str>().unwrap()).to_owned()),
+    }
+}
+
+#[tokio::test]
+async fn a_defect_in_the_outbox_ends_the_run_with_its_words_and_the_next_run_takes_the_letter() {
+    let home = tempfile::tempdir().unwrap();
+    let outbox = account(home.path(), |_| {}).outbox;
+    crate::disk::make_directory(&outbox.join("new")).unwrap();
+    crate::disk::make_directory(&home.path().join("lab")).unwrap();
+    fs::write(outbox.join("new/letter"), "To: a@x\n\nhello\n").unwrap();
+    fs::write(outbox.join(".planted"), "").unwrap();
+    let died = timeout(SOON, run_in(home.path())).await.unwrap();
+    assert_eq!(died, Err("planted in the desk".to_owned()));
+    fs::remove_file(outbox.join(".planted")).unwrap();
+    assert_eq!(timeout(SOON, run_in(home.path())).await.unwrap(), Ok(()));
+}
