@@ -283,6 +283,28 @@ fn a_batch_that_the_ledger_refuses_leaves_no_files_behind() {
 }
 
 #[test]
+fn two_mailboxes_never_share_a_directory() {
+    for is_known in [true, false] {
+        let mut world = World::new(true, true);
+        world.local.folds_case = true;
+        for (index, name) in ["Work", "work"].into_iter().enumerate() {
+            world.remote.add(&mailbox(name), &content(index as u32), Flags::NONE);
+            if is_known && index == 0 {
+                world.settle();
+            }
+        }
+        let before = world.on_server();
+        for _ in 0..2 {
+            let report = world.pass();
+            let trouble = report.mailboxes[&mailbox("work")].trouble.as_ref().unwrap();
+            assert!(trouble.to_string().contains("mailbox Work"), "{trouble}");
+        }
+        assert_eq!(world.on_server(), before);
+        assert_eq!(world.on_disk()["Work"].len(), 1);
+    }
+}
+
+#[test]
 fn an_upload_that_the_server_took_but_does_not_show_is_not_repeated() {
     let mut world = World::new(true, false);
     world.settle();

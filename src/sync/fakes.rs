@@ -287,6 +287,8 @@ pub(super) struct FakeLocal {
     pub(super) quarantine: Vec<String>,
     /// Files read to be recognised.
     pub(super) identified: usize,
+    /// Whether `Work` and `work` are one directory.
+    pub(super) folds_case: bool,
     /// A file that cannot be renamed.
     pub(super) stuck: Option<UniqueName>,
     /// A file that somebody is writing.
@@ -304,6 +306,7 @@ impl FakeLocal {
             directories,
             quarantine,
             identified: 0,
+            folds_case: false,
             stuck: None,
             unfinished: None,
             grows: None,
@@ -341,7 +344,12 @@ impl Local for FakeLocal {
     }
 
     async fn scan(&mut self, mailbox: &MailboxName) -> Outcome<Option<LocalView>> {
-        let Some(directory) = self.directories.get(mailbox) else { return Ok(None) };
+        let is_it = |name: &MailboxName| {
+            name == mailbox || self.folds_case && name.as_str().eq_ignore_ascii_case(mailbox.as_str())
+        };
+        let Some((_, directory)) = self.directories.iter().find(|(name, _)| is_it(name)) else {
+            return Ok(None);
+        };
         let files = directory.files.iter().map(|(name, (_, flags))| (name.clone(), *flags)).collect();
         let id = DirectoryId { device: 1, inode: directory.inode };
         Ok(Some(LocalView { directory: id, marked: directory.marked, files }))
