@@ -370,10 +370,7 @@ impl Inbound {
             return;
         }
         self.last_cleaned = Some(Instant::now());
-        let now = SystemTime::now();
-        let purged = self.stores.maildir.purge_quarantine(now, KEEP).await;
-        let swept = self.stores.maildir.sweep_tmp(now).await;
-        if let Err(trouble) = purged.and(swept) {
+        if let Err(trouble) = self.stores.maildir.clean_up(SystemTime::now(), KEEP).await {
             tracing::warn!(account = %self.shared.account.name, error = %trouble, "cannot clean up the Maildir");
         }
     }

@@ -194,7 +194,9 @@ impl Login {
                 Ok(Proof::Token(self.token_of(keeper).await?))
             }
             Source::Secret(secret) => Ok(Proof::Password(reveal(secret).await?)),
-            Source::Nothing => Err(self.unproved(oauth::Error::NotLoggedIn { account: self.account.clone() })),
+            Source::Nothing => {
+                Err(self.unproved(oauth::Error::NotLoggedIn { account: self.account.clone() }))
+            }
         }
     }
 

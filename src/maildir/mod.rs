@@ -8,6 +8,7 @@
 //! Knows no server and no ledger. Specification: D. J. Bernstein's Maildir, and Courier's Maildir++ as a layout. The
 //! `maildir` crate was rejected: it syncs no directory, its renames overwrite, and each change reads the directory.
 
+mod ages;
 mod content;
 mod deliver;
 mod dir;
@@ -82,12 +83,13 @@ impl Maildir {
         Ok(dir::path_below(self.root(), &self.store.root.components(mailbox)?))
     }
 
-    /// Deletes quarantined copies whose day ended longer than `keep` ago; returns how many.
+    /// Deletes copies that have been in quarantine for `keep`, as far as that was watched, and files that have stood in `tmp`
+    /// for 36 hours; returns how many. Not while anything is being staged that takes as long.
     ///
     /// # Errors
-    /// When the quarantine cannot be read or changed.
-    pub async fn purge_quarantine(&self, now: SystemTime, keep: Duration) -> Outcome<u64> {
-        self.blocking(move |store| quarantine::purge(&store.root, now, keep)).await
+    /// When a directory cannot be read.
+    pub async fn clean_up(&self, now: SystemTime, keep: Duration) -> Outcome<u64> {
+        self.blocking(move |store| quarantine::clean_up(&store.root, now, keep)).await
     }
 
     /// Every copy in quarantine, oldest day first.
@@ -106,15 +108,6 @@ impl Maildir {
     pub async fn restore(&self, copy: &Quarantined) -> Outcome<bool> {
         let copy = copy.clone();
         self.blocking(move |store| quarantine::restore(&store.root, &copy)).await
-    }
-
-    /// Deletes files that have stood in `tmp` for 36 hours; returns how many. Not while anything is being staged that
-    /// takes as long.
-    ///
-    /// # Errors
-    /// When a directory cannot be read.
-    pub async fn sweep_tmp(&self, now: SystemTime) -> Outcome<u64> {
-        self.blocking(move |store| quarantine::sweep_tmp(&store.root, now)).await
     }
 
     /// The directory of a mailbox as it stands, without reading what is in it; `None` where it, or the root, is missing.

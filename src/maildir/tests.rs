@@ -300,8 +300,10 @@ async fn unfinished_deliveries_are_swept_when_they_are_old_enough() {
     let (_home, mut maildir, path) = with_inbox().await;
     // Its mtime is ancient from the start; its age counts from now.
     stage_all(&mut maildir, arrivals(1, Flags::NONE, &[b"x"], Some(UNIX_EPOCH))).await;
-    assert_eq!(maildir.sweep_tmp(SystemTime::now() + DAY).await.unwrap(), 0);
-    assert_eq!(maildir.sweep_tmp(SystemTime::now() + 2 * DAY).await.unwrap(), 1);
+    let now = SystemTime::now();
+    for (days, swept) in [(0, 0), (365, 0), (0, 0), (1, 0), (2, 1)] {
+        assert_eq!(maildir.clean_up(now + days * DAY, KEEP).await.unwrap(), swept, "{days}");
+    }
     assert!(names(&path.join("tmp")).is_empty());
 }
 
@@ -535,9 +537,11 @@ async fn copies_wait_in_quarantine_until_they_are_old_and_can_come_back() {
         assert_eq!(files(&mut maildir).await, BTreeMap::from([(one, Flags::SEEN)]));
 
         let now = SystemTime::now();
-        assert_eq!(maildir.purge_quarantine(now + KEEP - DAY, KEEP).await.unwrap(), 0);
+        for days in [0, 1, 2, 365, 3, 4, 5, 6, 7] {
+            assert_eq!(maildir.clean_up(now + days * DAY, KEEP).await.unwrap(), 0, "day {days}");
+        }
         assert_eq!(maildir.quarantined().await.unwrap().len(), 1);
-        assert_eq!(maildir.purge_quarantine(now + KEEP + 2 * DAY, KEEP).await.unwrap(), 1);
+        assert_eq!(maildir.clean_up(now + 8 * DAY, KEEP).await.unwrap(), 1);
         assert_eq!(maildir.quarantined().await.unwrap(), []);
     }
 }
