@@ -10,7 +10,7 @@ use super::rest::{delay, rest};
 use super::sent::Target;
 use super::session::connect;
 use super::stores::{Stores, Watched};
-use super::wake::Looks;
+use super::wake::{Looks, due};
 use super::{Order, Shared, Told};
 use crate::config::{self, Incoming};
 use crate::error::Class;
@@ -387,15 +387,6 @@ impl Inbound {
             () = stop.cancelled() => {}
         }
     }
-}
-
-/// The mailboxes to look at again, when their time has come. Cancel-safe.
-async fn due(again: &mut Option<(Instant, BTreeSet<MailboxName>)>) -> BTreeSet<MailboxName> {
-    match again {
-        Some((when, _)) => sleep_until(*when).await,
-        None => std::future::pending().await,
-    }
-    again.take().map(|(_, mailboxes)| mailboxes).unwrap_or_default()
 }
 
 pub(super) async fn next_hint(watched: &mut Watched) -> Hint {

@@ -599,9 +599,14 @@ impl History {
         }
     }
 
-    /// Saves another text of a message under another name, as readers do.
+    /// Saves another text of a message under another name, as readers do. Not where a mailbox was never seen whole: what is
+    /// new on both sides there may be one message whose size the server only estimates.
     fn edit(&mut self, pick: usize) {
-        let Some((name, _, text)) = self.pick_local(pick).filter(|_| !self.amnesia) else { return };
+        let records = &self.world.ledger.mailboxes;
+        let is_known =
+            |name: &&str| records.get(&mailbox(name)).is_some_and(|(record, _)| record.marks.is_some());
+        let may_edit = !self.amnesia && MAILBOXES.iter().all(|name| is_known(&name));
+        let Some((name, _, text)) = self.pick_local(pick).filter(|_| may_edit) else { return };
         self.is_editing = true;
         self.delete(true, pick, None);
         let text = format!("{text}edited\n");

@@ -4,7 +4,7 @@
 //! to compute the delta and is dropped before the next mailbox is looked at. Nothing here acts, but for two things that
 //! must come first: arrivals that a crash cut off are finished, and a new UIDVALIDITY is noted.
 
-use super::apply::settled;
+use super::arrive::settled;
 use super::delta::{self, LocalDelta, RemoteDelta};
 use super::guard::{Ground, ground};
 use super::pair::Candidate;

@@ -13,6 +13,7 @@ use crate::error::{Class, Classified};
 #[cfg(test)]
 mod accidents;
 mod apply;
+mod arrive;
 pub mod delta;
 mod describe;
 mod discover;
@@ -25,6 +26,7 @@ mod ledger;
 mod local;
 mod look;
 pub mod maildrop;
+pub mod merge;
 mod moves;
 pub mod pair;
 pub mod pass;

@@ -4,8 +4,9 @@
 //! content on the server and does not go to the Trash. What is alike decides, as in [`super::pair`].
 
 use super::Likeness;
+use super::merge::merge;
 use super::pair::Candidate;
-use super::plan::{Move, Observed, Plan, merge};
+use super::plan::{Move, Observed, Plan};
 use crate::mail::{Identity, MailboxName, Uid, UniqueName};
 use std::collections::{BTreeMap, BTreeSet};
 

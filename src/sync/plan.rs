@@ -9,9 +9,10 @@
 
 use super::delta::{LocalDelta, RemoteDelta};
 use super::guard::{DeletionLimit, hold};
+use super::merge::{Merge, merge};
 use super::moves;
 use super::pair::{Candidate, pair};
-use super::{DirectoryId, Fate, FlagChange, Held, Likeness, Listed, Marks, Row, RowState, Side};
+use super::{DirectoryId, Fate, Held, Likeness, Listed, Marks, Row, RowState, Side};
 use crate::mail::{Flags, MailboxName, SpecialUse, Uid, UidValidity, UniqueName};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -75,21 +76,6 @@ pub struct Observed {
     pub held: Vec<Held>,
     /// Where the mailbox lives from now on, where it is not firm ground.
     pub resettle: Option<(Option<SpecialUse>, DirectoryId)>,
-}
-
-/// The outcome of a three-way merge of flags, as changes to either side.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Merge {
-    /// To set on the server.
-    pub remote_add: Flags,
-    /// To clear on the server.
-    pub remote_remove: Flags,
-    /// To set on the file.
-    pub local_add: Flags,
-    /// To clear on the file.
-    pub local_remove: Flags,
-    /// What both sides then agree on.
-    pub agreed: Flags,
 }
 
 /// New flags for a message pair.
@@ -177,18 +163,6 @@ pub struct Upload {
 pub struct Plan {
     /// Steps by mailbox.
     pub mailboxes: BTreeMap<MailboxName, Steps>,
-}
-
-/// Merges flags three ways; what the server cannot store counts as unchanged there.
-pub fn merge(base: Flags, remote: Flags, local: Flags, storable: Flags) -> Merge {
-    let agreed = Flags::merge(base, remote, local);
-    Merge {
-        remote_add: agreed.without(remote) & storable,
-        remote_remove: remote.without(agreed) & storable,
-        local_add: agreed.without(local),
-        local_remove: local.without(agreed),
-        agreed,
-    }
 }
 
 /// Plans a pass over these mailboxes. Deleted messages go to `trash`, if the policy wants that.
@@ -398,23 +372,5 @@ impl Steps {
             self.discard.clear();
             self.held.push(held);
         }
-    }
-}
-
-impl Merge {
-    /// The change to the server, if there is one.
-    pub fn remote_change(&self, uid: Uid) -> Option<FlagChange> {
-        let change = FlagChange { uid, add: self.remote_add, remove: self.remote_remove };
-        (!(change.add | change.remove).is_empty()).then_some(change)
-    }
-
-    /// The flags of the file before it changes.
-    pub fn local(&self) -> Flags {
-        self.agreed.without(self.local_add) | self.local_remove
-    }
-
-    /// Whether the file changes.
-    pub fn changes_file(&self) -> bool {
-        !(self.local_add | self.local_remove).is_empty()
     }
 }
