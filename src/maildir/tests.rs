@@ -455,6 +455,22 @@ async fn hostile_names_stay_inside_the_root_and_apart() {
 }
 
 #[tokio::test]
+async fn a_directory_keeps_its_id_and_one_that_has_none_gets_one() {
+    let (_home, mut maildir, path) = with_inbox().await;
+    let first = maildir.create(&inbox()).await.unwrap();
+    assert!(first.token.is_some());
+    fs::write(path.join(".posthaste-mailbox"), "INBOX").unwrap();
+    assert_eq!(
+        maildir.scan(&inbox()).await.unwrap().unwrap().directory,
+        DirectoryId { token: None, ..first }
+    );
+    let second = maildir.create(&inbox()).await.unwrap();
+    assert!(second.token.is_some() && second.token != first.token);
+    assert_eq!(maildir.create(&inbox()).await.unwrap(), second);
+    assert_eq!(maildir.list().await.unwrap(), [inbox()]);
+}
+
+#[tokio::test]
 async fn symlinks_lead_nowhere() {
     let (home, mut maildir) = open(Layout::Nested);
     let mut outside = Maildir::open(home.path().join("outside"), Layout::Nested, LineEndings::Lf).unwrap();

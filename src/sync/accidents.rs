@@ -305,6 +305,24 @@ fn two_mailboxes_never_share_a_directory() {
 }
 
 #[test]
+fn another_device_number_is_no_other_directory() {
+    for is_old in [false, true] {
+        let mut world = settled();
+        if is_old {
+            world.local.directories.values_mut().for_each(|directory| directory.token = None);
+            let records = world.ledger.mailboxes.values_mut();
+            records.for_each(|(record, _)| record.directory.as_mut().unwrap().token = None);
+            world.settle();
+        }
+        world.local.device = 2;
+        drop_file(&mut world, 1);
+        let report = world.pass();
+        assert_eq!(report.mailboxes[&mailbox("INBOX")].removed, 1, "{is_old}");
+        assert!(!report.mailboxes.values().any(|mailbox| mailbox.resettled));
+    }
+}
+
+#[test]
 fn an_upload_that_the_server_took_but_does_not_show_is_not_repeated() {
     let mut world = World::new(true, false);
     world.settle();

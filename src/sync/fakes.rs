@@ -276,6 +276,7 @@ impl Remote for FakeRemote {
 pub(super) struct Directory {
     pub(super) inode: u64,
     pub(super) marked: bool,
+    pub(super) token: Option<u64>,
     pub(super) files: BTreeMap<UniqueName, (String, Flags)>,
     pub(super) tmp: BTreeMap<UniqueName, (String, Flags)>,
 }
@@ -287,6 +288,8 @@ pub(super) struct FakeLocal {
     pub(super) quarantine: Vec<String>,
     /// Files read to be recognised.
     pub(super) identified: usize,
+    /// Its device number.
+    pub(super) device: u64,
     /// Whether `Work` and `work` are one directory.
     pub(super) folds_case: bool,
     /// A file that cannot be renamed.
@@ -306,6 +309,7 @@ impl FakeLocal {
             directories,
             quarantine,
             identified: 0,
+            device: 1,
             folds_case: false,
             stuck: None,
             unfinished: None,
@@ -340,7 +344,8 @@ impl Local for FakeLocal {
         let directory =
             self.directories.entry(mailbox.clone()).or_insert(Directory { inode, ..Directory::default() });
         directory.marked = true;
-        Ok(DirectoryId { device: 1, inode: directory.inode })
+        let token = Some(*directory.token.get_or_insert(inode));
+        Ok(DirectoryId { device: self.device, inode: directory.inode, token })
     }
 
     async fn scan(&mut self, mailbox: &MailboxName) -> Outcome<Option<LocalView>> {
@@ -351,7 +356,7 @@ impl Local for FakeLocal {
             return Ok(None);
         };
         let files = directory.files.iter().map(|(name, (_, flags))| (name.clone(), *flags)).collect();
-        let id = DirectoryId { device: 1, inode: directory.inode };
+        let id = DirectoryId { device: self.device, inode: directory.inode, token: directory.token };
         Ok(Some(LocalView { directory: id, marked: directory.marked, files }))
     }
 

@@ -1,8 +1,8 @@
 //! Looking at one mailbox: both sides against the base, and all that a plan needs to know of it.
 //!
 //! A mailbox whose marks and directory show no change costs nothing: no SELECT, no transaction. The base is loaded only
-//! to compute the delta and is dropped before the next mailbox is looked at. Nothing here acts, but for two things that
-//! must come first: arrivals that a crash cut off are finished, and a new UIDVALIDITY is noted.
+//! to compute the delta and is dropped before the next mailbox is looked at. Nothing here acts, but for three things that
+//! must come first: arrivals that a crash cut off are finished, a new generation is noted, and so is a directory's id.
 
 use super::arrive::settled;
 use super::delta::{self, LocalDelta, RemoteDelta};
@@ -66,6 +66,9 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         let unchanged = unchanged && !has_lost;
         let firm = local_clean && base.loose.is_empty();
         let scanned = if firm { None } else { Some(self.scan(record, &base).await?) };
+        if let Some((_, Ground::Firm, Some(directory))) = scanned {
+            self.learn_token(record, directory, extent.dry_run).await?;
+        }
         let quiet =
             scanned.as_ref().is_none_or(|(local, ground, _)| local.is_empty() && *ground == Ground::Firm);
         let is_told_nothing = unchanged || extent.remote_quiet.contains(name);
@@ -144,6 +147,18 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
             local = confirmed(base, &view, &again);
         }
         Ok((local, judged, Some(view.directory)))
+    }
+
+    /// A directory that an older version marked gets an id, so that it is known under another device number.
+    async fn learn_token(&mut self, record: &MailboxRecord, seen: DirectoryId, dry_run: bool) -> Outcome<()> {
+        let is_known =
+            record.directory.is_none_or(|known| known.token.is_some() && known.token == seen.token);
+        if is_known || dry_run {
+            return Ok(());
+        }
+        let directory = Some(self.local.create(&record.name).await?);
+        let known = Entry::Known { special_use: record.special_use, directory };
+        self.ledger.commit(vec![(record.name.clone(), known)]).await
     }
 
     /// What a mailbox that cannot be looked at misses here: it may have been moved to another one.
