@@ -20,7 +20,7 @@ async fn run_in(home: &std::path::Path) -> Result<(), String> {
     let _ = seen.wait_for(|status| status.outbox.queued > 0).await;
     stop.cancel();
     match timeout(SOON, running).await.unwrap() {
-        Ok(ended) => Ok(ended.unwrap()),
+        Ok(ended) => ended.map_err(|error| error.to_string()),
         Err(died) => Err((*died.into_panic().downcast::<&str>().unwrap()).to_owned()),
     }
 }

@@ -23,13 +23,12 @@ mod store;
 mod tests;
 mod watch;
 
-pub use content::LineEndings;
 pub use error::Error;
-pub use layout::Layout;
 pub use quarantine::{KEEP, Quarantined};
 pub use store::UNTOUCHED;
 pub use watch::{Hint, Hints, MaildirWatch};
 
+use crate::keeping::{Layout, LineEndings};
 use crate::mail::{Flags, MailboxName, UniqueName};
 use crate::sync::{
     Arrival, DirectoryId, Local, LocalChange, LocalView, Outcome, Outgoing, Recognised, Seen, Staged,

@@ -3,7 +3,7 @@
 use super::fakes::Directory;
 use super::histories::{World, content, mailbox};
 use super::pass::Extent;
-use super::plan::OnDelete;
+use crate::keeping::OnDelete;
 use crate::mail::{Flags, MailboxName, Uid, UniqueName};
 use std::collections::BTreeSet;
 

@@ -37,7 +37,7 @@ mod sources;
 #[cfg(test)]
 mod testing;
 
-pub use ledger::{Base, Entry, Held, Ledger, Loose, MailboxRecord, Row, RowState, Side};
+pub use ledger::{Base, Entry, Held, Ledger, Loose, MailboxRecord, Row, RowState};
 pub use local::{DirectoryId, Local, LocalChange, LocalView, Recognised, Seen, Staged};
 pub use pass::{Extent, Pass, directory_lost};
 pub use remote::{
