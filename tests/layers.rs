@@ -82,6 +82,7 @@ const PURE: &[&str] = &[
     "sync/delta.rs",
     "sync/plan.rs",
     "sync/guard.rs",
+    "sync/merge.rs",
     "sync/moves.rs",
     "sync/pair.rs",
     "sync/maildrop.rs",

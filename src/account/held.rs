@@ -50,23 +50,22 @@ impl Inbound {
     }
 
     /// Brings messages back. What disappeared on one side is forgotten by the base, so that the next pass finds it new
-    /// on the other side and copies it; copies in quarantine return to their mailbox; a directory that is lost begins
-    /// anew.
+    /// on the other side and copies it; a directory that is lost begins anew. Copies in quarantine return only where
+    /// nothing else is to be brought back: they were deleted one by one, and nobody asked.
     pub(super) async fn restore(&mut self, remote: &mut impl Remote, mailbox: &MailboxName) -> Outcome<()> {
-        let copies = self.stores.maildir.quarantined().await?;
-        let copies: Vec<_> = copies.into_iter().filter(|copy| copy.mailbox == *mailbox).collect();
-        for copy in &copies {
-            self.stores.maildir.restore(copy).await?;
-        }
         let Some(record) = self.record(mailbox).await? else {
             let unknown = || Trouble::new(Scope::Mailbox, NothingHeld(mailbox.clone()));
-            return if copies.is_empty() { Err(unknown()) } else { Ok(()) };
+            return if self.restore_copies(mailbox).await? { Ok(()) } else { Err(unknown()) };
         };
-        let base = self.stores.ledger.base(mailbox).await?;
         let view = self.stores.maildir.scan(mailbox).await?;
         let known = record.directory;
         let is_lost =
             known.is_some_and(|known| ground(known, view.as_ref().map(|view| view.seen())) == Ground::Lost);
+        if record.held.is_empty() && !is_lost {
+            self.restore_copies(mailbox).await?;
+        }
+        let base = self.stores.ledger.base(mailbox).await?;
+        let view = self.stores.maildir.scan(mailbox).await?;
         let mut entries = Vec::new();
         if is_lost {
             let directory = self.stores.maildir.create(mailbox).await?;
@@ -82,6 +81,16 @@ impl Inbound {
         entries.push(Entry::Held(Vec::new()));
         let entries = entries.into_iter().map(|entry| (mailbox.clone(), entry)).collect();
         self.stores.ledger.commit(entries).await
+    }
+
+    /// Whether there were copies in quarantine.
+    async fn restore_copies(&mut self, mailbox: &MailboxName) -> Outcome<bool> {
+        let copies = self.stores.maildir.quarantined().await?;
+        let copies: Vec<_> = copies.into_iter().filter(|copy| copy.mailbox == *mailbox).collect();
+        for copy in &copies {
+            self.stores.maildir.restore(copy).await?;
+        }
+        Ok(!copies.is_empty())
     }
 
     /// Pairs whose deletion on the server is held back: their files will be uploaded again.

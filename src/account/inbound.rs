@@ -11,14 +11,14 @@ use super::rest::{delay, rest};
 use super::sent::Target;
 use super::session::connect;
 use super::stores::{Stores, Watched};
-use super::wake::Looks;
+use super::wake::{Looks, due};
 use super::{Order, Shared, Told};
 use crate::config::{self, Incoming};
 use crate::error::Class;
 use crate::imap;
 use crate::keeping::Side;
 use crate::mail::MailboxName;
-use crate::maildir::{Hint, KEEP};
+use crate::maildir::{Hint, KEEP, UNTOUCHED};
 use crate::status::{State, Summary};
 use crate::sync::plan::Policy;
 use crate::sync::report::Report;
@@ -57,6 +57,10 @@ pub(super) struct Inbound {
     pub(super) unclean: BTreeSet<MailboxName>,
     sent_mailbox: watch::Sender<Option<Target>>,
     last_scan: Option<Instant>,
+    /// When to look again at mailboxes in which a file was not complete.
+    again: Option<(Instant, BTreeSet<MailboxName>)>,
+    /// When the Maildir was last cleaned up.
+    last_cleaned: Option<Instant>,
     /// Deletions of the last minute.
     deleted: Vec<(Instant, MailboxName, Side, u32)>,
 }
@@ -86,6 +90,8 @@ impl Inbound {
             unclean: BTreeSet::new(),
             sent_mailbox,
             last_scan: None,
+            again: None,
+            last_cleaned: None,
             deleted: Vec::new(),
         }
     }
@@ -169,6 +175,7 @@ impl Inbound {
                 Some(order) = orders.recv() => self.obey_or_refuse(&mut remote, order).await?,
                 hint = next_hint(&mut self.watched) => looks = self.collect(hint).await,
                 () = sleep_until(next_sweep) => looks.sweep = true,
+                local = due(&mut self.again) => looks.local = local,
                 // Nobody else may notice: the watching connection ends at another moment, or there is none.
                 error = remote.ended() => return Err(Complaint::new(&error)),
                 () = self.shared.login_changed.changed() => {
@@ -249,10 +256,18 @@ impl Inbound {
                 return Ok(());
             }
             self.after(&report).await?;
-            if report.follow_up.is_empty() {
+            let unfinished = report.unfinished();
+            if report.follow_up.is_empty() && !unfinished.is_empty() {
+                if order.is_none() {
+                    self.again = Some((Instant::now() + UNTOUCHED, unfinished));
+                    break;
+                }
+                sleep(UNTOUCHED).await;
+            } else if report.follow_up.is_empty() {
                 break;
             }
-            extent = Extent { only: Some(report.follow_up), flags_may_wait: true, ..Extent::default() };
+            let only = report.follow_up.union(&unfinished).cloned().collect();
+            extent = Extent { only: Some(only), flags_may_wait: true, ..Extent::default() };
         }
         Ok(())
     }
@@ -292,8 +307,10 @@ impl Inbound {
     async fn after(&mut self, report: &Report) -> Result<(), Complaint> {
         self.remember_deletions(report);
         self.refused.learn(report);
+        // Also in trouble: what is cleaned up may be what a full disk lacks.
+        self.housekeep().await;
         for (name, mailbox) in &report.mailboxes {
-            match mailbox.trouble.is_some() || mailbox.incomplete {
+            match mailbox.trouble.is_some() || mailbox.incomplete || mailbox.unfinished {
                 true => self.unclean.insert(name.clone()),
                 false => self.unclean.remove(name),
             };
@@ -316,7 +333,6 @@ impl Inbound {
         }
         self.shared.board.well(&records);
         self.sent_mailbox.send_replace(Some(Target::of(&records)));
-        self.housekeep().await;
         Ok(())
     }
 
@@ -345,15 +361,13 @@ impl Inbound {
         }
     }
 
-    /// Once for each full scan: old copies leave the quarantine, abandoned deliveries leave `tmp`.
+    /// Now and then: old copies leave the quarantine, abandoned deliveries leave `tmp`.
     async fn housekeep(&mut self) {
-        if self.last_scan.is_none_or(|last| last.elapsed() > QUIET) {
+        if self.last_cleaned.is_some_and(|last| last.elapsed() < RESCAN) {
             return;
         }
-        let now = SystemTime::now();
-        let purged = self.stores.maildir.purge_quarantine(now, KEEP).await;
-        let swept = self.stores.maildir.sweep_tmp(now).await;
-        if let Err(trouble) = purged.and(swept) {
+        self.last_cleaned = Some(Instant::now());
+        if let Err(trouble) = self.stores.maildir.clean_up(SystemTime::now(), KEEP).await {
             tracing::warn!(account = %self.shared.account.name, error = %trouble, "cannot clean up the Maildir");
         }
     }

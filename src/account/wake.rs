@@ -7,6 +7,7 @@ use crate::mail::MailboxName;
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep_until};
 
 /// Where to look.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,6 +71,15 @@ impl LoginNews {
             std::future::pending::<()>().await;
         }
     }
+}
+
+/// The mailboxes to look at again, when their time has come. Cancel-safe.
+pub(super) async fn due(again: &mut Option<(Instant, BTreeSet<MailboxName>)>) -> BTreeSet<MailboxName> {
+    match again {
+        Some((when, _)) => sleep_until(*when).await,
+        None => std::future::pending().await,
+    }
+    again.take().map(|(_, mailboxes)| mailboxes).unwrap_or_default()
 }
 
 #[cfg(test)]

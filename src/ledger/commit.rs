@@ -33,12 +33,13 @@ impl Step<'_> {
         match entry {
             Entry::Known { special_use, directory } => self.run(
                 "UPDATE mailbox SET special_use = ?2, device = coalesce(?3, device), inode = coalesce(?4, inode),
-                     absent = 0 WHERE id = ?1",
+                     token = coalesce(?5, token), absent = 0 WHERE id = ?1",
                 params![
                     mailbox,
                     special_use.and_then(rows::use_name),
                     directory.map(|directory| directory.device.cast_signed()),
-                    directory.map(|directory| directory.inode.cast_signed())
+                    directory.map(|directory| directory.inode.cast_signed()),
+                    directory.and_then(|directory| directory.token).map(u64::cast_signed)
                 ],
             ),
             Entry::Absent(absent) => {
@@ -66,14 +67,9 @@ impl Step<'_> {
         }
     }
 
-    /// Rows of another generation become orphans; their UIDs mean nothing any more, nor do the marks. A message whose
-    /// copy the user deleted (kept) has no file to be an orphan of; an arriving one may have.
+    /// Rows become orphans; their UIDs mean nothing any more, nor do the marks. A message whose copy the user deleted (kept)
+    /// has no file to be an orphan of; an arriving one may have.
     fn generation(&self, uid_validity: UidValidity) -> rusqlite::Result<()> {
-        let mut select = self.transaction.prepare_cached("SELECT uid_validity FROM mailbox WHERE id = ?")?;
-        let before: Option<u32> = select.query_row([self.mailbox], |row| row.get(0))?;
-        if before == Some(uid_validity.value()) {
-            return Ok(());
-        }
         self.run(
             "INSERT OR REPLACE INTO loose (mailbox, name, kind, identity, strong, size)
              SELECT mailbox, name, ?2, identity, strong, size FROM message WHERE mailbox = ?1 AND state <> ?3",

@@ -39,7 +39,7 @@ async fn commit(ledger: &mut impl sync::Ledger, entries: Vec<Entry>) {
 async fn every_entry_does_what_it_says(ledger: &mut impl sync::Ledger) {
     assert_eq!(ledger.base(&inbox()).await.unwrap(), Base::default());
     let (validity, loose) = (UidValidity::new(7).unwrap(), row(9, "loose", RowState::Settled).likeness);
-    let directory = DirectoryId { device: u64::MAX, inode: 1 << 63 };
+    let directory = DirectoryId { device: u64::MAX, inode: 1 << 63, token: Some(u64::MAX - 1) };
     let marks =
         Marks { uid_validity: validity, uid_next: Some(Uid::MAX), messages: 3, modseq: ModSeq::new(5) };
     let held = vec![Held { side: Side::Local, count: 30, of: 40, approved: false }];
@@ -84,7 +84,7 @@ async fn every_entry_does_what_it_says(ledger: &mut impl sync::Ledger) {
     assert_eq!(ledger.mailboxes().await.unwrap(), [MailboxRecord { absent: true, held: vec![], ..record }]);
 }
 
-async fn another_generation_orphans_the_files(ledger: &mut impl sync::Ledger) {
+async fn a_new_generation_orphans_the_files(ledger: &mut impl sync::Ledger, next: u32) {
     let validity = |number| UidValidity::new(number).unwrap();
     let kept = row(2, "kept", RowState::Kept);
     commit(
@@ -92,9 +92,7 @@ async fn another_generation_orphans_the_files(ledger: &mut impl sync::Ledger) {
         vec![Entry::Generation(validity(1)), Entry::Pair(row(1, "a", RowState::Settled)), Entry::Pair(kept)],
     )
     .await;
-    commit(ledger, vec![Entry::Generation(validity(1))]).await;
-    assert_eq!(ledger.base(&inbox()).await.unwrap().rows.len(), 2);
-    commit(ledger, vec![Entry::Generation(validity(2))]).await;
+    commit(ledger, vec![Entry::Generation(validity(next))]).await;
     let base = ledger.base(&inbox()).await.unwrap();
     assert_eq!(base.rows, []);
     let orphan = (Loose::Orphan, row(1, "a", RowState::Settled).likeness);
@@ -104,7 +102,8 @@ async fn another_generation_orphans_the_files(ledger: &mut impl sync::Ledger) {
 #[tokio::test]
 async fn the_contract_holds() {
     every_entry_does_what_it_says(&mut open().2).await;
-    another_generation_orphans_the_files(&mut open().2).await;
+    a_new_generation_orphans_the_files(&mut open().2, 2).await;
+    a_new_generation_orphans_the_files(&mut open().2, 1).await;
 }
 
 #[tokio::test]

@@ -9,6 +9,9 @@ use sha2::{Digest, Sha256};
 /// The header fields that identify a message; the order is that of [`Identity::from_header`].
 pub const IDENTITY_FIELDS: [&str; 5] = ["Message-ID", "Date", "From", "To", "Subject"];
 
+/// Header fields that readers write into the copy that they save elsewhere (mutt and the mbox format).
+const READERS_FIELDS: [&str; 4] = ["Content-Length", "Lines", "Status", "X-Status"];
+
 /// A digest of what identifies a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Identity {
@@ -73,6 +76,14 @@ impl Sizer {
     }
 }
 
+/// Octets on the wire of the fields in a header that a reader may have added to it.
+pub fn readers_octets(header: &[u8]) -> u64 {
+    let lines = header.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let fields = lines.take_while(|line| !line.is_empty());
+    let by_readers = fields.filter(|line| READERS_FIELDS.iter().any(|name| value_of(line, name).is_some()));
+    by_readers.map(|line| line.len() as u64 + 2).sum()
+}
+
 /// The first value of a header field, unfolded, with white space squeezed; `None` where it is missing.
 fn field(header: &[u8], name: &str) -> Option<Vec<u8>> {
     let mut value: Option<Vec<u8>> = None;
@@ -126,6 +137,12 @@ mod tests {
         let other = Identity::from_header(b"message-id: <a@b>\nSubject: y\n\n");
         assert_eq!(one, other);
         assert!(one.is_strong());
+    }
+
+    #[test]
+    fn fields_of_readers_are_counted_as_on_the_wire_and_in_the_header_only() {
+        let header = b"From: a\nStatus: RO\nX-Status-Line: no\nLines: 3\r\n\nLines: 4\n";
+        assert_eq!(readers_octets(header), "Status: RO\r\nLines: 3\r\n".len() as u64);
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod unique;
 
 pub use fingerprint::{Fingerprint, Sight};
 pub use flags::Flags;
-pub use identity::{IDENTITY_FIELDS, Identity, Sizer};
+pub use identity::{IDENTITY_FIELDS, Identity, Sizer, readers_octets};
 pub use mailbox::{MailboxName, SpecialUse};
 pub use uid::{ModSeq, Uid, UidValidity};
 pub use uidl::Uidl;

@@ -5,7 +5,7 @@
 //! puts no line structure on the pieces of a literal. No IO and no knowledge of files.
 
 use crate::keeping::LineEndings;
-use crate::mail::{Identity, Sizer};
+use crate::mail::{Identity, Sizer, readers_octets};
 use crate::sync::Likeness;
 use std::io::{self, Read, Write};
 
@@ -100,11 +100,11 @@ impl Recogniser {
     }
 }
 
-/// Reads a whole message for its likeness.
-pub(super) fn likeness(mut message: impl Read) -> io::Result<Likeness> {
+/// Reads a whole message for its likeness, and for the octets of it that a reader may have added.
+pub(super) fn likeness(mut message: impl Read) -> io::Result<(Likeness, u64)> {
     let mut recogniser = Recogniser::default();
     pieces(&mut message, |piece| recogniser.add(piece))?;
-    Ok(recogniser.likeness())
+    Ok((recogniser.likeness(), readers_octets(&recogniser.header)))
 }
 
 /// Reads a whole message for its size on the wire.
@@ -187,7 +187,7 @@ mod tests {
             let wire = lines.join("\r\n").into_bytes();
             let disk = on_disk(&[&wire]);
             prop_assert_eq!(&on_wire(&disk), &wire);
-            prop_assert_eq!(likeness(&disk[..]).unwrap().size, wire.len() as u64);
+            prop_assert_eq!(likeness(&disk[..]).unwrap().0.size, wire.len() as u64);
         }
     }
 }

@@ -75,6 +75,12 @@ impl Error {
         move |source| Error::Io { action, subject, source: source.into() }
     }
 
+    /// Whether it is a matter of the file that was asked for: not the user's to read, or on a bad sector.
+    pub(super) fn is_of_one_file(&self) -> bool {
+        let errnos = [Errno::ACCESS, Errno::PERM, Errno::IO];
+        matches!(self, Error::Io { source, .. } if errnos.into_iter().any(|errno| is(source, errno)))
+    }
+
     /// The error as the core sees it: a full or read-only disk concerns every mailbox, the rest one.
     pub(super) fn trouble(self) -> Trouble {
         let scope = match &self {

@@ -8,6 +8,7 @@
 //! Knows no server and no ledger. Specification: D. J. Bernstein's Maildir, and Courier's Maildir++ as a layout. The
 //! `maildir` crate was rejected: it syncs no directory, its renames overwrite, and each change reads the directory.
 
+mod ages;
 mod content;
 mod deliver;
 mod dir;
@@ -24,17 +25,17 @@ mod watch;
 
 pub use error::Error;
 pub use quarantine::{KEEP, Quarantined};
+pub use store::UNTOUCHED;
 pub use watch::{Hint, Hints, MaildirWatch};
 
 use crate::keeping::{Layout, LineEndings};
 use crate::mail::{Flags, MailboxName, UniqueName};
 use crate::sync::{
-    Arrival, DirectoryId, Likeness, Local, LocalChange, LocalView, Outcome, Outgoing, Seen, Staged,
+    Arrival, DirectoryId, Local, LocalChange, LocalView, Outcome, Outgoing, Recognised, Seen, Staged,
 };
 use crate::task::off_reactor;
 use dir::Root;
 use name::UniqueNames;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -81,12 +82,13 @@ impl Maildir {
         Ok(dir::path_below(self.root(), &self.store.root.components(mailbox)?))
     }
 
-    /// Deletes quarantined copies whose day ended longer than `keep` ago; returns how many.
+    /// Deletes copies that have been in quarantine for `keep`, as far as that was watched, and files that have stood in `tmp`
+    /// for 36 hours; returns how many. Not while anything is being staged that takes as long.
     ///
     /// # Errors
-    /// When the quarantine cannot be read or changed.
-    pub async fn purge_quarantine(&self, now: SystemTime, keep: Duration) -> Outcome<u64> {
-        self.blocking(move |store| quarantine::purge(&store.root, now, keep)).await
+    /// When a directory cannot be read.
+    pub async fn clean_up(&self, now: SystemTime, keep: Duration) -> Outcome<u64> {
+        self.blocking(move |store| quarantine::clean_up(&store.root, now, keep)).await
     }
 
     /// Every copy in quarantine, oldest day first.
@@ -105,15 +107,6 @@ impl Maildir {
     pub async fn restore(&self, copy: &Quarantined) -> Outcome<bool> {
         let copy = copy.clone();
         self.blocking(move |store| quarantine::restore(&store.root, &copy)).await
-    }
-
-    /// Deletes files that have stood in `tmp` for 36 hours; returns how many. Not while anything is being staged that
-    /// takes as long.
-    ///
-    /// # Errors
-    /// When a directory cannot be read.
-    pub async fn sweep_tmp(&self, now: SystemTime) -> Outcome<u64> {
-        self.blocking(move |store| quarantine::sweep_tmp(&store.root, now)).await
     }
 
     /// The directory of a mailbox as it stands, without reading what is in it; `None` where it, or the root, is missing.
@@ -167,11 +160,7 @@ impl Local for Maildir {
         self.blocking(move |store| store.scan(&mailbox)).await
     }
 
-    async fn identify(
-        &mut self,
-        mailbox: &MailboxName,
-        names: &[UniqueName],
-    ) -> Outcome<BTreeMap<UniqueName, Likeness>> {
+    async fn identify(&mut self, mailbox: &MailboxName, names: &[UniqueName]) -> Outcome<Recognised> {
         let (mailbox, names) = (mailbox.clone(), names.to_vec());
         self.blocking(move |store| store.identify(&mailbox, &names)).await
     }
@@ -209,7 +198,7 @@ impl Local for Maildir {
         self.blocking(move |store| store.publish(&mailbox, &batch)).await
     }
 
-    async fn change(&mut self, mailbox: &MailboxName, changes: &[LocalChange]) -> Outcome<()> {
+    async fn change(&mut self, mailbox: &MailboxName, changes: &[LocalChange]) -> Outcome<Vec<UniqueName>> {
         let (mailbox, changes) = (mailbox.clone(), changes.to_vec());
         self.blocking(move |store| store.change(&mailbox, &changes)).await
     }

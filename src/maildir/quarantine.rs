@@ -1,12 +1,13 @@
 //! The quarantine: where local copies go instead of being deleted.
 //!
-//! `ROOT/.posthaste/quarantine/2026-11-22/<mailbox directory>/cur/<file name>`: the date tells the age, because the
-//! mtime of a file is its INTERNALDATE and must stay; and each day is a Maildir tree that any reader opens. On the same
+//! `ROOT/.posthaste/quarantine/2026-11-22/<mailbox directory>/cur/<file name>`: each day is a Maildir tree that any reader
+//! opens, and has an age ([`ages`]), because the mtime of a file is its INTERNALDATE and must stay. On the same
 //! file system as the mailboxes, so that a message is moved, never copied. Nothing in it is ever replaced.
 //!
 //! Also swept here: files in `tmp` that nobody finished, after the 36 hours of the Maildir specification. Their age is
 //! the time of their last change of status (ctime): the mtime of a staged file is INTERNALDATE already.
 
+use super::ages;
 use super::dir::{self, MailboxDir, Place, Root};
 use super::error::Error;
 use super::layout::DEEPEST;
@@ -131,21 +132,31 @@ pub(super) fn restore(root: &Root, copy: &Quarantined) -> Result<bool, Error> {
     }
 }
 
-/// Deletes the days that ended longer than `keep` ago; how many files that were.
-pub(super) fn purge(root: &Root, now: SystemTime, keep: Duration) -> Result<u64, Error> {
-    let Some(limit) = now.checked_sub(keep).map(day_of) else { return Ok(0) };
+/// Deletes the days whose last copies have been here for `keep`, and deliveries into `tmp` that nobody finished; how many
+/// files that were.
+pub(super) fn clean_up(root: &Root, now: SystemTime, keep: Duration) -> Result<u64, Error> {
+    let home = HOME.map(str::to_owned);
+    let home = dir::make_path(root.open()?, &home).map_err(Error::io("open", "the quarantine"))?;
+    let (ages, kept) = ages::count(home.as_fd(), &days(root)?, now);
+    if let Err(error) = kept {
+        tracing::debug!(%error, "cannot keep the ages of the quarantine");
+    }
+    // A day's copies are up to a day younger than the day.
+    let old = ages.days.iter().filter(|(_, age)| **age >= keep + ages::LONGEST);
     let mut removed = 0;
-    for day in days(root)?.into_iter().filter(|&day| day < limit) {
+    for (day, _) in old {
         let name = day.to_string();
         let fail = |errno| Error::io::<Errno>("purge the quarantine of", &name)(errno);
-        let Some(home) = home(root)? else { break };
         removed += remove_tree(home.as_fd(), &name, 0).map_err(fail)?;
+    }
+    // After a jump of the clock everything in `tmp` seems abandoned, also what is being delivered.
+    if ages.is_steady {
+        removed += sweep_tmp(root, now)?;
     }
     Ok(removed)
 }
 
-/// Deletes deliveries into `tmp` that nobody finished; how many files that were.
-pub(super) fn sweep_tmp(root: &Root, now: SystemTime) -> Result<u64, Error> {
+fn sweep_tmp(root: &Root, now: SystemTime) -> Result<u64, Error> {
     let limit = now.checked_sub(UNFINISHED).and_then(|limit| limit.duration_since(UNIX_EPOCH).ok());
     let limit = limit.map_or(0, |since| since.as_secs());
     let mut removed = 0;

@@ -128,7 +128,8 @@ impl Walk {
         {
             return;
         }
-        match layout::mailbox(self.layout, components, dir::marker(dir.as_fd()).as_deref()) {
+        let told = dir::marker(dir.as_fd()).map(|marker| marker.name);
+        match layout::mailbox(self.layout, components, told.as_deref()) {
             Some(mailbox) => self.found.push(mailbox),
             None => tracing::warn!(
                 directory = %components.join("/"),

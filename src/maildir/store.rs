@@ -15,17 +15,21 @@ use super::quarantine::Quarantine;
 use super::scan::{self, Found};
 use crate::keeping::LineEndings;
 use crate::mail::{Flags, MailboxName, UniqueName};
-use crate::sync::{Likeness, LocalChange, LocalView, Outgoing, Seen, Staged};
+use crate::sync::{LocalChange, LocalView, Outgoing, Recognised, Seen, Staged};
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// The index, then two fresh readings.
 const ROUNDS: usize = 3;
+
+/// A file that was written in place and not touched for so long is complete.
+pub const UNTOUCHED: Duration = Duration::from_millis(1500);
 
 /// One account's Maildir.
 #[derive(Debug)]
@@ -34,8 +38,8 @@ pub(super) struct Store {
     pub(super) endings: LineEndings,
     pub(super) names: UniqueNames,
     index: Mutex<Option<Index>>,
-    /// Empty files that the log has named.
-    named_empty: Mutex<BTreeSet<(MailboxName, UniqueName)>>,
+    /// Files that the log has named.
+    named: Mutex<BTreeSet<(MailboxName, UniqueName)>>,
 }
 
 /// The messages of the mailbox that was read last.
@@ -53,6 +57,8 @@ enum Step {
     Left,
     /// The file is not where the index says.
     Missed,
+    /// It is there, and its name cannot be changed.
+    Refused,
 }
 
 /// Which directories a call renamed in.
@@ -64,7 +70,7 @@ struct Touched {
 
 impl Store {
     pub(super) fn new(root: Root, endings: LineEndings, names: UniqueNames) -> Store {
-        Store { root, endings, names, index: Mutex::new(None), named_empty: Mutex::default() }
+        Store { root, endings, names, index: Mutex::new(None), named: Mutex::default() }
     }
 
     pub(super) fn scan(&self, mailbox: &MailboxName) -> Result<Option<LocalView>, Error> {
@@ -85,25 +91,35 @@ impl Store {
         }
     }
 
-    pub(super) fn identify(
-        &self,
-        mailbox: &MailboxName,
-        names: &[UniqueName],
-    ) -> Result<BTreeMap<UniqueName, Likeness>, Error> {
+    pub(super) fn identify(&self, mailbox: &MailboxName, names: &[UniqueName]) -> Result<Recognised, Error> {
         let dir = self.root.existing(mailbox)?;
-        let mut likenesses = BTreeMap::new();
-        self.visit(&dir, names.iter().map(|unique| (unique, unique)), |unique, _, found| {
-            let file_name = found.file_name(unique);
-            let Some(file) = dir.open_message(found.place, &file_name)? else { return Ok(Step::Missed) };
-            if is_empty(&file).map_err(Error::io("look at", dir.describe(&file_name)))? {
-                self.warn_of_empty(&dir, unique, &file_name);
-                return Ok(Step::Done);
-            }
-            let likeness = content::likeness(file).map_err(Error::io("read", dir.describe(&file_name)))?;
-            likenesses.insert(unique.clone(), likeness);
-            Ok(Step::Done)
+        let mut recognised = Recognised::default();
+        self.visit(&dir, names.iter().map(|unique| (unique, ())), |unique, (), found| {
+            let looked = self.recognise(&dir, unique, &found.file_name(unique), found.place, &mut recognised);
+            self.spared(&dir, unique, &found.file_name(unique), looked)
         })?;
-        Ok(likenesses)
+        Ok(recognised)
+    }
+
+    fn recognise(
+        &self,
+        dir: &MailboxDir,
+        unique: &UniqueName,
+        file_name: &str,
+        place: Place,
+        recognised: &mut Recognised,
+    ) -> Result<Step, Error> {
+        let Some(file) = dir.open_message(place, file_name)? else { return Ok(Step::Missed) };
+        let metadata = file.metadata().map_err(Error::io("look at", dir.describe(file_name)))?;
+        if metadata.len() == 0 {
+            self.warn_once(dir, unique, file_name, "an empty file is no message: it is not uploaded");
+        } else if is_being_written(&metadata, SystemTime::now()) {
+            recognised.has_unfinished = true;
+        } else {
+            let likeness = content::likeness(file).map_err(Error::io("read", dir.describe(file_name)))?;
+            recognised.files.insert(unique.clone(), likeness);
+        }
+        Ok(Step::Done)
     }
 
     pub(super) fn read(&self, mailbox: &MailboxName, unique: &UniqueName) -> Result<Option<Outgoing>, Error> {
@@ -111,12 +127,37 @@ impl Store {
         let mut outgoing = None;
         self.visit(&dir, [(unique, ())], |unique, (), found| {
             let file_name = found.file_name(unique);
-            let Some(file) = dir.open_message(found.place, &file_name)? else { return Ok(Step::Missed) };
-            let opened = describe_file(file, found.flags());
-            outgoing = Some(opened.map_err(Error::io("read", dir.describe(&file_name)))?);
-            Ok(Step::Done)
+            let opened = dir.open_message(found.place, &file_name).and_then(|file| {
+                let Some(file) = file else { return Ok(Step::Missed) };
+                let opened = describe_file(file, found.flags());
+                outgoing = Some(opened.map_err(Error::io("read", dir.describe(&file_name)))?);
+                Ok(Step::Done)
+            });
+            self.spared(&dir, unique, &file_name, opened)
         })?;
         Ok(outgoing)
+    }
+
+    /// A file that cannot be read is left out: it must not keep its mailbox waiting.
+    fn spared(
+        &self,
+        dir: &MailboxDir,
+        unique: &UniqueName,
+        file_name: &str,
+        step: Result<Step, Error>,
+    ) -> Result<Step, Error> {
+        match step {
+            Err(error) if error.is_of_one_file() => {
+                self.warn_once(
+                    dir,
+                    unique,
+                    file_name,
+                    &format!("a file is not uploaded: {}", crate::error::chain(&error)),
+                );
+                Ok(Step::Done)
+            }
+            other => other,
+        }
     }
 
     pub(super) fn publish(&self, mailbox: &MailboxName, batch: &[Staged]) -> Result<Vec<UniqueName>, Error> {
@@ -142,18 +183,35 @@ impl Store {
         Ok(lost)
     }
 
-    pub(super) fn change(&self, mailbox: &MailboxName, changes: &[LocalChange]) -> Result<(), Error> {
+    pub(super) fn change(
+        &self,
+        mailbox: &MailboxName,
+        changes: &[LocalChange],
+    ) -> Result<Vec<UniqueName>, Error> {
         let dir = self.root.existing(mailbox)?;
-        let mut touched = Touched::default();
+        let (mut touched, mut undone) = (Touched::default(), Vec::new());
         let mut quarantine: Option<Quarantine> = None;
-        let named = changes.iter().map(|change| match change {
-            LocalChange::Reflag { name, .. } | LocalChange::Quarantine { name } => (name, change),
+        for change in changes {
+            if let LocalChange::Unstage { name } = change {
+                unlink(&dir, Place::Tmp, name.as_str())?;
+            }
+        }
+        let named = changes.iter().filter_map(|change| match change {
+            LocalChange::Reflag { name, .. } | LocalChange::Quarantine { name } => Some((name, change)),
+            LocalChange::Unstage { .. } => None,
         });
         self.visit(&dir, named, |unique, change, found| match change {
             LocalChange::Reflag { add, remove, .. } => {
                 let flags = (found.flags() | *add).without(*remove);
-                reflag(&dir, unique, found, flags, &mut touched)
+                let step = reflag(&dir, unique, found, flags, &mut touched)?;
+                if matches!(step, Step::Refused) {
+                    let why = "the flags of a file cannot be changed: its name is too long, or taken";
+                    self.warn_once(&dir, unique, &found.file_name(unique), why);
+                    undone.push(unique.clone());
+                }
+                Ok(step)
             }
+            LocalChange::Unstage { .. } => Ok(Step::Done),
             LocalChange::Quarantine { .. } => {
                 let target = match &mut quarantine {
                     Some(open) => open,
@@ -165,7 +223,8 @@ impl Store {
             }
         })?;
         quarantine.map_or(Ok(()), |quarantine| quarantine.sync())?;
-        touched.sync(&dir)
+        touched.sync(&dir)?;
+        Ok(undone)
     }
 
     /// Runs `act` on each message, where it stands now. Returns the names that vanished.
@@ -189,7 +248,7 @@ impl Store {
             let mut missed = Vec::new();
             for (unique, with) in pending {
                 match known.messages.get_mut(unique).map(|found| act(unique, with, found)).transpose()? {
-                    Some(Step::Done) => {}
+                    Some(Step::Done | Step::Refused) => {}
                     Some(Step::Left) => {
                         known.messages.remove(unique);
                     }
@@ -204,12 +263,11 @@ impl Store {
         Ok(pending.into_iter().map(|(unique, _)| unique.clone()).collect())
     }
 
-    /// Names an empty file in the log, once.
-    fn warn_of_empty(&self, dir: &MailboxDir, unique: &UniqueName, file_name: &str) {
-        let mut named = self.named_empty.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Names a file in the log, once.
+    fn warn_once(&self, dir: &MailboxDir, unique: &UniqueName, file: &str, why: &str) {
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
         if named.insert((dir.mailbox.clone(), unique.clone())) {
-            let mailbox = &dir.mailbox;
-            tracing::warn!(%mailbox, file = file_name, "an empty file is no message: it is not uploaded");
+            tracing::warn!(mailbox = %dir.mailbox, file, "{why}");
         }
     }
 
@@ -290,10 +348,7 @@ fn reflag(
         }
         // A copy with the wanted flags stands there already, or the name has no room for flags: neither is worth
         // stopping the mailbox for, and neither loses a message.
-        Err(errno @ (Errno::EXIST | Errno::NAMETOOLONG)) => {
-            tracing::warn!(mailbox = %dir.mailbox, file = old_name, %errno, "cannot change the flags of a file");
-            return Ok(Step::Done);
-        }
+        Err(Errno::EXIST | Errno::NAMETOOLONG) => return Ok(Step::Refused),
         Err(errno) => return Err(Error::io("change the flags of", dir.describe(&old_name))(errno)),
     }
     touched.place(found.place);
@@ -309,9 +364,12 @@ fn unlink(dir: &MailboxDir, place: Place, file_name: &str) -> Result<(), Error> 
     }
 }
 
-/// Whether a file has nothing in it, not even a header: somebody may be about to write it.
-fn is_empty(file: &File) -> std::io::Result<bool> {
-    Ok(file.metadata()?.len() == 0)
+/// Whether somebody may still be writing a file. A write sets its mtime and its ctime to one moment; the link or rename that
+/// ends a delivery sets the ctime alone, and so does who gives the file its date. Only what was written in place waits.
+pub(super) fn is_being_written(file: &Metadata, now: SystemTime) -> bool {
+    let was_written_last = (file.mtime(), file.mtime_nsec()) == (file.ctime(), file.ctime_nsec());
+    let age = file.modified().ok().and_then(|then| now.duration_since(then).ok());
+    was_written_last && age.is_some_and(|age| age < UNTOUCHED)
 }
 
 fn describe_file(mut file: File, flags: Flags) -> std::io::Result<Outgoing> {

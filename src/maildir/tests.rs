@@ -4,8 +4,9 @@
 use super::*;
 use crate::error::Class;
 use crate::mail::{Flags, Identity, Uid};
-use crate::sync::{Fetched, Scope};
+use crate::sync::{Fetched, Likeness, Scope};
 use bytes::Bytes;
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::time::UNIX_EPOCH;
@@ -54,7 +55,7 @@ async fn stage_all(local: &mut impl Local, arrivals: Vec<Arrival>) -> Vec<Staged
 }
 
 async fn deliver(local: &mut impl Local, uid: u32, flags: Flags, body: &[u8]) -> UniqueName {
-    let staged = stage_all(local, arrivals(uid, flags, &[body], None)).await;
+    let staged = stage_all(local, arrivals(uid, flags, &[body], Some(UNIX_EPOCH))).await;
     assert_eq!(local.publish(&inbox(), &staged).await.unwrap(), []);
     staged[0].name.clone()
 }
@@ -103,7 +104,7 @@ async fn messages_arrive_change_and_leave(local: &mut impl Local) {
 
     let likenesses = local.identify(&inbox(), &[plain.clone(), UniqueName::new("gone")]).await.unwrap();
     let identity = Identity::from_header(b"Message-ID: <1@x>\n\n");
-    assert_eq!(likenesses, BTreeMap::from([(plain.clone(), Likeness { identity, size: 26 })]));
+    assert_eq!(likenesses.files, BTreeMap::from([(plain.clone(), (Likeness { identity, size: 26 }, 0))]));
 
     let reflag = |name: &UniqueName, add, remove| LocalChange::Reflag { name: name.clone(), add, remove };
     let gone = LocalChange::Quarantine { name: UniqueName::new("gone") };
@@ -179,7 +180,7 @@ async fn bytes_dates_modes_and_places_are_as_promised() {
         assert_eq!(message.likeness.size, body.len() as u64);
     }
     assert_eq!(
-        maildir.identify(&inbox(), &[staged[0].name.clone()]).await.unwrap()[&staged[0].name],
+        maildir.identify(&inbox(), &[staged[0].name.clone()]).await.unwrap().files[&staged[0].name].0,
         staged[0].likeness
     );
     assert!(names(&path.join("tmp")).is_empty());
@@ -299,8 +300,10 @@ async fn unfinished_deliveries_are_swept_when_they_are_old_enough() {
     let (_home, mut maildir, path) = with_inbox().await;
     // Its mtime is ancient from the start; its age counts from now.
     stage_all(&mut maildir, arrivals(1, Flags::NONE, &[b"x"], Some(UNIX_EPOCH))).await;
-    assert_eq!(maildir.sweep_tmp(SystemTime::now() + DAY).await.unwrap(), 0);
-    assert_eq!(maildir.sweep_tmp(SystemTime::now() + 2 * DAY).await.unwrap(), 1);
+    let now = SystemTime::now();
+    for (days, swept) in [(0, 0), (365, 0), (0, 0), (1, 0), (2, 1)] {
+        assert_eq!(maildir.clean_up(now + days * DAY, KEEP).await.unwrap(), swept, "{days}");
+    }
     assert!(names(&path.join("tmp")).is_empty());
 }
 
@@ -366,6 +369,46 @@ async fn an_open_message_survives_what_readers_do_to_its_name() {
     assert_eq!((body.as_str(), outgoing.size), ("a\nb", 4));
 }
 
+#[tokio::test]
+async fn a_file_written_in_place_is_left_alone_until_it_was_not_touched_for_a_while() {
+    let (_home, mut maildir, path) = with_inbox().await;
+    let (written, delivered) = (UniqueName::new("written"), UniqueName::new("delivered"));
+    fs::write(path.join("cur/written"), "Subject: x\n\nhalf of it").unwrap();
+    fs::write(path.join("tmp/delivered"), "Subject: x\n\nall of it").unwrap();
+    let date = fs::File::options().write(true).open(path.join("tmp/delivered")).unwrap();
+    date.set_modified(SystemTime::now() - UNTOUCHED / 2).unwrap();
+    fs::rename(path.join("tmp/delivered"), path.join("new/delivered")).unwrap();
+    let both = [written.clone(), delivered.clone()];
+    let seen = maildir.identify(&inbox(), &both).await.unwrap();
+    assert!(seen.has_unfinished && seen.files.contains_key(&delivered) && seen.files.len() == 1);
+    let metadata = fs::metadata(path.join("cur/written")).unwrap();
+    let age = |age| store::is_being_written(&metadata, metadata.modified().unwrap() + age);
+    assert!(age(UNTOUCHED / 2) && !age(UNTOUCHED));
+}
+
+#[tokio::test]
+async fn a_batch_that_is_given_up_leaves_no_file() {
+    let (_home, mut maildir, path) = with_inbox().await;
+    let staged = stage_all(&mut maildir, arrivals(1, Flags::NONE, &[b"x"], None)).await;
+    let unstage = LocalChange::Unstage { name: staged[0].name.clone() };
+    maildir.change(&inbox(), &[unstage]).await.unwrap();
+    assert!(names(&path.join("tmp")).is_empty());
+}
+
+#[tokio::test]
+async fn a_file_whose_name_cannot_say_the_flags_is_named() {
+    let (_home, mut maildir, path) = with_inbox().await;
+    let (long, short) = (UniqueName::new("n".repeat(253)), UniqueName::new("short"));
+    for name in [&long, &short] {
+        fs::write(path.join("new").join(name.as_str()), "x").unwrap();
+    }
+    let reflag =
+        |name: &UniqueName| LocalChange::Reflag { name: name.clone(), add: Flags::SEEN, remove: Flags::NONE };
+    let undone = maildir.change(&inbox(), &[reflag(&long), reflag(&short)]).await.unwrap();
+    assert_eq!(undone, [long]);
+    assert_eq!(names(&path.join("cur")), ["short:2,S"]);
+}
+
 // Directories.
 
 #[tokio::test]
@@ -409,6 +452,22 @@ async fn hostile_names_stay_inside_the_root_and_apart() {
         assert!(wanted.iter().all(|name| listed.contains(name)), "{layout:?} {listed:?}");
         assert_eq!(listed.len(), wanted.len() + 1);
     }
+}
+
+#[tokio::test]
+async fn a_directory_keeps_its_id_and_one_that_has_none_gets_one() {
+    let (_home, mut maildir, path) = with_inbox().await;
+    let first = maildir.create(&inbox()).await.unwrap();
+    assert!(first.token.is_some());
+    fs::write(path.join(".posthaste-mailbox"), "INBOX").unwrap();
+    assert_eq!(
+        maildir.scan(&inbox()).await.unwrap().unwrap().directory,
+        DirectoryId { token: None, ..first }
+    );
+    let second = maildir.create(&inbox()).await.unwrap();
+    assert!(second.token.is_some() && second.token != first.token);
+    assert_eq!(maildir.create(&inbox()).await.unwrap(), second);
+    assert_eq!(maildir.list().await.unwrap(), [inbox()]);
 }
 
 #[tokio::test]
@@ -494,9 +553,11 @@ async fn copies_wait_in_quarantine_until_they_are_old_and_can_come_back() {
         assert_eq!(files(&mut maildir).await, BTreeMap::from([(one, Flags::SEEN)]));
 
         let now = SystemTime::now();
-        assert_eq!(maildir.purge_quarantine(now + KEEP - DAY, KEEP).await.unwrap(), 0);
+        for days in [0, 1, 2, 365, 3, 4, 5, 6, 7] {
+            assert_eq!(maildir.clean_up(now + days * DAY, KEEP).await.unwrap(), 0, "day {days}");
+        }
         assert_eq!(maildir.quarantined().await.unwrap().len(), 1);
-        assert_eq!(maildir.purge_quarantine(now + KEEP + 2 * DAY, KEEP).await.unwrap(), 1);
+        assert_eq!(maildir.clean_up(now + 8 * DAY, KEEP).await.unwrap(), 1);
         assert_eq!(maildir.quarantined().await.unwrap(), []);
     }
 }

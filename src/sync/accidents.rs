@@ -4,6 +4,7 @@ use super::Scope;
 use super::fakes::Directory;
 use super::histories::{World, content, mailbox};
 use super::pass::Extent;
+use crate::keeping::OnDelete;
 use crate::mail::{Flags, MailboxName, Uid, UniqueName};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -135,6 +136,191 @@ fn a_move_that_adds_a_header_line_is_a_move() {
     assert!(server["Archive"].contains(&(content(1), "S".to_owned())), "{server:?}");
     assert!(!server["Trash"].iter().any(|(text, _)| *text == content(1)));
     assert!(!world.pass().changed_anything());
+}
+
+#[test]
+fn a_message_edited_here_is_uploaded_and_its_old_text_deleted() {
+    for (letters, to) in [("", "INBOX"), ("D", "Archive")] {
+        let mut world = settled();
+        let old = (content(1), Flags::from_maildir(letters));
+        world
+            .files("INBOX")
+            .values_mut()
+            .filter(|(text, _)| *text == content(1))
+            .for_each(|file| *file = old.clone());
+        world.settle();
+        drop_file(&mut world, 1);
+        let edited = content(1).replace("body", "another body");
+        world.files(to).insert(UniqueName::new("edited"), (edited.clone(), Flags::NONE));
+        world.settle();
+        let server = world.on_server();
+        assert!(server[to].iter().any(|(text, _)| *text == edited), "{server:?}");
+        assert!(server["Trash"].iter().any(|(text, _)| *text == content(1)), "{server:?}");
+        world.assert_equal();
+    }
+}
+
+#[test]
+fn a_copy_that_nobody_began_here_makes_no_deletion_final() {
+    for on_delete in [OnDelete::Trash, OnDelete::Keep] {
+        let mut world = settled();
+        world.policy.on_delete = on_delete;
+        world.remote.add(&mailbox("Archive"), &content(1), Flags::NONE);
+        world.settle();
+        // The base of the Archive is lost, so that its copy is paired anew, while the one in INBOX is deleted.
+        world.ledger.mailboxes.remove(&mailbox("Archive"));
+        drop_file(&mut world, 1);
+        world.settle();
+        assert_eq!(world.count(&content(1)), 2, "{on_delete:?}: {:?}", world.on_server());
+    }
+}
+
+#[test]
+fn a_server_set_back_to_an_earlier_state_costs_no_message() {
+    // The mailbox as of its first three messages; after that it gave out UIDs 4 and 5 once more, or not yet.
+    for (came_since, condstore) in [(0, true), (0, false), (1, false), (2, true)] {
+        let mut world = World::new(condstore, true);
+        for id in 0..2 {
+            world.remote.add(&mailbox("INBOX"), &content(id), Flags::NONE);
+        }
+        world.settle();
+        let earlier = world.remote.mailboxes[&mailbox("INBOX")].clone();
+        for id in 2..4 {
+            world.remote.add(&mailbox("INBOX"), &content(id), Flags::NONE);
+            world.remote.flag(&mailbox("INBOX"), Uid::new(1).unwrap(), Flags::SEEN, Flags::NONE);
+        }
+        world.settle();
+        world.remote.mailboxes.insert(mailbox("INBOX"), earlier);
+        for id in 0..came_since {
+            world.remote.add(&mailbox("INBOX"), &content(100 + id), Flags::NONE);
+        }
+        world.settle();
+        let disk = world.on_disk();
+        for id in (0..4).chain(100..100 + came_since) {
+            let copies = disk["INBOX"].iter().filter(|(text, _)| *text == content(id)).count();
+            assert_eq!(copies, 1, "message {id} of {came_since}, {condstore}: {disk:?}");
+        }
+        assert!(world.local.quarantine.is_empty());
+        assert_eq!(world.on_server()["INBOX"].len(), 3 + came_since as usize);
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_renamed_unsets_no_flag_on_the_server() {
+    let mut world = settled();
+    let stuck = world.files("INBOX").iter().find(|(_, (text, _))| *text == content(1)).unwrap().0.clone();
+    world.local.stuck = Some(stuck.clone());
+    let uid = Uid::new(3).unwrap();
+    assert_eq!(world.remote.mailboxes[&mailbox("INBOX")].messages[&uid].content, content(1));
+    world.remote.flag(&mailbox("INBOX"), uid, Flags::FLAGGED, Flags::NONE);
+    (0..3).for_each(|_| drop(world.pass()));
+    assert!(world.on_server()["INBOX"].contains(&(content(1), "F".to_owned())));
+    let moved = world.files("INBOX").remove(&stuck).unwrap();
+    world.remote.flag(&mailbox("INBOX"), uid, Flags::SEEN, Flags::NONE);
+    world.files("Archive").insert(stuck, moved);
+    (0..3).for_each(|_| drop(world.pass()));
+    assert!(
+        world.on_server()["Archive"].iter().any(|(text, flags)| *text == content(1) && flags.contains('S'))
+    );
+}
+
+#[test]
+fn a_change_of_flags_that_the_server_refuses_holds_none_of_its_own_back() {
+    let mut world = settled();
+    world.remote.refuses_flags = true;
+    world
+        .files("INBOX")
+        .values_mut()
+        .filter(|(text, _)| *text == content(1))
+        .for_each(|file| file.1 = Flags::SEEN);
+    world.remote.flag(&mailbox("INBOX"), Uid::new(4).unwrap(), Flags::FLAGGED, Flags::NONE);
+    world.pass();
+    assert!(world.on_disk()["INBOX"].contains(&(content(2), "F".to_owned())), "{:?}", world.on_disk());
+}
+
+#[test]
+fn a_file_that_is_still_being_written_waits_and_makes_no_deletion_meanwhile() {
+    let mut world = settled();
+    drop_file(&mut world, 1);
+    let moved = UniqueName::new("moved");
+    world.files("Archive").insert(moved.clone(), ("Message-ID: <1@x>\n\nbo".to_owned(), Flags::NONE));
+    world.local.unfinished = Some(moved.clone());
+    let before = world.on_server();
+    let report = world.pass();
+    assert_eq!(report.unfinished(), [mailbox("Archive"), mailbox("INBOX")].into());
+    assert_eq!(world.on_server(), before);
+    world.files("Archive").insert(moved, (content(1), Flags::NONE));
+    world.local.unfinished = None;
+    assert_eq!(world.pass().mailboxes[&mailbox("INBOX")].moved, 1);
+    world.settle();
+    world.assert_equal();
+}
+
+#[test]
+fn a_file_that_grows_between_look_and_upload_is_looked_at_again() {
+    let mut world = settled();
+    world
+        .files("INBOX")
+        .insert(UniqueName::new("cut"), ("Message-ID: <cut@x>\n\nbo".to_owned(), Flags::NONE));
+    world.local.grows = Some("dy\n".to_owned());
+    let report = world.pass();
+    assert_eq!((world.on_server()["INBOX"].len(), report.unfinished()), (6, [mailbox("INBOX")].into()));
+    world.settle();
+    world.assert_equal();
+}
+
+#[test]
+fn a_batch_that_the_ledger_refuses_leaves_no_files_behind() {
+    for happened in [false, true] {
+        let mut world = settled();
+        world.remote.add(&mailbox("INBOX"), &content(50), Flags::NONE);
+        world.ledger.refuses_arrivals = Some(happened);
+        assert!(world.pass().trouble.is_some());
+        assert!(world.local.directories[&mailbox("INBOX")].tmp.is_empty());
+        world.ledger.refuses_arrivals = None;
+        world.settle();
+        world.assert_equal();
+    }
+}
+
+#[test]
+fn two_mailboxes_never_share_a_directory() {
+    for is_known in [true, false] {
+        let mut world = World::new(true, true);
+        world.local.folds_case = true;
+        for (index, name) in ["Work", "work"].into_iter().enumerate() {
+            world.remote.add(&mailbox(name), &content(index as u32), Flags::NONE);
+            if is_known && index == 0 {
+                world.settle();
+            }
+        }
+        let before = world.on_server();
+        for _ in 0..2 {
+            let report = world.pass();
+            let trouble = report.mailboxes[&mailbox("work")].trouble.as_ref().unwrap();
+            assert!(trouble.to_string().contains("mailbox Work"), "{trouble}");
+        }
+        assert_eq!(world.on_server(), before);
+        assert_eq!(world.on_disk()["Work"].len(), 1);
+    }
+}
+
+#[test]
+fn another_device_number_is_no_other_directory() {
+    for is_old in [false, true] {
+        let mut world = settled();
+        if is_old {
+            world.local.directories.values_mut().for_each(|directory| directory.token = None);
+            let records = world.ledger.mailboxes.values_mut();
+            records.for_each(|(record, _)| record.directory.as_mut().unwrap().token = None);
+            world.settle();
+        }
+        world.local.device = 2;
+        drop_file(&mut world, 1);
+        let report = world.pass();
+        assert_eq!(report.mailboxes[&mailbox("INBOX")].removed, 1, "{is_old}");
+        assert!(!report.mailboxes.values().any(|mailbox| mailbox.resettled));
+    }
 }
 
 #[test]

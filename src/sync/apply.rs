@@ -5,13 +5,12 @@
 //! arrivals, agreed flags, forgotten pairs, marks) waits in `pending` for the next commit, so that one fsync carries
 //! many steps. A crash anywhere leaves a base from which the next pass finds the same end.
 
-use super::plan::{Move, Plan, Steps};
+use super::arrive::Inbound;
+use super::merge::Merge;
+use super::plan::{Move, Plan, Reflag, Steps};
 use super::report::{Event, Observer, Report};
-use super::{
-    Arrival, At, Entry, Fate, Ledger, Local, LocalChange, Loose, Outcome, Remote, Row, RowState, Scope,
-    Staged,
-};
-use crate::mail::{MailboxName, Uid, UniqueName};
+use super::{At, Entry, Fate, Ledger, Local, LocalChange, Loose, Outcome, Remote, Row, RowState, Scope};
+use crate::mail::{Flags, MailboxName, Uid, UniqueName};
 use std::collections::BTreeMap;
 use tokio::sync::mpsc;
 
@@ -192,7 +191,7 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
             for step in &moves {
                 self.later(mailbox, Entry::Forget(step.row.uid));
                 match landed.uids.get(&step.row.uid).filter(|_| known) {
-                    Some(&uid) => self.note_move(step, uid),
+                    Some(&uid) => self.note_move(step, uid, step.merge.agreed),
                     None => {
                         self.later(to, Entry::Loosen(step.name.clone(), Loose::Uploaded, step.row.likeness));
                         self.report.follow_up(to);
@@ -200,39 +199,52 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
                 }
             }
             self.flush().await?;
-            self.change_files(to, moves.iter().map(|step| (&step.name, &step.merge))).await?;
+            let undone = self.change_files(to, moves.iter().map(|step| (&step.name, &step.merge))).await?;
+            for step in moves.iter().filter(|step| known && undone.contains(&step.name)) {
+                if let Some(&uid) = landed.uids.get(&step.row.uid) {
+                    self.note_move(step, uid, step.merge.local());
+                }
+            }
             self.report.mailbox(mailbox).moved += moves.len() as u64;
         }
         Ok(())
     }
 
-    fn note_move(&mut self, step: &Move, uid: Uid) {
-        let row = Row { uid, name: step.name.clone(), flags: step.merge.agreed, ..step.row.clone() };
-        self.later(&step.to, Entry::Pair(row));
+    fn note_move(&mut self, step: &Move, uid: Uid, flags: Flags) {
+        let Move { name, likeness, .. } = step.clone();
+        self.later(&step.to, Entry::Pair(Row { uid, name, flags, likeness, ..step.row.clone() }));
     }
 
+    /// What the server alone changed comes first: a change of ours that it refuses must not hold that back.
     async fn reflag(&mut self, mailbox: &MailboxName, steps: &Steps) -> Outcome<()> {
-        if steps.reflag.is_empty() {
-            return Ok(());
-        }
+        let (ours, theirs): (Vec<&Reflag>, Vec<&Reflag>) =
+            steps.reflag.iter().partition(|reflag| reflag.merge.remote_change(reflag.uid).is_some());
+        self.agree(mailbox, &theirs).await?;
         let changes: Vec<_> =
-            steps.reflag.iter().filter_map(|reflag| reflag.merge.remote_change(reflag.uid)).collect();
+            ours.iter().filter_map(|reflag| reflag.merge.remote_change(reflag.uid)).collect();
         if !changes.is_empty() {
             self.remote.store(&steps.at(mailbox), &changes).await?;
         }
-        self.change_files(mailbox, steps.reflag.iter().map(|reflag| (&reflag.name, &reflag.merge))).await?;
-        for reflag in &steps.reflag {
+        self.agree(mailbox, &ours).await
+    }
+
+    /// Changes the files, and notes what both sides agree on from then on.
+    async fn agree(&mut self, mailbox: &MailboxName, reflags: &[&Reflag]) -> Outcome<()> {
+        let undone =
+            self.change_files(mailbox, reflags.iter().map(|reflag| (&reflag.name, &reflag.merge))).await?;
+        for reflag in reflags.iter().filter(|reflag| !undone.contains(&reflag.name)) {
             self.later(mailbox, Entry::Agree(reflag.uid, reflag.merge.agreed));
+            self.report.mailbox(mailbox).reflagged += 1;
         }
-        self.report.mailbox(mailbox).reflagged += steps.reflag.len() as u64;
         Ok(())
     }
 
+    /// Returns the names of files that could not be changed.
     async fn change_files<'s>(
         &mut self,
         mailbox: &MailboxName,
-        merges: impl Iterator<Item = (&'s UniqueName, &'s super::plan::Merge)>,
-    ) -> Outcome<()> {
+        merges: impl Iterator<Item = (&'s UniqueName, &'s Merge)>,
+    ) -> Outcome<Vec<UniqueName>> {
         let changes: Vec<_> = merges
             .filter(|(_, merge)| merge.changes_file())
             .map(|(name, merge)| LocalChange::Reflag {
@@ -241,7 +253,7 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
                 remove: merge.local_remove,
             })
             .collect();
-        if changes.is_empty() { Ok(()) } else { self.local.change(mailbox, &changes).await }
+        if changes.is_empty() { Ok(Vec::new()) } else { self.local.change(mailbox, &changes).await }
     }
 
     async fn delete(&mut self, mailbox: &MailboxName, steps: &Steps) -> Outcome<()> {
@@ -274,64 +286,12 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
         }
         let report = self.report.mailbox(mailbox);
         report.held = steps.held.clone();
+        report.unfinished |= steps.waits;
         let complete = report.trouble.is_none() && !report.incomplete && steps.held.is_empty();
         if let (Some(marks), true) = (steps.marks, complete) {
             self.later(mailbox, Entry::Marks(Some(marks)));
         }
     }
-}
-
-/// The receiving half of a download.
-struct Inbound<'a, L, D> {
-    local: &'a mut L,
-    ledger: &'a mut D,
-    observer: &'a dyn Observer,
-    arrived: u64,
-}
-
-impl<L: Local, D: Ledger> Inbound<'_, L, D> {
-    /// Batch after batch: durable in `tmp`, recorded as arriving, published. The settling of a batch rides on the next
-    /// commit. Owns the receiver, so that a failure here ends the fetch.
-    async fn store(
-        &mut self,
-        mailbox: &MailboxName,
-        mut receiver: mpsc::Receiver<Arrival>,
-        pending: &mut Vec<(MailboxName, Entry)>,
-    ) -> Outcome<()> {
-        loop {
-            let batch = self.local.stage(mailbox, &mut receiver).await?;
-            if batch.is_empty() {
-                return Ok(());
-            }
-            pending.extend(batch.iter().map(|staged| (mailbox.clone(), Entry::Pair(arriving(staged)))));
-            self.ledger.commit(std::mem::take(pending)).await?;
-            let missing = self.local.publish(mailbox, &batch).await?;
-            pending.extend(settled(mailbox, &batch, &missing));
-            self.arrived += (batch.len() - missing.len()) as u64;
-            let octets = batch.iter().map(|staged| staged.likeness.size).sum();
-            self.observer.event(Event::Arrived { mailbox, batch: &batch, octets });
-        }
-    }
-}
-
-fn arriving(staged: &Staged) -> Row {
-    let Staged { uid, name, flags, likeness } = staged.clone();
-    Row { uid, name, flags, likeness, state: RowState::Arriving }
-}
-
-/// What a published batch means for the base: what is in place is settled, what was found nowhere is forgotten and will
-/// be fetched again.
-pub(super) fn settled(
-    mailbox: &MailboxName,
-    batch: &[Staged],
-    missing: &[UniqueName],
-) -> Vec<(MailboxName, Entry)> {
-    let (lost, there): (Vec<&Staged>, Vec<&Staged>) =
-        batch.iter().partition(|staged| missing.contains(&staged.name));
-    let mut entries = vec![Entry::Settle(there.iter().map(|staged| staged.uid).collect())];
-    entries.extend(lost.iter().map(|staged| Entry::Forget(staged.uid)));
-    entries.extend((!lost.is_empty()).then_some(Entry::Marks(None)));
-    entries.into_iter().map(|entry| (mailbox.clone(), entry)).collect()
 }
 
 impl Steps {

@@ -4,10 +4,11 @@
 //! made again and its local copy is left alone: an incomplete LIST must not look like a deletion, nor a deletion like
 //! a new mailbox.
 
-use super::pass::{Pass, Refusal};
+use super::pass::{Pass, Refusal, directory_shared};
 use super::report::Report;
 use super::{
-    Entry, Ledger, Local, LocalView, MailboxRecord, Marks, Outcome, Remote, RemoteMailbox, Scope, Trouble,
+    DirectoryId, Entry, Ledger, Local, LocalView, MailboxRecord, Marks, Outcome, Remote, RemoteMailbox,
+    Scope, Trouble,
 };
 use crate::mail::MailboxName;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +28,12 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
             if !(self.wanted)(&mailbox.name) {
                 entries.extend(remember_use(mailbox, record));
                 continue;
+            }
+            if record.is_none_or(|record| record.directory.is_none()) {
+                if let Err(trouble) = self.has_own_directory(&mailbox.name, &records, &entries).await {
+                    report.leave_out(&mailbox.name, trouble)?;
+                    continue;
+                }
             }
             match self.welcome(mailbox, record, dry_run, report).await {
                 Ok(entry) => entries.extend(entry),
@@ -67,6 +74,29 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         self.remote.create(mailbox).await?;
         let directory = self.local.create(mailbox).await?;
         Ok(Entry::Known { special_use: None, directory: Some(directory) })
+    }
+
+    /// Refuses a mailbox whose directory is that of another one: where a file system does not tell case apart, each would be
+    /// sent the mail of the other.
+    async fn has_own_directory(
+        &mut self,
+        mailbox: &MailboxName,
+        records: &BTreeMap<MailboxName, MailboxRecord>,
+        made: &[(MailboxName, Entry)],
+    ) -> Outcome<()> {
+        let Some(view) = self.local.scan(mailbox).await? else { return Ok(()) };
+        let present = records.values().filter(|record| !record.absent);
+        let known = present.filter_map(|record| Some((&record.name, record.directory?)));
+        let made = made.iter().filter_map(|(name, entry)| match entry {
+            Entry::Known { directory, .. } => Some((name, (*directory)?)),
+            _ => None,
+        });
+        let place = |directory: DirectoryId| (directory.device, directory.inode);
+        let is_same = |directory| place(directory) == place(view.directory);
+        match known.chain(made).find(|&(name, directory)| name != mailbox && is_same(directory)) {
+            Some((other, _)) => Err(directory_shared(mailbox, other)),
+            None => Ok(()),
+        }
     }
 
     /// A mailbox that the server lists: it gets a directory, once.

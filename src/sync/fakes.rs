@@ -5,7 +5,9 @@
 
 use super::*;
 use crate::error::{Class, Classified};
-use crate::mail::{Flags, Identity, MailboxName, ModSeq, SpecialUse, Uid, UidSet, UidValidity, UniqueName};
+use crate::mail::{
+    Flags, Identity, MailboxName, ModSeq, SpecialUse, Uid, UidSet, UidValidity, UniqueName, readers_octets,
+};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -66,7 +68,7 @@ pub(super) struct Message {
 #[derive(Clone, Debug)]
 pub(super) struct Mailbox {
     pub(super) uid_validity: u32,
-    next: u32,
+    pub(super) next: u32,
     modseq: u64,
     pub(super) messages: BTreeMap<Uid, Message>,
 }
@@ -80,6 +82,8 @@ pub(super) struct FakeRemote {
     pub(super) has_move: bool,
     /// Whether nothing can be changed in its mailboxes.
     pub(super) read_only: bool,
+    /// Whether it takes no change of flags.
+    pub(super) refuses_flags: bool,
     /// A name that this server does not accept.
     pub(super) refuses: Option<MailboxName>,
     /// Messages of which this server shows nothing but their bodies.
@@ -250,6 +254,9 @@ impl Remote for FakeRemote {
 
     async fn store(&mut self, at: &At, changes: &[FlagChange]) -> Outcome<()> {
         self.at(at)?;
+        if self.refuses_flags {
+            return Err(trouble(Scope::Mailbox, "no such flag here"));
+        }
         for change in changes {
             self.fuse.burn()?;
             self.flag(&at.mailbox, change.uid, change.add, change.remove);
@@ -309,6 +316,7 @@ impl Remote for FakeRemote {
 pub(super) struct Directory {
     pub(super) inode: u64,
     pub(super) marked: bool,
+    pub(super) token: Option<u64>,
     pub(super) files: BTreeMap<UniqueName, (String, Flags)>,
     pub(super) tmp: BTreeMap<UniqueName, (String, Flags)>,
 }
@@ -322,13 +330,35 @@ pub(super) struct FakeLocal {
     pub(super) identified: usize,
     /// Whether nothing can be written.
     pub(super) full: bool,
+    /// Its device number.
+    pub(super) device: u64,
+    /// Whether `Work` and `work` are one directory.
+    pub(super) folds_case: bool,
+    /// A file that cannot be renamed.
+    pub(super) stuck: Option<UniqueName>,
+    /// A file that somebody is writing.
+    pub(super) unfinished: Option<UniqueName>,
+    /// What is written to the next file between the look at it and its upload.
+    pub(super) grows: Option<String>,
     counter: u64,
 }
 
 impl FakeLocal {
     pub(super) fn new(fuse: Fuse) -> FakeLocal {
         let (directories, quarantine) = (BTreeMap::new(), Vec::new());
-        FakeLocal { fuse, directories, quarantine, identified: 0, full: false, counter: 0 }
+        FakeLocal {
+            fuse,
+            directories,
+            quarantine,
+            identified: 0,
+            full: false,
+            device: 1,
+            folds_case: false,
+            stuck: None,
+            unfinished: None,
+            grows: None,
+            counter: 0,
+        }
     }
 
     pub(super) fn fresh(&mut self) -> UniqueName {
@@ -337,8 +367,12 @@ impl FakeLocal {
     }
 
     fn directory(&mut self, mailbox: &MailboxName) -> Outcome<&mut Directory> {
-        self.directories.get_mut(mailbox).ok_or_else(|| trouble(Scope::Mailbox, "no directory"))
+        self.directories.get_mut(mailbox).ok_or_else(no_directory)
     }
+}
+
+fn no_directory() -> Trouble {
+    trouble(Scope::Mailbox, "no directory")
 }
 
 impl Local for FakeLocal {
@@ -353,25 +387,33 @@ impl Local for FakeLocal {
         let directory =
             self.directories.entry(mailbox.clone()).or_insert(Directory { inode, ..Directory::default() });
         directory.marked = true;
-        Ok(DirectoryId { device: 1, inode: directory.inode })
+        let token = Some(*directory.token.get_or_insert(inode));
+        Ok(DirectoryId { device: self.device, inode: directory.inode, token })
     }
 
     async fn scan(&mut self, mailbox: &MailboxName) -> Outcome<Option<LocalView>> {
-        let Some(directory) = self.directories.get(mailbox) else { return Ok(None) };
+        let is_it = |name: &MailboxName| {
+            name == mailbox || self.folds_case && name.as_str().eq_ignore_ascii_case(mailbox.as_str())
+        };
+        let Some((_, directory)) = self.directories.iter().find(|(name, _)| is_it(name)) else {
+            return Ok(None);
+        };
         let files = directory.files.iter().map(|(name, (_, flags))| (name.clone(), *flags)).collect();
-        let id = DirectoryId { device: 1, inode: directory.inode };
+        let id = DirectoryId { device: self.device, inode: directory.inode, token: directory.token };
         Ok(Some(LocalView { directory: id, marked: directory.marked, files }))
     }
 
-    async fn identify(
-        &mut self,
-        mailbox: &MailboxName,
-        names: &[UniqueName],
-    ) -> Outcome<BTreeMap<UniqueName, Likeness>> {
+    async fn identify(&mut self, mailbox: &MailboxName, names: &[UniqueName]) -> Outcome<Recognised> {
         self.identified += names.len();
+        let has_unfinished = self.unfinished.as_ref().is_some_and(|name| names.contains(name));
+        let unfinished = self.unfinished.clone();
         let directory = self.directory(mailbox)?;
-        let one = |name: &UniqueName| Some((name.clone(), likeness_of(&directory.files.get(name)?.0)));
-        Ok(names.iter().filter_map(one).collect())
+        let one = |name: &UniqueName| {
+            let content = &directory.files.get(name)?.0;
+            Some((name.clone(), (likeness_of(content), readers_octets(content.as_bytes()))))
+        };
+        let files = names.iter().filter(|name| Some(*name) != unfinished.as_ref()).filter_map(one).collect();
+        Ok(Recognised { files, has_unfinished })
     }
 
     async fn stage(
@@ -416,16 +458,20 @@ impl Local for FakeLocal {
         Ok(missing)
     }
 
-    async fn change(&mut self, mailbox: &MailboxName, changes: &[LocalChange]) -> Outcome<()> {
+    async fn change(&mut self, mailbox: &MailboxName, changes: &[LocalChange]) -> Outcome<Vec<UniqueName>> {
+        let mut undone = Vec::new();
         for change in changes {
             self.fuse.burn()?;
-            let directory = self.directory(mailbox)?;
+            let is_stuck = |name: &UniqueName| self.stuck.as_ref() == Some(name);
+            let directory = self.directories.get_mut(mailbox).ok_or_else(no_directory)?;
             match change {
+                LocalChange::Reflag { name, .. } if is_stuck(name) => undone.push(name.clone()),
                 LocalChange::Reflag { name, add, remove } => {
                     if let Some((_, flags)) = directory.files.get_mut(name) {
                         *flags = (*flags | *add).without(*remove);
                     }
                 }
+                LocalChange::Unstage { name } => drop(directory.tmp.remove(name)),
                 LocalChange::Quarantine { name } => {
                     let taken = directory.files.remove(name);
                     self.quarantine.extend(taken.map(|(content, _)| content));
@@ -433,10 +479,14 @@ impl Local for FakeLocal {
             }
             self.fuse.burn()?;
         }
-        Ok(())
+        Ok(undone)
     }
 
     async fn read(&mut self, mailbox: &MailboxName, name: &UniqueName) -> Outcome<Option<Outgoing>> {
+        let more = self.grows.take().unwrap_or_default();
+        if let Some((content, _)) = self.directory(mailbox)?.files.get_mut(name) {
+            content.push_str(&more);
+        }
         let Some((content, flags)) = self.directory(mailbox)?.files.get(name).cloned() else {
             return Ok(None);
         };
@@ -453,11 +503,13 @@ pub(super) struct FakeLedger {
     pub(super) fuse: Fuse,
     pub(super) mailboxes: BTreeMap<MailboxName, (MailboxRecord, Base)>,
     pub(super) commits: u32,
+    /// Whether commits that record arrivals fail, and whether they happen all the same.
+    pub(super) refuses_arrivals: Option<bool>,
 }
 
 impl FakeLedger {
     pub(super) fn new(fuse: Fuse) -> FakeLedger {
-        FakeLedger { fuse, mailboxes: BTreeMap::new(), commits: 0 }
+        FakeLedger { fuse, mailboxes: BTreeMap::new(), commits: 0, refuses_arrivals: None }
     }
 }
 
@@ -470,12 +522,9 @@ fn carry_out(record: &mut MailboxRecord, base: &mut Base, entry: Entry) {
         }
         Entry::Absent(absent) => record.absent = absent,
         Entry::Generation(uid_validity) => {
-            if record.uid_validity.is_some_and(|known| known != uid_validity) {
-                let rows =
-                    std::mem::take(&mut base.rows).into_iter().filter(|row| row.state != RowState::Kept);
-                base.loose.extend(rows.map(|row| (row.name, (Loose::Orphan, row.likeness))));
-                record.marks = None;
-            }
+            let rows = std::mem::take(&mut base.rows).into_iter().filter(|row| row.state != RowState::Kept);
+            base.loose.extend(rows.map(|row| (row.name, (Loose::Orphan, row.likeness))));
+            record.marks = None;
             record.uid_validity = Some(uid_validity);
         }
         Entry::Pair(row) => {
@@ -524,11 +573,19 @@ impl Ledger for FakeLedger {
 
     async fn commit(&mut self, entries: Vec<(MailboxName, Entry)>) -> Outcome<()> {
         self.fuse.burn()?;
+        let arrives = |entry: &Entry| matches!(entry, Entry::Pair(row) if row.state == RowState::Arriving);
+        let refused = self.refuses_arrivals.filter(|_| entries.iter().any(|(_, entry)| arrives(entry)));
+        if refused == Some(false) {
+            return Err(trouble(Scope::Pass, "the disk is full"));
+        }
         self.commits += 1;
         for (mailbox, entry) in entries {
             let unknown = || (MailboxRecord::unknown(mailbox.clone()), Base::default());
             let (record, base) = self.mailboxes.entry(mailbox.clone()).or_insert_with(unknown);
             carry_out(record, base, entry);
+        }
+        if refused.is_some() {
+            return Err(trouble(Scope::Pass, "the disk is full"));
         }
         self.fuse.burn()
     }

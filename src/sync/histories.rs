@@ -45,6 +45,7 @@ impl World {
             opened: 0,
             has_move: true,
             read_only: false,
+            refuses_flags: false,
             refuses: None,
             silent: BTreeSet::new(),
             unselectable: BTreeSet::new(),
@@ -461,6 +462,7 @@ enum Op {
     Flag { local: bool, pick: usize, bits: u8 },
     Delete { local: bool, pick: usize },
     Move { local: bool, pick: usize, to: usize },
+    Edit { pick: usize },
     Pass,
     Crash { point: u32 },
     LoseLedger,
@@ -475,6 +477,7 @@ fn op() -> impl Strategy<Value = Op> {
         3 => (side, any::<usize>(), 0..64_u8).prop_map(|(local, pick, bits)| Op::Flag { local, pick, bits }),
         2 => (side, any::<usize>()).prop_map(|(local, pick)| Op::Delete { local, pick }),
         2 => (side, any::<usize>(), 0..3_usize).prop_map(|(local, pick, to)| Op::Move { local, pick, to }),
+        2 => any::<usize>().prop_map(|pick| Op::Edit { pick }),
         2 => Just(Op::Pass),
         4 => (0..40_u32).prop_map(|point| Op::Crash { point }),
         1 => Just(Op::LoseLedger),
@@ -487,6 +490,10 @@ struct History {
     made: u32,
     deleted: BTreeSet<String>,
     touched: [BTreeSet<String>; 2],
+    /// Texts that came to be by an edit, and whether there are some since all was settled. Without a base an edit cannot be
+    /// told from a size that a server only estimates, so a ledger is never lost with one under way.
+    edited: BTreeSet<String>,
+    is_editing: bool,
     doubtful: BTreeSet<String>,
     /// Whether the ledger was lost since all was settled: what the user does then has no base to be seen against.
     amnesia: bool,
@@ -544,6 +551,7 @@ impl History {
                 drop(self.world.pass());
                 self.world.fuse.set(None);
             }
+            Op::LoseLedger if self.is_editing => {}
             Op::LoseLedger => {
                 self.amnesia = true;
                 self.world.ledger.mailboxes.clear();
@@ -561,6 +569,7 @@ impl History {
                     self.world.remote.flag(&name, uid, bits, !bits);
                 }
             }
+            Op::Edit { pick } => self.edit(pick),
             Op::Delete { local, pick } => self.delete(local, pick, None),
             Op::Move { local, pick, to } => self.delete(local, pick, Some(MAILBOXES[to])),
         }
@@ -594,6 +603,21 @@ impl History {
                 self.deleted.insert(text);
             }
         }
+    }
+
+    /// Saves another text of a message under another name, as readers do. Not where a mailbox was never seen whole: what is
+    /// new on both sides there may be one message whose size the server only estimates.
+    fn edit(&mut self, pick: usize) {
+        let records = &self.world.ledger.mailboxes;
+        let is_known =
+            |name: &&str| records.get(&mailbox(name)).is_some_and(|(record, _)| record.marks.is_some());
+        let may_edit = !self.amnesia && MAILBOXES.iter().all(|name| is_known(&name));
+        let Some((name, _, text)) = self.pick_local(pick).filter(|_| may_edit) else { return };
+        self.is_editing = true;
+        self.delete(true, pick, None);
+        let text = format!("{text}edited\n");
+        self.world.add_local(&name, &text, "");
+        self.edited.insert(text);
     }
 
     /// A file that is taken away between a crash and the recovery cannot be told from one that never arrived: it is
@@ -636,8 +660,12 @@ impl History {
                 }
             }
         }
+        for text in self.edited.difference(&self.deleted) {
+            assert!(self.world.count(text) > 0, "an edit never came to the server: {text}");
+        }
         self.touched = Default::default();
         self.amnesia = false;
+        self.is_editing = false;
     }
 }
 
@@ -655,7 +683,7 @@ proptest! {
         world.remote.has_move = has_move;
         world.settle();
         let mut history = History {
-            world, made: 0, deleted: BTreeSet::new(), touched: Default::default(), doubtful: BTreeSet::new(), amnesia: false,
+            world, made: 0, deleted: BTreeSet::new(), touched: Default::default(), edited: BTreeSet::new(), is_editing: false, doubtful: BTreeSet::new(), amnesia: false,
         };
         for (index, op) in ops.iter().enumerate() {
             history.step(op);

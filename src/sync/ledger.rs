@@ -44,6 +44,13 @@ pub enum Loose {
     Stranger,
 }
 
+impl Loose {
+    /// Whether an upload of it, or a move to where it stands, was begun: the server may have it.
+    pub(super) fn is_begun(self) -> bool {
+        matches!(self, Loose::Uploading | Loose::Uploaded)
+    }
+}
+
 /// Deletions that the guard holds back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Held {
@@ -99,7 +106,7 @@ pub enum Entry {
     },
     /// The server no longer lists the mailbox, or lists it again.
     Absent(bool),
-    /// The rows' UIDs belong to this generation from now on. Rows of another generation become orphans.
+    /// A new generation of UIDs begins, perhaps under the same number: rows become orphans, and marks mean nothing.
     Generation(UidValidity),
     /// A pair is known. Replaces the row of the same UID, and the loose file of the same name.
     Pair(Row),

@@ -12,6 +12,8 @@ pub struct DirectoryId {
     pub device: u64,
     /// Inode number.
     pub inode: u64,
+    /// The id in the marker file that stands in it, chosen at random when it was made; older markers have none.
+    pub token: Option<u64>,
 }
 
 /// A directory as it stands on the disk now, without what is in it.
@@ -41,6 +43,15 @@ impl LocalView {
     }
 }
 
+/// What a look into files shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recognised {
+    /// How they are recognised, and how many octets of each are header fields that a reader may have added.
+    pub files: BTreeMap<UniqueName, (Likeness, u64)>,
+    /// Whether others were left out because somebody may still be writing them: they are worth another look soon.
+    pub has_unfinished: bool,
+}
+
 /// A message that stands complete and durable in `tmp`, to be published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Staged {
@@ -66,6 +77,11 @@ pub enum LocalChange {
         /// Flags to clear.
         remove: Flags,
     },
+    /// Remove a staged message that is not going to be published.
+    Unstage {
+        /// The file in `tmp`.
+        name: UniqueName,
+    },
     /// Take the file out of the mailbox into the quarantine.
     Quarantine {
         /// The file.
@@ -84,12 +100,13 @@ pub trait Local: Send {
     /// Reads a mailbox directory; `None` where there is none.
     fn scan(&mut self, mailbox: &MailboxName) -> impl Future<Output = Outcome<Option<LocalView>>> + Send;
 
-    /// How these files are recognised; files that vanished meanwhile are left out, and empty ones, which are no messages.
+    /// How these files are recognised; left out are files that vanished meanwhile, that are still being written, that cannot
+    /// be read, and empty ones, which are no messages.
     fn identify(
         &mut self,
         mailbox: &MailboxName,
         names: &[UniqueName],
-    ) -> impl Future<Output = Outcome<BTreeMap<UniqueName, Likeness>>> + Send;
+    ) -> impl Future<Output = Outcome<Recognised>> + Send;
 
     /// Writes arriving messages into `tmp` until a batch is full, a pause comes or the sender is gone, and returns the
     /// batch once all of it is on disk. An empty batch means that nothing more will come.
@@ -107,14 +124,15 @@ pub trait Local: Send {
         batch: &[Staged],
     ) -> impl Future<Output = Outcome<Vec<UniqueName>>> + Send;
 
-    /// Applies changes to files and makes them durable; files that vanished meanwhile are no error.
+    /// Applies changes to files and makes them durable; files that vanished meanwhile are no error. Returns the names of
+    /// those that stand there with the flags they had, because their name cannot be changed.
     fn change(
         &mut self,
         mailbox: &MailboxName,
         changes: &[LocalChange],
-    ) -> impl Future<Output = Outcome<()>> + Send;
+    ) -> impl Future<Output = Outcome<Vec<UniqueName>>> + Send;
 
-    /// Opens a file for upload; `None` where it vanished meanwhile.
+    /// Opens a file for upload; `None` where it vanished meanwhile or cannot be read.
     fn read(
         &mut self,
         mailbox: &MailboxName,

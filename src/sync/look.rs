@@ -1,10 +1,10 @@
 //! Looking at one mailbox: both sides against the base, and all that a plan needs to know of it.
 //!
 //! A mailbox whose marks and directory show no change costs nothing: no SELECT, no transaction. The base is loaded only
-//! to compute the delta and is dropped before the next mailbox is looked at. Nothing here acts, but for two things that
-//! must come first: arrivals that a crash cut off are finished, and a new UIDVALIDITY is noted.
+//! to compute the delta and is dropped before the next mailbox is looked at. Nothing here acts, but for three things that
+//! must come first: arrivals that a crash cut off are finished, a new generation is noted, and so is a directory's id.
 
-use super::apply::settled;
+use super::arrive::settled;
 use super::delta::{self, LocalDelta, RemoteDelta};
 use super::guard::{Ground, ground};
 use super::pair::Candidate;
@@ -16,7 +16,7 @@ use super::{
     Marks, Outcome, Remote, RemoteView, Row, RowState, Scope, Since, Staged, Trouble,
 };
 use crate::mail::{Flags, MailboxName, Uid, UidSet, UidValidity, UniqueName};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
     /// Looks at a mailbox for the first time or again. In trouble it is left out, and what its directory misses is kept
@@ -60,11 +60,15 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         }
         self.observer.event(Event::Looking { mailbox: name });
         let mut base = self.ledger.base(name).await?;
+        let was_complete = record.marks.is_some();
         let has_lost = self.finish_arrivals(name, &mut base, extent.dry_run).await?;
         let record = &MailboxRecord { marks: record.marks.filter(|_| !has_lost), ..record.clone() };
         let unchanged = unchanged && !has_lost;
         let firm = local_clean && base.loose.is_empty();
         let scanned = if firm { None } else { Some(self.scan(record, &base).await?) };
+        if let Some((_, Ground::Firm, Some(directory))) = scanned {
+            self.learn_token(record, directory, extent.dry_run).await?;
+        }
         let quiet =
             scanned.as_ref().is_none_or(|(local, ground, _)| local.is_empty() && *ground == Ground::Firm);
         let is_told_nothing = unchanged || extent.remote_quiet.contains(name);
@@ -72,28 +76,37 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
             report.mailbox(name).orphans = orphans(&base);
             return Ok(None);
         }
-        let since = since(record, &base, extent);
-        let view = self.remote.open(name, since).await?;
-        let scanned =
-            self.enter_generation(record, view.marks.uid_validity, &mut base, scanned, extent).await?;
+        let mut since = since(record, &base, extent);
+        let mut view = self.remote.open(name, since).await?;
+        let scanned = if continues(record, &base, &view.marks) {
+            scanned
+        } else {
+            if since.take().is_some() {
+                view = self.remote.open(name, None).await?;
+            }
+            self.enter_generation(record, view.marks.uid_validity, &mut base, scanned, extent).await?
+        };
         let (local, ground, view_directory) = scanned.unwrap_or((LocalDelta::default(), Ground::Firm, None));
         report.mailbox(name).orphans = orphans(&base);
         let resettle = view_directory.filter(|_| ground != Ground::Firm);
         let resettle = resettle.map(|directory| (record.special_use, directory));
-        let delta = delta::remote(
-            &base,
-            &view,
-            since.filter(|since| since.marks.uid_validity == view.marks.uid_validity),
-        );
+        let delta = delta::remote(&base, &view, since);
         let mut observed = compare(record, &base, &view, delta, local);
         if resettle.is_some() {
             observed.doubt_missing_files();
         }
-        let (found, candidates) = self.recognise(&observed, &base, resettle.is_some()).await?;
+        // A base that is empty after a complete pass is that of an empty mailbox; else it may have been lost.
+        let were_paired = resettle.is_some() || (base.rows.is_empty() && !was_complete);
+        let Compared { found, candidates, has_unfinished } =
+            self.recognise(&observed, &base, were_paired).await?;
         let remote_likeness = observed.leave_out_silent(found, report);
         let strangers = candidates.iter().filter(|(name, _)| !base.loose.contains_key(*name));
         let strangers = strangers.map(|(name, candidate)| (name.clone(), candidate.likeness)).collect();
-        Ok(Some(Observed { remote_likeness, candidates, strangers, resettle, ..observed }))
+        let begun =
+            base.loose.into_iter().filter(|(_, (kind, _))| kind.is_begun()).map(|(name, _)| name).collect();
+        let seen =
+            Observed { remote_likeness, candidates, strangers, begun, resettle, has_unfinished, ..observed };
+        Ok(Some(seen))
     }
 
     /// Settles what a crash left between `tmp` and its place. Whether something was lost and must be fetched again.
@@ -137,6 +150,18 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         Ok((local, judged, Some(view.directory)))
     }
 
+    /// A directory that an older version marked gets an id, so that it is known under another device number.
+    async fn learn_token(&mut self, record: &MailboxRecord, seen: DirectoryId, dry_run: bool) -> Outcome<()> {
+        let is_known =
+            record.directory.is_none_or(|known| known.token.is_some() && known.token == seen.token);
+        if is_known || dry_run {
+            return Ok(());
+        }
+        let directory = Some(self.local.create(&record.name).await?);
+        let known = Entry::Known { special_use: record.special_use, directory };
+        self.ledger.commit(vec![(record.name.clone(), known)]).await
+    }
+
     /// What a mailbox that cannot be looked at misses here: it may have been moved to another one.
     async fn missing(&mut self, record: &MailboxRecord) -> Outcome<Vec<Likeness>> {
         let base = self.ledger.base(&record.name).await?;
@@ -146,8 +171,8 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         })
     }
 
-    /// Takes note of the UIDVALIDITY. When it changed, the rows' UIDs are void: their files become orphans, to be paired
-    /// again.
+    /// Takes note of a generation that the base does not continue: the rows' UIDs are void, and their files become orphans,
+    /// to be paired again.
     async fn enter_generation(
         &mut self,
         record: &MailboxRecord,
@@ -156,9 +181,6 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         scanned: Option<Scanned>,
         extent: &Extent,
     ) -> Outcome<Option<Scanned>> {
-        if record.uid_validity == Some(uid_validity) {
-            return Ok(scanned);
-        }
         if !extent.dry_run {
             self.ledger.commit(vec![(record.name.clone(), Entry::Generation(uid_validity))]).await?;
         }
@@ -170,41 +192,43 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
     }
 
     /// How new messages of both sides are recognised, asked only where there is something to compare or to upload.
-    async fn recognise(
-        &mut self,
-        observed: &Observed,
-        base: &Base,
-        is_resettled: bool,
-    ) -> Outcome<(Found, BTreeMap<UniqueName, Candidate>)> {
+    async fn recognise(&mut self, observed: &Observed, base: &Base, were_paired: bool) -> Outcome<Compared> {
         let (new, orphans) = (&observed.local.new, &observed.local.orphans);
-        let were_paired = is_resettled || base.rows.is_empty();
-        let mut candidates = BTreeMap::new();
+        let (mut candidates, mut has_unfinished) = (BTreeMap::new(), false);
         for (name, &(kind, likeness)) in &base.loose {
             let there = orphans.contains_key(name) || new.contains_key(name);
-            let may_be_there = matches!(kind, Loose::Uploading | Loose::Uploaded);
-            if there || (may_be_there && likeness.identity.is_strong()) {
+            if there || (kind.is_begun() && likeness.identity.is_strong()) {
                 let was_paired = kind != Loose::Stranger || were_paired;
-                candidates.insert(name.clone(), Candidate { likeness, was_paired });
+                candidates.insert(name.clone(), Candidate { likeness, was_paired, by_readers: 0 });
             }
         }
         let strangers: Vec<UniqueName> =
             new.keys().filter(|name| !candidates.contains_key(*name)).cloned().collect();
         if !strangers.is_empty() {
-            for (name, likeness) in self.local.identify(&observed.mailbox, &strangers).await? {
-                candidates.insert(name, Candidate { likeness, was_paired: were_paired });
+            let recognised = self.local.identify(&observed.mailbox, &strangers).await?;
+            has_unfinished = recognised.has_unfinished;
+            for (name, (likeness, by_readers)) in recognised.files {
+                candidates.insert(name, Candidate { likeness, was_paired: were_paired, by_readers });
             }
         }
         if candidates.is_empty() || observed.remote.new.is_empty() {
-            return Ok((BTreeMap::new(), candidates));
+            return Ok(Compared { found: BTreeMap::new(), candidates, has_unfinished });
         }
         let uids: UidSet = observed.remote.new.keys().copied().collect();
         let at = super::At { mailbox: observed.mailbox.clone(), uid_validity: observed.uid_validity };
-        Ok((self.remote.identify(&at, &uids).await?, candidates))
+        Ok(Compared { found: self.remote.identify(&at, &uids).await?, candidates, has_unfinished })
     }
 }
 
 /// How new messages of the server are recognised; `None` for those that it does not show.
 type Found = BTreeMap<Uid, Option<Likeness>>;
+
+/// How the new messages of both sides are recognised.
+struct Compared {
+    found: Found,
+    candidates: BTreeMap<UniqueName, Candidate>,
+    has_unfinished: bool,
+}
 
 /// The delta of a directory, what it proves, and which directory it is.
 type Scanned = (LocalDelta, Ground, Option<DirectoryId>);
@@ -250,6 +274,18 @@ fn since(record: &MailboxRecord, base: &Base, extent: &Extent) -> Option<Since> 
     Some(Since { marks, known: count(known.count()), enough })
 }
 
+/// Whether the server goes on where the base left it. Not so with another UIDVALIDITY, and not where the same mailbox went
+/// back to an earlier state (a restored snapshot): the UIDs that it gave out since then will be those of other messages.
+fn continues(record: &MailboxRecord, base: &Base, now: &Marks) -> bool {
+    let last = base.rows.last().map(|row| row.uid);
+    let is_given_out_again = now.uid_next.zip(last).is_some_and(|(next, last)| next <= last);
+    let went_back = record.marks.is_some_and(|before| {
+        now.uid_next.zip(before.uid_next).is_some_and(|(now, before)| now < before)
+            || now.modseq.zip(before.modseq).is_some_and(|(now, before)| now < before)
+    });
+    record.uid_validity == Some(now.uid_validity) && !is_given_out_again && !went_back
+}
+
 fn compare(
     record: &MailboxRecord,
     base: &Base,
@@ -272,6 +308,8 @@ fn compare(
         has_silent: false,
         candidates: BTreeMap::new(),
         strangers: BTreeMap::new(),
+        begun: BTreeSet::new(),
+        has_unfinished: false,
         held: record.held.clone(),
         resettle: None,
     }

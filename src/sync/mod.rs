@@ -13,6 +13,7 @@ use crate::error::{Class, Classified};
 #[cfg(test)]
 mod accidents;
 mod apply;
+mod arrive;
 pub mod delta;
 mod describe;
 mod discover;
@@ -25,6 +26,7 @@ mod ledger;
 mod local;
 mod look;
 pub mod maildrop;
+pub mod merge;
 mod moves;
 pub mod pair;
 pub mod pass;
@@ -37,7 +39,7 @@ mod testing;
 mod upload;
 
 pub use ledger::{Base, Entry, Held, Ledger, Loose, MailboxRecord, Row, RowState};
-pub use local::{DirectoryId, Local, LocalChange, LocalView, Seen, Staged};
+pub use local::{DirectoryId, Local, LocalChange, LocalView, Recognised, Seen, Staged};
 pub use pass::{Extent, Pass, directory_lost};
 pub use remote::{
     Arrival, At, Enough, Fate, Fetched, FlagChange, Gone, Landed, Likeness, Listed, Listing, Marks, Outgoing,

@@ -4,18 +4,22 @@
 //! content on the server and does not go to the Trash. What is alike decides, as in [`super::pair`].
 
 use super::Likeness;
-use super::plan::{Move, Observed, Plan, merge};
+use super::merge::merge;
+use super::pair::Candidate;
+use super::plan::{Move, Observed, Plan};
 use crate::mail::{Identity, MailboxName, Uid, UniqueName};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A move on a server without MOVE is a copy and an expunge. Where it was cut off between the two, the copy has just been
-/// adopted, or is new in the Trash that deletions go to, and the file is gone from its old mailbox: what stands there is
-/// the second half.
+/// A move on a server without MOVE is a copy and an expunge. Where it was cut off between the two, the copy that was begun
+/// has just been adopted, or is new in the Trash that deletions go to, and the file is gone from its old mailbox: what
+/// stands there is the second half. A copy that nobody began proves nothing.
 pub(super) fn finish(observed: &mut [Observed], trash: Option<&MailboxName>, plan: &mut Plan) {
-    let adopted = plan
-        .mailboxes
-        .iter()
-        .flat_map(|(name, steps)| steps.adopt.iter().map(|row| (name.clone(), row.likeness)));
+    let adopted = observed.iter().flat_map(|mailbox| {
+        let rows =
+            plan.mailboxes.get(&mailbox.mailbox).map(|steps| steps.adopt.as_slice()).unwrap_or_default();
+        let begun = rows.iter().filter(|row| mailbox.begun.contains(&row.name));
+        begun.map(|row| (mailbox.mailbox.clone(), row.likeness))
+    });
     let trashed = observed.iter().filter(|mailbox| Some(&mailbox.mailbox) == trash).flat_map(|mailbox| {
         let new = mailbox.remote_likeness.iter().filter(|(uid, _)| mailbox.remote.new.contains_key(uid));
         new.map(|(_, likeness)| (mailbox.mailbox.clone(), *likeness))
@@ -42,10 +46,6 @@ pub(super) fn finish(observed: &mut [Observed], trash: Option<&MailboxName>, pla
 /// A file gone from the mailbox with this index, and its row.
 type Source = (usize, Uid);
 
-/// Octets by which a file that is moved may have grown or shrunk: mutt adds Content-Length, Lines and Status to the copy
-/// that it saves elsewhere.
-const DRIFT: u64 = 256;
-
 /// Matches files that appeared with files that disappeared anywhere in the pass.
 pub(super) fn find(observed: &mut [Observed], plan: &mut Plan) {
     let mut sources: BTreeMap<Identity, Vec<Source>> = BTreeMap::new();
@@ -61,7 +61,7 @@ pub(super) fn find(observed: &mut [Observed], plan: &mut Plan) {
                 let before = list.len();
                 list.retain(|known| *known != source);
                 if list.len() < before {
-                    carry(observed, target, source, name, plan);
+                    carry(observed, target, source, (name, likeness), plan);
                 }
             }
         }
@@ -69,7 +69,8 @@ pub(super) fn find(observed: &mut [Observed], plan: &mut Plan) {
 }
 
 /// For each new file of a mailbox the best source: the one of the same name, else of the same size, else of the same
-/// mailbox, else any; without a Message-ID only the same name proves a move.
+/// mailbox, else any; without a Message-ID only the same name proves a move. A file that is not the same text is none of
+/// these: it is uploaded, and the old text deleted.
 fn matches(
     observed: &[Observed],
     target: usize,
@@ -79,21 +80,21 @@ fn matches(
     let mut taken: BTreeSet<Source> = BTreeSet::new();
     let mut found = Vec::new();
     for name in mailbox.local.new.keys() {
-        let Some(likeness) = mailbox.candidates.get(name).map(|candidate| candidate.likeness) else {
-            continue;
-        };
+        let Some(&Candidate { likeness, by_readers, .. }) = mailbox.candidates.get(name) else { continue };
         let free =
             sources.get(&likeness.identity).into_iter().flatten().filter(|source| !taken.contains(*source));
         let row = |&(index, uid): &Source| observed.get(index).and_then(|from| from.local.gone.get(&uid));
-        let drift =
-            |source: &Source| row(source).map_or(u64::MAX, |row| row.likeness.size.abs_diff(likeness.size));
+        // What else grew, or grew in its own mailbox, was edited: it is another text.
+        let allowed = |source: &Source| if source.0 == target { 0 } else { by_readers };
+        let growth =
+            |source: &Source| row(source).and_then(|row| likeness.size.checked_sub(row.likeness.size));
         let is_other_name = |source: &Source| row(source).is_none_or(|row| row.name != *name);
         let best = free.filter(|source| match likeness.identity.is_strong() {
-            true => drift(source) <= DRIFT,
-            false => drift(source) == 0 && !is_other_name(source),
+            true => growth(source).is_some_and(|octets| octets <= allowed(source)),
+            false => growth(source) == Some(0) && !is_other_name(source),
         });
         if let Some(&source) =
-            best.min_by_key(|source| (is_other_name(source), drift(source), source.0 != target, **source))
+            best.min_by_key(|source| (is_other_name(source), growth(source), source.0 != target, **source))
         {
             taken.insert(source);
             found.push((name.clone(), source, likeness));
@@ -103,7 +104,13 @@ fn matches(
 }
 
 /// Turns a match into a rename within a mailbox or a move between two.
-fn carry(observed: &mut [Observed], target: usize, (index, uid): Source, name: UniqueName, plan: &mut Plan) {
+fn carry(
+    observed: &mut [Observed],
+    target: usize,
+    (index, uid): Source,
+    (name, likeness): (UniqueName, Likeness),
+    plan: &mut Plan,
+) {
     let Some((to, local)) = observed
         .get_mut(target)
         .and_then(|mailbox| Some((mailbox.mailbox.clone(), mailbox.local.new.remove(&name)?)))
@@ -121,6 +128,6 @@ fn carry(observed: &mut [Observed], target: usize, (index, uid): Source, name: U
         steps.rename.push((uid, name.clone()));
         steps.push_reflag(uid, name, merge, row.flags);
     } else {
-        steps.moves.push(Move { row, to, name, merge });
+        steps.moves.push(Move { row, to, name, likeness, merge });
     }
 }

@@ -16,6 +16,8 @@ pub struct Candidate {
     /// Whether it is known to have been on the server (an orphan, a begun upload, a lost base): then the same
     /// Message-ID is enough even where the sizes differ, because Exchange only estimates RFC822.SIZE.
     pub was_paired: bool,
+    /// Octets of header fields that a reader may have added.
+    pub by_readers: u64,
 }
 
 /// Pairs server messages with files, in ascending order of UID and name where several are alike.
@@ -76,7 +78,7 @@ mod tests {
 
     fn candidates(list: &[(&str, Likeness, bool)]) -> BTreeMap<UniqueName, Candidate> {
         let one = |&(file, likeness, was_paired): &(&str, Likeness, bool)| {
-            (name(file), Candidate { likeness, was_paired })
+            (name(file), Candidate { likeness, was_paired, by_readers: 0 })
         };
         list.iter().map(one).collect()
     }

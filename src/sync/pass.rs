@@ -64,6 +64,8 @@ pub(super) enum Refusal {
         "the directory of mailbox {mailbox} is missing or was replaced by another one: nothing is synced there"
     )]
     DirectoryLost { account: String, mailbox: MailboxName },
+    #[error("mailbox {mailbox} would share its directory with mailbox {other}: it is not synced")]
+    DirectoryShared { mailbox: MailboxName, other: MailboxName },
     #[error("messages moved here wait until the mailbox they come from can be looked at")]
     Waiting,
     #[error("the server does not show what {count} new message(s) are, first UID {first}: they wait")]
@@ -82,16 +84,29 @@ pub fn directory_lost(account: &str, mailbox: &MailboxName) -> Trouble {
     Trouble::new(Scope::Mailbox, Refusal::DirectoryLost { account, mailbox })
 }
 
+/// A directory holds the mail of one mailbox only.
+pub(super) fn directory_shared(mailbox: &MailboxName, other: &MailboxName) -> Trouble {
+    let (mailbox, other) = (mailbox.clone(), other.clone());
+    Trouble::new(Scope::Mailbox, Refusal::DirectoryShared { mailbox, other })
+}
+
 impl Classified for Refusal {
     fn class(&self) -> Class {
         Class::RETRY
     }
 
     fn hint(&self) -> Option<String> {
-        let Refusal::DirectoryLost { account, mailbox } = self else { return None };
-        Some(format!(
-            "mount or put back the directory; to fetch everything again: posthaste held restore {account}/{mailbox}; to leave the mailbox out: mailboxes = [\"*\", \"!{mailbox}\"] in the configuration"
-        ))
+        match self {
+            Refusal::DirectoryLost { account, mailbox } => Some(format!(
+                "mount or put back the directory; to fetch everything again: posthaste held restore {account}/{mailbox}; to leave the mailbox out: mailboxes = [\"*\", \"!{mailbox}\"] in the configuration"
+            )),
+            Refusal::DirectoryShared { mailbox, other } => Some(format!(
+                "the file system does not tell {mailbox} from {other}: rename one on the server, or keep the Maildir on another file system"
+            )),
+            Refusal::Waiting | Refusal::Silent { .. } | Refusal::Unselectable | Refusal::Resting { .. } => {
+                None
+            }
+        }
     }
 }
 

@@ -9,9 +9,10 @@
 
 use super::delta::{LocalDelta, RemoteDelta};
 use super::guard::hold;
+use super::merge::{Merge, merge};
 use super::moves;
 use super::pair::{Candidate, pair};
-use super::{DirectoryId, Fate, FlagChange, Held, Likeness, Listed, Marks, Row, RowState};
+use super::{DirectoryId, Fate, Held, Likeness, Listed, Marks, Row, RowState};
 use crate::keeping::{DeletionLimit, OnDelete, Side};
 use crate::mail::{Flags, MailboxName, SpecialUse, Uid, UidValidity, UniqueName};
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,25 +62,14 @@ pub struct Observed {
     pub candidates: BTreeMap<UniqueName, Candidate>,
     /// Those of them that the base does not know: they were read to be recognised.
     pub strangers: BTreeMap<UniqueName, Likeness>,
+    /// Files whose upload, or whose move to here, was begun before.
+    pub begun: BTreeSet<UniqueName>,
+    /// Whether there are new files that somebody may still be writing; nothing is known of them yet.
+    pub has_unfinished: bool,
     /// Deletions held back so far.
     pub held: Vec<Held>,
     /// Where the mailbox lives from now on, where it is not firm ground.
     pub resettle: Option<(Option<SpecialUse>, DirectoryId)>,
-}
-
-/// The outcome of a three-way merge of flags, as changes to either side.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Merge {
-    /// To set on the server.
-    pub remote_add: Flags,
-    /// To clear on the server.
-    pub remote_remove: Flags,
-    /// To set on the file.
-    pub local_add: Flags,
-    /// To clear on the file.
-    pub local_remove: Flags,
-    /// What both sides then agree on.
-    pub agreed: Flags,
 }
 
 /// New flags for a message pair.
@@ -102,6 +92,8 @@ pub struct Move {
     pub to: MailboxName,
     /// Its name there.
     pub name: UniqueName,
+    /// How it is recognised there: the header may have grown on the way.
+    pub likeness: Likeness,
     /// Flags changed on the way.
     pub merge: Merge,
 }
@@ -145,6 +137,8 @@ pub struct Steps {
     pub held: Vec<Held>,
     /// Deletions held back before it.
     pub held_before: Vec<Held>,
+    /// Whether something here waits until a new file is complete: the pass is to be repeated soon.
+    pub waits: bool,
     /// Where the mailbox lives from now on, if that changed.
     pub resettle: Option<(Option<SpecialUse>, DirectoryId)>,
     /// The marks to keep when all is carried out.
@@ -167,18 +161,6 @@ pub struct Plan {
     pub mailboxes: BTreeMap<MailboxName, Steps>,
 }
 
-/// Merges flags three ways; what the server cannot store counts as unchanged there.
-pub fn merge(base: Flags, remote: Flags, local: Flags, storable: Flags) -> Merge {
-    let agreed = Flags::merge(base, remote, local);
-    Merge {
-        remote_add: agreed.without(remote) & storable,
-        remote_remove: remote.without(agreed) & storable,
-        local_add: agreed.without(local),
-        local_remove: local.without(agreed),
-        agreed,
-    }
-}
-
 /// Plans a pass over these mailboxes. Deleted messages go to `trash`, if the policy wants that.
 pub fn plan(mut observed: Vec<Observed>, policy: &Policy, trash: &MailboxName) -> Plan {
     let mut plan = Plan::default();
@@ -191,12 +173,25 @@ pub fn plan(mut observed: Vec<Observed>, policy: &Policy, trash: &MailboxName) -
     let deletions = (policy.on_delete == OnDelete::Trash).then_some(trash);
     moves::finish(&mut observed, deletions, &mut plan);
     moves::find(&mut observed, &mut plan);
+    if observed.iter().any(|mailbox| mailbox.has_unfinished) {
+        wait(&mut observed, &mut plan);
+    }
     for mailbox in observed {
         if let Some(steps) = plan.mailboxes.get_mut(&mailbox.mailbox) {
             steps.finish(mailbox, policy);
         }
     }
     plan
+}
+
+/// What is missing may be what somebody is writing elsewhere: it is no deletion before that is known.
+fn wait(observed: &mut [Observed], plan: &mut Plan) {
+    for mailbox in observed.iter_mut().filter(|mailbox| !mailbox.local.gone.is_empty()) {
+        mailbox.local.gone.clear();
+        if let Some(steps) = plan.mailboxes.get_mut(&mailbox.mailbox) {
+            steps.waits = true;
+        }
+    }
 }
 
 impl Observed {
@@ -231,6 +226,7 @@ impl Steps {
             fate,
             held: Vec::new(),
             held_before: mailbox.held.clone(),
+            waits: mailbox.has_unfinished,
             resettle: mailbox.resettle,
             marks: mailbox.marks,
         }
@@ -362,23 +358,11 @@ impl Steps {
             OnDelete::Keep => 0,
             OnDelete::Trash | OnDelete::Expunge => self.remove.len(),
         };
-        if let Some(held) = hold(Side::Local, last) {
+        if let Some(held) = hold(Side::Local, last + self.discard.len()) {
             self.keep.clear();
             self.remove.clear();
+            self.discard.clear();
             self.held.push(held);
         }
-    }
-}
-
-impl Merge {
-    /// The change to the server, if there is one.
-    pub fn remote_change(&self, uid: Uid) -> Option<FlagChange> {
-        let change = FlagChange { uid, add: self.remote_add, remove: self.remote_remove };
-        (!(change.add | change.remove).is_empty()).then_some(change)
-    }
-
-    /// Whether the file changes.
-    pub fn changes_file(&self) -> bool {
-        !(self.local_add | self.local_remove).is_empty()
     }
 }

@@ -95,6 +95,8 @@ pub struct MailboxReport {
     pub held: Vec<Held>,
     /// Whether its directory is another one now, or was marked again.
     pub resettled: bool,
+    /// Whether a new file may still be being written, and was not looked at: worth another pass soon.
+    pub unfinished: bool,
     /// Whether something asked for did not arrive.
     pub incomplete: bool,
     /// What went wrong here.
@@ -136,6 +138,12 @@ impl Report {
         !self.created_local.is_empty()
             || !self.created_remote.is_empty()
             || self.mailboxes.values().any(|mailbox| mailbox.actions() > 0)
+    }
+
+    /// Mailboxes in which a file waits to be complete.
+    pub fn unfinished(&self) -> BTreeSet<MailboxName> {
+        let unfinished = self.mailboxes.iter().filter(|(_, mailbox)| mailbox.unfinished);
+        unfinished.map(|(name, _)| name.clone()).collect()
     }
 
     /// Whether all went well.

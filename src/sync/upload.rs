@@ -63,6 +63,12 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
             self.later(mailbox, Entry::Unloosen(name.clone()));
             return Ok(());
         };
+        if message.size != upload.likeness.size {
+            // It was written to since it was looked at.
+            self.later(mailbox, Entry::Unloosen(name.clone()));
+            self.report.mailbox(mailbox).unfinished = true;
+            return Ok(());
+        }
         let flags = message.flags;
         let appended = self.remote.append(mailbox, message).await?;
         self.report.mailbox(mailbox).uploaded += 1;

@@ -81,6 +81,25 @@ fn many_deleted_files_come_back_with_restore() {
 }
 
 #[test]
+fn restore_brings_back_what_is_held_and_nothing_that_was_deleted_before() {
+    let scene = filled();
+    scene.host.explain(|_| {
+        let mut server = scene.server();
+        server.select("INBOX");
+        let uid = server.flags().keys().next().map(u32::to_string).expect("a message");
+        server.expunge(&uid);
+        scene.sync();
+        remove_many(&scene.mail);
+        scene.sync();
+        for (messages, quarantined) in [(ALL - 1, 1), (ALL, 0)] {
+            scene.home.ok(&["held", "restore", "alice/INBOX"]);
+            assert_eq!((scene.mail.count("INBOX"), on_server(&scene, "INBOX")), (messages, messages));
+            assert_eq!(scene.quarantined().len(), quarantined);
+        }
+    });
+}
+
+#[test]
 fn many_messages_expunged_on_the_server_are_held_back_until_approved() {
     let scene = filled();
     scene.host.explain(|_| {
