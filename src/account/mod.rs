@@ -37,12 +37,15 @@ use crate::mail::MailboxName;
 use crate::oauth::AccessToken;
 use crate::status::{self, Progress, Summary};
 use board::{Board, Complaint};
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use inbound::Inbound;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use stores::Stores;
 use tokio::sync::{mpsc, watch as status_watch};
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use wake::{LoginNews, Wake};
 
@@ -222,36 +225,35 @@ pub async fn run(
     let (shared, stores) = started.inspect_err(|error| board.trouble(&Complaint::new(error), None))?;
     // An inbox serves one run.
     let _first = inbox.login.set(shared.login.clone());
-    let (sent_mailbox, sent) = status_watch::channel(None);
-    let mut loops = JoinSet::new();
-    loops.spawn(Inbound::new(shared.clone(), stores, sent_mailbox).run(inbox.orders));
-    if shared.account.poll_only {
-        shared.board.push(Some("poll"));
-    } else {
-        for mailbox in shared.account.idle.clone() {
-            loops.spawn(watch::run(shared.clone(), mailbox));
-        }
-    }
-    if shared.account.smtp.is_some() {
-        loops.spawn(outbound::run(shared.clone(), sent));
-    } else {
-        loops.spawn(unsent::run(shared.clone()));
-    }
-    let mut panic = None;
-    while let Some(end) = loops.join_next().await {
-        if let Err(failure) = end
-            && failure.is_panic()
-        {
-            shared.stop.cancel();
-            panic = Some(failure.into_panic());
-            break;
-        }
-    }
+    let loops = loops(&shared, stores, inbox.orders);
+    let end = AssertUnwindSafe(loops.collect::<()>()).catch_unwind().await;
     // The next run may have another keeper, which would wait for the lock of this one.
     if let Some(keeper) = shared.login.keeper() {
         keeper.save().await;
     }
-    panic.map_or(Ok(()), |panic| std::panic::resume_unwind(panic))
+    end.or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// The loops, in the task of whoever runs the account: what blocks one of them blocks that task, where it is noticed.
+fn loops(
+    shared: &Shared,
+    stores: Stores,
+    orders: mpsc::Receiver<Order>,
+) -> FuturesUnordered<BoxFuture<'static, ()>> {
+    let (sent_mailbox, sent) = status_watch::channel(None);
+    let mut loops = FuturesUnordered::new();
+    loops.push(Inbound::new(shared.clone(), stores, sent_mailbox).run(orders).boxed());
+    if shared.account.poll_only {
+        shared.board.push(Some("poll"));
+    } else {
+        let watches = shared.account.idle.iter().map(|mailbox| watch::run(shared.clone(), mailbox.clone()));
+        loops.extend(watches.map(FutureExt::boxed));
+    }
+    loops.push(match shared.account.smtp {
+        Some(_) => outbound::run(shared.clone(), sent).boxed(),
+        None => unsent::run(shared.clone()).boxed(),
+    });
+    loops
 }
 
 async fn start(
@@ -287,3 +289,6 @@ pub async fn carry_out(
     Inbound::new(shared, stores, sent_mailbox).once(order).await;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
