@@ -8,7 +8,7 @@ use crate::error::Class;
 use crate::status::{Account, SCHEMA, State, Status};
 use crate::supervisor::{End, Event};
 use jiff::{SignedDuration, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
@@ -83,6 +83,12 @@ impl Board {
     /// A word about the daemon as a whole, in front of the summary.
     pub(super) fn notice(&self, notice: Option<String>) {
         self.change(|content| content.notice = notice);
+    }
+
+    /// The accounts with an error, and those that stopped.
+    pub(super) fn in_trouble(&self) -> BTreeSet<String> {
+        let is_ill = |account: &Account| account.error.is_some() || account.state == State::Stopped;
+        self.status().accounts.into_iter().filter(is_ill).map(|account| account.name).collect()
     }
 
     /// Something in a worker's status changed.

@@ -31,7 +31,7 @@ use herald::Herald;
 use jiff::Timestamp;
 use lock::Lock;
 use pulse::Pulses;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -121,7 +121,7 @@ async fn serve<F: Fleet>(
     }
     let surroundings = Surroundings { fleet: Arc::clone(&fleet), state_dir: places.state_dir, board, pulses };
     let mut daemon = Daemon::new(surroundings, herald);
-    daemon.apply(&wanted);
+    daemon.apply(&wanted, &BTreeSet::new());
     daemon.herald.ready();
     info!(accounts = wanted.len(), "ready");
 
@@ -209,7 +209,8 @@ impl<F: Fleet> Daemon<F> {
             Ok(wanted) => {
                 info!(accounts = wanted.len(), "configuration reloaded");
                 self.board.notice(None);
-                self.apply(&wanted);
+                // What is in trouble may have been mended where no configuration tells of it.
+                self.apply(&wanted, &self.board.in_trouble());
                 Ok(())
             }
             Err(error) => {
@@ -223,9 +224,9 @@ impl<F: Fleet> Daemon<F> {
         outcome
     }
 
-    fn apply(&mut self, wanted: &BTreeMap<String, F::Spec>) {
+    fn apply(&mut self, wanted: &BTreeMap<String, F::Spec>, anew: &BTreeSet<String>) {
         self.board.retain(wanted.keys());
-        self.supervisor.apply(wanted);
+        self.supervisor.apply(wanted, anew);
     }
 }
 

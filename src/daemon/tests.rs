@@ -1,6 +1,8 @@
 //! The daemon with a scripted fleet: injected signals and a service manager that listens; real signals in a process of
 //! its own.
 
+mod reload;
+
 use super::*;
 use crate::control::client;
 use crate::error::Class;
@@ -166,44 +168,6 @@ async fn the_service_manager_hears_ready_status_and_stopping() {
     rig.hears("STOPPING=1").await;
     timeout(SOON, &mut rig.daemon).await.unwrap().unwrap().unwrap();
     assert!(!places(rig.directory.path()).socket.exists());
-}
-
-#[tokio::test]
-async fn a_reload_replaces_only_what_changed() {
-    let mut rig = Rig::start(accounts(&[("a", Script::Watch(1)), ("b", Script::Watch(1))]));
-    let mut first = [rig.next_run().await.0, rig.next_run().await.0];
-    first.sort();
-    assert_eq!(first, ["a", "b"]);
-    rig.hears("READY=1").await;
-    rig.write_config(accounts(&[("a", Script::Watch(1)), ("b", Script::Watch(2))]));
-    rig.signals.send(Signal::Reload).unwrap();
-    rig.hears("RELOADING=1").await;
-    rig.hears("MONOTONIC_USEC=").await;
-    rig.hears("READY=1").await;
-    assert_eq!(rig.next_run().await, ("b".into(), Script::Watch(2)));
-    rig.signals.send(Signal::Stop).unwrap();
-    assert!(rig.runs.try_recv().is_err(), "a was not touched");
-    rig.end().await.unwrap();
-}
-
-#[tokio::test]
-async fn a_wrong_configuration_leaves_the_old_one_in_force() {
-    let mut rig = Rig::start(accounts(&[("a", Script::Watch(1))]));
-    rig.hears("STATUS=1 account watching").await;
-    rig.write_config(Err("line 3: unknown key `prot`".into()));
-    rig.signals.send(Signal::Reload).unwrap();
-    rig.hears("RELOADING=1").await;
-    rig.hears("STATUS=configuration not reloaded, see the log; 1 account watching").await;
-    let refusal = rig.refusal(&Request::Reload).await;
-    assert_eq!(refusal.code, Code::Configuration);
-    assert!(refusal.message.contains("line 3"), "{refusal}");
-    assert_eq!(rig.account("a").await.state, State::Watching);
-
-    rig.write_config(accounts(&[("a", Script::Watch(1))]));
-    assert_eq!(rig.ask(&Request::Reload).await.unwrap(), []);
-    rig.hears("STATUS=1 account watching").await;
-    assert_eq!(rig.next_run().await.0, "a");
-    assert!(rig.runs.try_recv().is_err(), "a ran on through all of this");
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use crate::error::{Class, Classified, chain};
 use futures_util::future::{BoxFuture, join, join_all};
 use keeper::{Keeper, Life};
 use plan::{Action, Law};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -93,11 +93,11 @@ impl<S: Clone + PartialEq + Send + Sync + 'static> Supervisor<S> {
         Supervisor { run, listener, law, units: BTreeMap::new(), gone }
     }
 
-    /// Makes `wanted` the units that run. Units whose specification stays the same are not touched. Returns at once;
-    /// units that leave get five seconds, and new ones wait for them.
-    pub fn apply(&mut self, wanted: &BTreeMap<String, S>) {
+    /// Makes `wanted` the units that run. Units whose specification stays the same are not touched, except those that are
+    /// to begin `anew`. Returns at once; units that leave get their time, and new ones wait for them.
+    pub fn apply(&mut self, wanted: &BTreeMap<String, S>, anew: &BTreeSet<String>) {
         let running = self.units.iter().map(|(name, (spec, _))| (name.clone(), spec.clone())).collect();
-        let actions = plan::plan(&running, wanted);
+        let actions = plan::plan(&running, wanted, anew);
         let leaving: Vec<Keeper> = actions.iter().filter_map(|action| self.take_leaving(action)).collect();
         self.see_off(leaving);
         for action in actions {

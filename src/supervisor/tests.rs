@@ -79,8 +79,12 @@ impl Rig {
             let _test_over = sender.send((name.to_owned(), event));
         };
         let mut supervisor = Supervisor::new(Law::WORKER, Arc::new(run), Arc::new(listener));
-        supervisor.apply(&units(list));
+        supervisor.apply(&units(list), &BTreeSet::new());
         Rig { supervisor, events, alive }
+    }
+
+    fn apply(&mut self, list: &[(&str, Script)]) {
+        self.supervisor.apply(&units(list), &BTreeSet::new());
     }
 
     fn alive(&self) -> usize {
@@ -157,7 +161,7 @@ async fn giving_up_stays_down_until_replaced_or_revived() {
     rig.started("unit").await;
     assert!(matches!(rig.event_of("unit").await, Event::Ended(End::Failed(_), None)));
     rig.quiet_for(HOUR).await;
-    rig.supervisor.apply(&units(&[("unit", down)]));
+    rig.apply(&[("unit", down)]);
     rig.quiet_for(HOUR).await;
 
     assert!(rig.supervisor.revive("unit"));
@@ -165,10 +169,28 @@ async fn giving_up_stays_down_until_replaced_or_revived() {
     rig.started("unit").await;
     assert!(matches!(rig.event_of("unit").await, Event::Ended(End::Failed(_), None)));
 
-    rig.supervisor.apply(&units(&[("unit", Script::Serve(0))]));
+    rig.apply(&[("unit", Script::Serve(0))]);
     assert_eq!(rig.event_of("unit").await, Event::Stopped);
     rig.started("unit").await;
     assert!(!rig.supervisor.revive("unit") && !rig.supervisor.revive("nobody"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_wanted_anew_begins_anew_whatever_state_it_is_in() {
+    let list = [("down", Script::Fail(Class::GiveUp)), ("a", Script::Serve(0)), ("b", Script::Serve(0))];
+    let mut rig = Rig::start(&list);
+    for _ in 0..4 {
+        rig.event().await;
+    }
+    rig.supervisor.apply(&units(&list), &["down", "a"].map(str::to_owned).into());
+    let mut begun = Vec::new();
+    while begun.len() < 2 {
+        if let (name, Event::Started) = rig.event().await {
+            begun.push(name);
+        }
+    }
+    begun.sort();
+    assert_eq!(begun, ["a", "down"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -177,7 +199,7 @@ async fn only_the_changed_unit_is_replaced() {
     for _ in 0..3 {
         assert_eq!(rig.event().await.1, Event::Started);
     }
-    rig.supervisor.apply(&units(&[("a", Script::Serve(1)), ("b", Script::Serve(2))]));
+    rig.apply(&[("a", Script::Serve(1)), ("b", Script::Serve(2))]);
     let mut seen = [rig.event().await, rig.event().await];
     seen.sort_by(|(one, _), (other, _)| one.cmp(other));
     assert_eq!(seen, [("b".into(), Event::Stopped), ("c".into(), Event::Stopped)]);
@@ -192,8 +214,8 @@ async fn nothing_starts_before_what_left_is_gone() {
     let mut rig = Rig::start(&[("old", slow)]);
     rig.started("old").await;
     let begin = Instant::now();
-    rig.supervisor.apply(&units(&[("new", Script::Serve(1))]));
-    rig.supervisor.apply(&units(&[("newer", Script::Serve(1))]));
+    rig.apply(&[("new", Script::Serve(1))]);
+    rig.apply(&[("newer", Script::Serve(1))]);
     assert_eq!(rig.event_of("old").await, Event::Stopped);
     assert_eq!(begin.elapsed(), Duration::from_secs(3));
     rig.started("newer").await;
