@@ -1,4 +1,5 @@
-//! The outbox against its enemies: other users of the machine, and a server that breaks off at a message each time.
+//! The outbox against its enemies: other users of the machine, a server that breaks off at a message each time or thinks
+//! over one for long.
 
 // The helpers below are test code too; clippy's exceptions cover only functions marked `#[test]`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
@@ -8,7 +9,9 @@ mod support;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
+use rustix::process::Signal;
 use serde_json::Value;
 use support::Host;
 use support::process::{Account, Daemon, Home};
@@ -95,4 +98,50 @@ fn a_message_at_which_the_server_hangs_up_each_time_fails_after_five_days() {
     home.wait_state("alice", "watching");
     until(PATIENCE, "all to be well", || account(&home)["error"].is_null());
     assert!(sink.received().is_empty());
+}
+
+/// A daemon that waits for the answer to a message, which comes after `time`.
+fn amid_a_dot(time: Duration) -> (Host, Sink, Home, Daemon) {
+    let host = Host::start();
+    let sink = Sink::submission(&host.authority, |_, _| true);
+    sink.script(Stage::Dot, Step::Delay(time), 1);
+    let (home, daemon) =
+        watching(&host, Account { smtp: (sink.port(), "implicit"), ..Account::of(&host, "alice") });
+    home.send("alice", "draft", &draft("slow"));
+    let queue = home.state("alice").join("queue");
+    let says = |path: &Path| fs::read_to_string(path).is_ok_and(|record| record.contains("dot-sent"));
+    until(PATIENCE, "the dot to be on its way", || {
+        let entries = fs::read_dir(&queue).unwrap().flatten();
+        entries.filter(|entry| entry.file_type().unwrap().is_file()).any(|entry| says(&entry.path()))
+    });
+    (host, sink, home, daemon)
+}
+
+fn uncertain_after(home: &Home, sink: &Sink) -> Value {
+    let _daemon = home.start();
+    home.wait_state("alice", "watching");
+    let outbox = account(home)["outbox"].clone();
+    assert_eq!(outbox["queued"], 0, "{outbox}");
+    assert_eq!(sink.commands().iter().filter(|line| *line == "DATA").count(), 1);
+    outbox["uncertain"].clone()
+}
+
+#[test]
+fn a_stop_waits_for_the_answer_to_a_message_that_is_out() {
+    // Longer than any other stop may take.
+    let (_host, sink, home, daemon) = amid_a_dot(Duration::from_secs(5));
+    let (status, _time) = daemon.stop();
+    assert!(status.success(), "{status}");
+    assert_eq!(uncertain_after(&home, &sink), 0);
+}
+
+#[test]
+fn a_second_signal_does_not_wait_for_an_answer_and_nothing_is_sent_twice() {
+    let (_host, sink, home, mut daemon) = amid_a_dot(Duration::from_secs(8));
+    daemon.signal(Signal::TERM);
+    daemon.wait_notified("STOPPING=1");
+    daemon.signal(Signal::TERM);
+    let status = daemon.ends_within(Duration::from_secs(3));
+    assert_eq!(status.and_then(|status| status.code()), Some(143));
+    assert_eq!(uncertain_after(&home, &sink), 1);
 }

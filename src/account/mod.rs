@@ -47,6 +47,7 @@ use std::sync::{Arc, OnceLock};
 use stores::Stores;
 use tokio::sync::{mpsc, watch as status_watch};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use wake::{LoginNews, Wake};
 
 /// Orders that may wait while a pass runs.
@@ -205,10 +206,12 @@ struct Shared {
     wake: Arc<Wake>,
     login_changed: LoginNews,
     stop: CancellationToken,
+    /// Keeps the account from being cut off where it holds a token of this.
+    uncut: TaskTracker,
     state_dir: PathBuf,
 }
 
-/// Runs an account until `stop`; the accounts of one process share `keepers`, which whoever ends it has to close.
+/// Runs an account until `stop`, and is not to be aborted while it holds a token of `uncut`; the accounts of one process share `keepers`, which whoever ends it has to close.
 ///
 /// # Errors
 /// Only what makes running impossible; trouble on the way is in the status, and a panic of any loop is passed on.
@@ -219,9 +222,10 @@ pub async fn run(
     inbox: Inbox,
     keepers: Keepers,
     stop: CancellationToken,
+    uncut: TaskTracker,
 ) -> Result<(), Error> {
     let board = Board::new(&account, status);
-    let started = start(account, state_dir, board.clone(), inbox.login_changed, &keepers, stop).await;
+    let started = start(account, state_dir, board.clone(), inbox.login_changed, &keepers, stop, uncut).await;
     let (shared, stores) = started.inspect_err(|error| board.trouble(&Complaint::new(error), None))?;
     // An inbox serves one run.
     let _first = inbox.login.set(shared.login.clone());
@@ -263,12 +267,13 @@ async fn start(
     login_changed: LoginNews,
     keepers: &Keepers,
     stop: CancellationToken,
+    uncut: TaskTracker,
 ) -> Result<(Shared, Stores), Error> {
     let stores = Stores::open(&account, &state_dir).await?;
     let login = Login::new(&account, &state_dir, keepers).await?;
     let account = Arc::new(account);
     let wake = Arc::new(Wake::default());
-    Ok((Shared { account, login, board, wake, login_changed, stop, state_dir }, stores))
+    Ok((Shared { account, login, board, wake, login_changed, stop, uncut, state_dir }, stores))
 }
 
 /// One order without a daemon: connects, carries it out, ends.
@@ -283,8 +288,9 @@ pub async fn carry_out(
 ) -> Result<(), Error> {
     let (status, _) = status_watch::channel(status::Account::default());
     let board = Board::new(&account, status);
-    let stop = CancellationToken::new();
-    let (shared, stores) = start(account, state_dir, board, LoginNews::channel().1, keepers, stop).await?;
+    let (stop, uncut) = (CancellationToken::new(), TaskTracker::new());
+    let login_changed = LoginNews::channel().1;
+    let (shared, stores) = start(account, state_dir, board, login_changed, keepers, stop, uncut).await?;
     let (sent_mailbox, _) = status_watch::channel(None);
     Inbound::new(shared, stores, sent_mailbox).once(order).await;
     Ok(())

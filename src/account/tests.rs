@@ -16,7 +16,15 @@ async fn an_account_is_one_task_so_that_a_loop_that_blocks_does_not_answer_for_t
     std::fs::create_dir(&state_dir).unwrap();
     let (status, mut words) = status_watch::channel(status::Account::default());
     let (_handle, inbox) = handle();
-    let running = run(account, state_dir, status, inbox, Keepers::default(), CancellationToken::new());
+    let running = run(
+        account,
+        state_dir,
+        status,
+        inbox,
+        Keepers::default(),
+        CancellationToken::new(),
+        TaskTracker::new(),
+    );
     let tasks = async {
         words.wait_for(|told| told.state == State::NeedsLogin && told.outbox_path.is_some()).await.unwrap();
         Runtime::current().metrics().num_alive_tasks()

@@ -174,6 +174,7 @@ pub(super) mod tests {
     use std::sync::Arc;
     use tokio::time::{Instant, timeout_at};
     use tokio_util::sync::CancellationToken;
+    use tokio_util::task::TaskTracker;
 
     /// An account that nobody has logged in.
     pub(in crate::account) async fn shared(home: &Path) -> Shared {
@@ -198,6 +199,7 @@ pub(super) mod tests {
             wake: Arc::new(Wake::default()),
             login_changed: LoginNews::channel().1,
             stop: CancellationToken::new(),
+            uncut: TaskTracker::new(),
             state_dir,
         }
     }

@@ -9,7 +9,7 @@ use crate::control::{Code, Deletions, HeldRequest, Lease, Quarantined, Refusal, 
 use crate::error::{Classified, chain};
 use crate::mail::MailboxName;
 use crate::oauth::AccessToken;
-use crate::supervisor::Failure;
+use crate::supervisor::{Bounds, Failure};
 use crate::sync;
 use futures_util::future::{BoxFuture, join_all};
 use std::collections::{BTreeMap, BTreeSet};
@@ -190,12 +190,13 @@ impl Fleet for Accounts {
         let keepers = self.keepers.clone();
         let failed = Arc::clone(&self.failed);
         let bell = self.bell.clone();
-        let Unit { name, spec, state_dir, status, stop } = unit;
+        let Unit { name, spec, state_dir, status, bounds } = unit;
+        let Bounds { stop, uncut } = bounds;
         let (remedy, words) = (bell::remedy(&spec), status.subscribe());
         Box::pin(async move {
             let _registered = registered;
             let end = tokio::select! {
-                end = account::run(spec, state_dir, status, inbox, keepers, stop) => end,
+                end = account::run(spec, state_dir, status, inbox, keepers, stop, uncut) => end,
                 never = bell.listen(&remedy, words.clone()) => match never {},
             };
             // Its last words, which nobody listened to.

@@ -22,7 +22,7 @@ use crate::control::server::{Handler, Replies, Server};
 use crate::control::{Code, Refusal, Request, Response};
 use crate::status::Account;
 use crate::supervisor::plan::Law;
-use crate::supervisor::{Failure, Supervisor};
+use crate::supervisor::{Bounds, Failure, Supervisor};
 use anyhow::Context;
 use board::Board;
 use futures_util::future::{BoxFuture, join};
@@ -41,9 +41,6 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use unit::Surroundings;
 
-/// Time for units to end by themselves: a stop is over within five seconds, aborting and farewells included, unless the
-/// fleet needs more for what cannot be repeated ([`Fleet::close`]).
-const STOP: Duration = Duration::from_millis(3500);
 /// Orders that can wait while a reload reads the configuration.
 const ORDERS: usize = 16;
 
@@ -55,7 +52,7 @@ pub trait Fleet: Send + Sync + 'static {
     /// Reads the configuration. May block; called off the reactor.
     fn load(&self) -> anyhow::Result<BTreeMap<String, Self::Spec>>;
 
-    /// Runs one account until `unit.stop`; then it returns `Ok`. An error or a panic is this account's alone.
+    /// Runs one account until it is asked to stop; then it returns `Ok`. An error or a panic is this account's alone.
     fn run(&self, unit: Unit<Self::Spec>) -> BoxFuture<'static, Result<(), Failure>>;
 
     /// Answers every request but [`Request::Status`] and [`Request::Reload`]; of [`Request::TokenChanged`] only
@@ -77,8 +74,8 @@ pub struct Unit<S> {
     pub state_dir: PathBuf,
     /// Where it tells what it does.
     pub status: watch::Sender<Account>,
-    /// Cancelled when it has to end; three and a half seconds later it is aborted.
-    pub stop: CancellationToken,
+    /// When it has to end.
+    pub bounds: Bounds,
 }
 
 /// Where the daemon lives.
@@ -148,8 +145,8 @@ impl<F: Fleet> Daemon<F> {
     fn new(surroundings: Surroundings<F>, herald: Herald) -> Daemon<F> {
         let surroundings = Arc::new(surroundings);
         let (fleet, board) = (Arc::clone(&surroundings.fleet), surroundings.board.clone());
-        let run = move |name: &str, spec, stop| -> BoxFuture<'static, Result<(), Failure>> {
-            Box::pin(Arc::clone(&surroundings).live(name.to_owned(), spec, stop))
+        let run = move |name: &str, spec, bounds| -> BoxFuture<'static, Result<(), Failure>> {
+            Box::pin(Arc::clone(&surroundings).live(name.to_owned(), spec, bounds))
         };
         let listening = board.clone();
         let listener = move |name: &str, event| listening.record(name, event, Timestamp::now());
@@ -182,7 +179,7 @@ impl<F: Fleet> Daemon<F> {
         info!("stopping");
         self.herald.stopping();
         // In this order: what is under way belongs to units that still run.
-        join(self.fleet.close(), self.supervisor.stop(STOP)).await;
+        join(self.fleet.close(), self.supervisor.stop()).await;
         stop.cancel();
         if outcome.is_ok() {
             serving.await.context("the control socket failed")?;

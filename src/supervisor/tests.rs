@@ -12,6 +12,8 @@ enum Script {
     Serve(u8),
     /// Runs until it is asked to stop, and takes its time then.
     Linger(Duration),
+    /// The same, with something that must not be cut off.
+    Uncut(Duration),
     Panic,
     Fail(Class),
     /// Fails after a good run.
@@ -45,10 +47,15 @@ impl Drop for Alive {
     }
 }
 
-async fn play(script: Script, stop: CancellationToken, _alive: Alive) -> Result<(), Failure> {
+async fn play(script: Script, Bounds { stop, uncut }: Bounds, _alive: Alive) -> Result<(), Failure> {
     match script {
         Script::Serve(_) => stop.cancelled().await,
         Script::Linger(time) => {
+            stop.cancelled().await;
+            sleep(time).await;
+        }
+        Script::Uncut(time) => {
+            let _uncut = uncut.token();
             stop.cancelled().await;
             sleep(time).await;
         }
@@ -71,8 +78,8 @@ impl Rig {
     fn start(list: &[(&str, Script)]) -> Rig {
         let alive = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&alive);
-        let run = move |_: &str, script, stop| -> BoxFuture<'static, Result<(), Failure>> {
-            Box::pin(play(script, stop, Alive::new(&count)))
+        let run = move |_: &str, script, bounds| -> BoxFuture<'static, Result<(), Failure>> {
+            Box::pin(play(script, bounds, Alive::new(&count)))
         };
         let (sender, events) = mpsc::unbounded_channel();
         let listener = move |name: &str, event| {
@@ -228,9 +235,26 @@ async fn a_unit_that_does_not_listen_is_aborted_at_the_limit() {
     assert_eq!((rig.event().await.1, rig.event().await.1), (Event::Started, Event::Started));
     let begin = Instant::now();
     let alive = Arc::clone(&rig.alive);
-    rig.supervisor.stop(Duration::from_secs(4)).await;
-    assert_eq!(begin.elapsed(), Duration::from_secs(4));
+    rig.supervisor.stop().await;
+    assert_eq!(begin.elapsed(), Duration::from_millis(3500));
     assert_eq!(alive.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_must_not_be_cut_off_is_waited_for_and_not_for_ever() {
+    for (time, waited) in [(20_000, 20_000), (3_600_000, 28_500)] {
+        let mut rig = Rig::start(&[("unit", Script::Uncut(Duration::from_millis(time)))]);
+        rig.started("unit").await;
+        let begin = Instant::now();
+        rig.supervisor.stop().await;
+        assert_eq!(begin.elapsed(), Duration::from_millis(waited));
+    }
+    let mut rig = Rig::start(&[("unit", Script::Uncut(Duration::from_secs(20)))]);
+    rig.started("unit").await;
+    let begin = Instant::now();
+    rig.apply(&[]);
+    rig.supervisor.stop().await;
+    assert_eq!(begin.elapsed(), Duration::from_secs(20), "also for one that left before");
 }
 
 #[tokio::test(start_paused = true)]
@@ -244,7 +268,7 @@ async fn a_stop_waits_no_longer_than_it_must_and_ends_pauses() {
         assert_ne!(rig.event().await.1, Event::Stopped);
     }
     let begin = Instant::now();
-    rig.supervisor.stop(Duration::from_secs(4)).await;
+    rig.supervisor.stop().await;
     assert_eq!(begin.elapsed(), Duration::from_secs(1));
 }
 
