@@ -24,6 +24,20 @@ pub struct Status {
     pub since: Option<Timestamp>,
     /// Every configured account, by name.
     pub accounts: Vec<Account>,
+    /// Queued messages that no account sends, as the configuration was read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stranded: Vec<Stranded>,
+}
+
+/// A queue whose account is not configured any more, or has no way out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stranded {
+    /// The account that queued them.
+    pub account: String,
+    /// Where they lie.
+    pub queue: String,
+    /// How many.
+    pub messages: u64,
 }
 
 /// What an account is doing.
@@ -168,7 +182,14 @@ pub struct Summary {
 impl Status {
     /// The answer where no daemon runs.
     pub fn absent() -> Status {
-        Status { schema: SCHEMA, version: String::new(), pid: 0, since: None, accounts: Vec::new() }
+        Status {
+            schema: SCHEMA,
+            version: String::new(),
+            pid: 0,
+            since: None,
+            accounts: Vec::new(),
+            stranded: Vec::new(),
+        }
     }
 }
 

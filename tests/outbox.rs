@@ -1,5 +1,5 @@
 //! The outbox against its enemies: other users of the machine, a server that breaks off at a message each time or thinks
-//! over one for long.
+//! over one for long, a configuration that forgets what is queued.
 
 // The helpers below are test code too; clippy's exceptions cover only functions marked `#[test]`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
@@ -144,4 +144,34 @@ fn a_second_signal_does_not_wait_for_an_answer_and_nothing_is_sent_twice() {
     let status = daemon.ends_within(Duration::from_secs(3));
     assert_eq!(status.and_then(|status| status.code()), Some(143));
     assert_eq!(uncertain_after(&home, &sink), 1);
+}
+
+#[test]
+fn queued_mail_of_an_account_that_sends_no_more_is_told_until_it_does() {
+    let host = Host::start();
+    let sink = Sink::submission(&host.authority, |_, _| true);
+    sink.script(Stage::Recipient, Step::Reply("450 later"), usize::MAX);
+    let alice = Account { smtp: (sink.port(), "implicit"), ..Account::of(&host, "alice") };
+    let (home, daemon) = watching(&host, alice.clone());
+    home.send("alice", "draft", &draft("left behind"));
+    until(PATIENCE, "the message to wait", || account(&home)["outbox"]["queued"] == 1);
+    let whole = fs::read_to_string(home.config()).unwrap();
+    let (before, rest) = whole.split_once("[accounts.alice.smtp]").unwrap();
+    let (_, after) = rest.split_once("\n\n").unwrap();
+    fs::write(home.config(), format!("{before}{after}")).unwrap();
+    daemon.reload();
+    let told = |home: &Home| home.status()["stranded"][0].clone();
+    until(PATIENCE, "the queue to be told", || told(&home)["messages"] == 1);
+    let queue = home.state("alice").join("queue").display().to_string();
+    assert_eq!((&told(&home)["account"], &told(&home)["queue"]), (&"alice".into(), &queue.into()));
+    assert!(home.ok(&["status"]).contains("nobody sends 1 message that account alice queued"));
+    assert!(daemon.stop().0.success());
+
+    home.configure(&[Account { name: "renamed".into(), ..alice }]);
+    let daemon = home.start();
+    assert_eq!(told(&home)["account"], "alice");
+    assert!(daemon.stderr().contains("nobody sends it"), "{}", daemon.stderr());
+    fs::write(home.config(), whole).unwrap();
+    daemon.reload();
+    until(PATIENCE, "the queue to be somebody's again", || told(&home).is_null());
 }

@@ -22,6 +22,7 @@ mod sent;
 mod session;
 mod standing;
 mod stores;
+mod stranded;
 mod unsent;
 mod wake;
 mod watch;
@@ -30,6 +31,7 @@ pub use advice::Adviser;
 pub use keepers::Keepers;
 pub use login::{Error as LoginError, Login, Proof};
 pub use stores::Error as StoreError;
+pub use stranded::stranded;
 
 use crate::config::{Account, Mailboxes};
 use crate::error::Class;

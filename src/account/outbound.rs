@@ -10,6 +10,7 @@ use super::login::Proof;
 use super::rest::delay;
 use super::sent::{self, Target};
 use super::session::tokenless;
+use super::stranded::QUEUE;
 use crate::config::Sent;
 use crate::error::{Class, Classified, chain};
 use crate::net::Endpoint;
@@ -51,7 +52,7 @@ struct Outbound {
 pub(super) async fn run(shared: Shared, sent: watch::Receiver<Option<Target>>) {
     shared.board.outbox_at(&shared.account.outbox);
     while !shared.stop.is_cancelled() {
-        let (root, directory) = (shared.account.outbox.clone(), shared.state_dir.join("queue"));
+        let (root, directory) = (shared.account.outbox.clone(), shared.state_dir.join(QUEUE));
         let sender = Sender { address: shared.account.address.clone() };
         let opened = tokio::task::spawn_blocking(move || Desk::open(root, directory, sender)).await;
         match opened {

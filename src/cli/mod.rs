@@ -21,6 +21,7 @@ pub mod progress;
 pub mod render;
 pub mod run;
 pub mod status;
+pub mod stranded;
 pub mod sync;
 pub mod token;
 

@@ -5,7 +5,7 @@
 //! looks.
 
 use crate::error::Class;
-use crate::status::{Account, SCHEMA, State, Status};
+use crate::status::{Account, SCHEMA, State, Status, Stranded};
 use crate::supervisor::{End, Event};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +24,7 @@ pub(super) struct Board {
 struct Content {
     accounts: BTreeMap<String, Entry>,
     notice: Option<String>,
+    stranded: Vec<Stranded>,
 }
 
 #[derive(Debug, Default)]
@@ -85,6 +86,11 @@ impl Board {
         self.change(|content| content.notice = notice);
     }
 
+    /// What was queued and nobody will send.
+    pub(super) fn stranded(&self, stranded: Vec<Stranded>) {
+        self.change(|content| content.stranded = stranded);
+    }
+
     /// The accounts with an error, and those that stopped.
     pub(super) fn in_trouble(&self) -> BTreeSet<String> {
         let is_ill = |account: &Account| account.error.is_some() || account.state == State::Stopped;
@@ -110,6 +116,7 @@ impl Board {
             pid: std::process::id(),
             since: Some(self.since),
             accounts: content.accounts.iter().map(|(name, entry)| entry.account(name)).collect(),
+            stranded: content.stranded.clone(),
         }
     }
 

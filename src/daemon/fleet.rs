@@ -9,10 +9,12 @@ use crate::control::{Code, Deletions, HeldRequest, Lease, Quarantined, Refusal, 
 use crate::error::{Classified, chain};
 use crate::mail::MailboxName;
 use crate::oauth::AccessToken;
+use crate::status::Stranded;
 use crate::supervisor::{Bounds, Failure};
 use crate::sync;
 use futures_util::future::{BoxFuture, join_all};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 use tracing::info;
@@ -182,6 +184,11 @@ impl Fleet for Accounts {
         self.bell.set(hooks.needs_login);
         *self.configured() = accounts.iter().map(|account| account.name.clone()).collect();
         Ok(accounts.into_iter().map(|account| (account.name.clone(), account)).collect())
+    }
+
+    fn stranded(&self, state_dir: &Path, accounts: &BTreeMap<String, Account>) -> Vec<Stranded> {
+        let sends = |name: &str| accounts.get(name).is_some_and(|account| account.smtp.is_some());
+        account::stranded(state_dir, sends)
     }
 
     fn run(&self, unit: Unit<Account>) -> BoxFuture<'static, Result<(), Failure>> {

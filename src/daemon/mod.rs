@@ -20,7 +20,7 @@ pub use signals::Signal;
 
 use crate::control::server::{Handler, Replies, Server};
 use crate::control::{Code, Refusal, Request, Response};
-use crate::status::Account;
+use crate::status::{Account, Stranded};
 use crate::supervisor::plan::Law;
 use crate::supervisor::{Bounds, Failure, Supervisor};
 use anyhow::Context;
@@ -32,7 +32,7 @@ use jiff::Timestamp;
 use lock::Lock;
 use pulse::Pulses;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -51,6 +51,9 @@ pub trait Fleet: Send + Sync + 'static {
 
     /// Reads the configuration. May block; called off the reactor.
     fn load(&self) -> anyhow::Result<BTreeMap<String, Self::Spec>>;
+
+    /// What an account queued that none of these will send. May block; called off the reactor.
+    fn stranded(&self, state_dir: &Path, accounts: &BTreeMap<String, Self::Spec>) -> Vec<Stranded>;
 
     /// Runs one account until it is asked to stop; then it returns `Ok`. An error or a panic is this account's alone.
     fn run(&self, unit: Unit<Self::Spec>) -> BoxFuture<'static, Result<(), Failure>>;
@@ -102,7 +105,7 @@ async fn serve<F: Fleet>(
     herald: Herald,
     watchdog: Option<Duration>,
 ) -> anyhow::Result<()> {
-    let wanted = load(&fleet).await?;
+    let loaded = load(&fleet, &places.state_dir).await?;
     let _lock = lock_state(places.state_dir.clone()).await?;
     let server = Server::bind(&places.socket).await?;
     let (board, pulses) = (Board::new(Timestamp::now()), Pulses::new());
@@ -118,9 +121,10 @@ async fn serve<F: Fleet>(
     }
     let surroundings = Surroundings { fleet: Arc::clone(&fleet), state_dir: places.state_dir, board, pulses };
     let mut daemon = Daemon::new(surroundings, herald);
-    daemon.apply(&wanted, &BTreeSet::new());
+    let accounts = loaded.accounts.len();
+    daemon.apply(loaded, &BTreeSet::new());
     daemon.herald.ready();
-    info!(accounts = wanted.len(), "ready");
+    info!(accounts, "ready");
 
     let outcome = daemon.attend(signals, incoming, serving, stop).await;
     helpers.shutdown().await;
@@ -130,6 +134,7 @@ async fn serve<F: Fleet>(
 /// The daemon while it runs.
 struct Daemon<F: Fleet> {
     fleet: Arc<F>,
+    state_dir: PathBuf,
     board: Board,
     herald: Herald,
     supervisor: Supervisor<F::Spec>,
@@ -145,13 +150,14 @@ impl<F: Fleet> Daemon<F> {
     fn new(surroundings: Surroundings<F>, herald: Herald) -> Daemon<F> {
         let surroundings = Arc::new(surroundings);
         let (fleet, board) = (Arc::clone(&surroundings.fleet), surroundings.board.clone());
+        let state_dir = surroundings.state_dir.clone();
         let run = move |name: &str, spec, bounds| -> BoxFuture<'static, Result<(), Failure>> {
             Box::pin(Arc::clone(&surroundings).live(name.to_owned(), spec, bounds))
         };
         let listening = board.clone();
         let listener = move |name: &str, event| listening.record(name, event, Timestamp::now());
         let supervisor = Supervisor::new(Law::WORKER, Arc::new(run), Arc::new(listener));
-        Daemon { fleet, board, herald, supervisor }
+        Daemon { fleet, state_dir, board, herald, supervisor }
     }
 
     /// The loop; returns when all has ended.
@@ -202,12 +208,12 @@ impl<F: Fleet> Daemon<F> {
     /// Reads the configuration again; one that is wrong changes nothing.
     async fn reload(&mut self) -> Result<(), Refusal> {
         self.herald.reloading();
-        let outcome = match load(&self.fleet).await {
-            Ok(wanted) => {
-                info!(accounts = wanted.len(), "configuration reloaded");
+        let outcome = match load(&self.fleet, &self.state_dir).await {
+            Ok(loaded) => {
+                info!(accounts = loaded.accounts.len(), "configuration reloaded");
                 self.board.notice(None);
                 // What is in trouble may have been mended where no configuration tells of it.
-                self.apply(&wanted, &self.board.in_trouble());
+                self.apply(loaded, &self.board.in_trouble());
                 Ok(())
             }
             Err(error) => {
@@ -221,9 +227,14 @@ impl<F: Fleet> Daemon<F> {
         outcome
     }
 
-    fn apply(&mut self, wanted: &BTreeMap<String, F::Spec>, anew: &BTreeSet<String>) {
-        self.board.retain(wanted.keys());
-        self.supervisor.apply(wanted, anew);
+    fn apply(&mut self, loaded: Loaded<F::Spec>, anew: &BTreeSet<String>) {
+        let Loaded { accounts, stranded } = loaded;
+        for Stranded { account, queue, messages } in &stranded {
+            warn!(account, queue, messages, "queued, and nobody sends it: see posthaste status");
+        }
+        self.board.stranded(stranded);
+        self.board.retain(accounts.keys());
+        self.supervisor.apply(&accounts, anew);
     }
 }
 
@@ -265,9 +276,20 @@ impl<F> Desk<F> {
     }
 }
 
-async fn load<F: Fleet>(fleet: &Arc<F>) -> anyhow::Result<BTreeMap<String, F::Spec>> {
-    let fleet = Arc::clone(fleet);
-    spawn_blocking(move || fleet.load()).await.context("reading the configuration failed")?
+/// A configuration, and what no account of it will send.
+struct Loaded<S> {
+    accounts: BTreeMap<String, S>,
+    stranded: Vec<Stranded>,
+}
+
+async fn load<F: Fleet>(fleet: &Arc<F>, state_dir: &Path) -> anyhow::Result<Loaded<F::Spec>> {
+    let (fleet, state_dir) = (Arc::clone(fleet), state_dir.to_owned());
+    let loading = spawn_blocking(move || {
+        let accounts = fleet.load()?;
+        let stranded = fleet.stranded(&state_dir, &accounts);
+        Ok(Loaded { accounts, stranded })
+    });
+    loading.await.context("reading the configuration failed")?
 }
 
 async fn lock_state(state_dir: PathBuf) -> anyhow::Result<Lock> {

@@ -43,6 +43,11 @@ impl Fleet for Scripted {
         self.config.lock().unwrap().clone().map_err(anyhow::Error::msg)
     }
 
+    fn stranded(&self, _: &Path, accounts: &BTreeMap<String, Script>) -> Vec<Stranded> {
+        let old = Stranded { account: "old".into(), queue: "/old".into(), messages: 1 };
+        if accounts.contains_key("old") { Vec::new() } else { vec![old] }
+    }
+
     fn run(&self, unit: Unit<Script>) -> BoxFuture<'static, Result<(), Failure>> {
         let _test_over = self.runs.send((unit.name.clone(), unit.spec));
         let has_login = *self.has_login.lock().unwrap();

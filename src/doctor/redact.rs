@@ -9,7 +9,7 @@
 mod words;
 
 use crate::config::{Account, Config};
-use crate::status::Status;
+use crate::status::{Status, Stranded};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -127,8 +127,11 @@ pub fn config(config: &Config, redactor: &Redactor) -> Vec<String> {
         .collect()
 }
 
-/// The status without names of mailboxes and files.
+/// The status without names of mailboxes and files, nor of accounts that are not configured.
 pub fn status(mut status: Status, redactor: &Redactor) -> Status {
+    for one in &mut status.stranded {
+        *one = Stranded { messages: one.messages, ..Stranded::default() };
+    }
     for account in &mut status.accounts {
         account.detail.clear();
         account.passed_over.clear();

@@ -34,4 +34,4 @@ pub use outbox::{FileIdentity, Outbox, OutboxFile, Scan};
 pub use record::{Entry, Id, Source, State};
 pub use retry::{Next, next_attempt};
 pub use returned::refuse;
-pub use spool::Spool;
+pub use spool::{Spool, count};

@@ -267,6 +267,13 @@ impl Spool {
     }
 }
 
+/// How many records lie in a queue that nobody owns, readable or not; changes nothing.
+pub fn count(directory: &Path) -> u64 {
+    let Ok(listing) = fs::read_dir(directory) else { return 0 };
+    let records = listing.flatten().filter(|entry| entry.path().extension().is_some_and(|it| it == "json"));
+    records.map(|_| 1).sum()
+}
+
 /// A message whose file still stands in the outbox is never due.
 fn due_at(entry: &Entry) -> Option<Timestamp> {
     match entry.state {

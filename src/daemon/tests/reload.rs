@@ -53,3 +53,18 @@ async fn a_reload_tries_what_is_in_trouble_at_once_and_touches_nothing_else() {
     assert_eq!(begun, ["down", "waiting"]);
     rig.hears("STATUS=2 accounts watching; 1 waiting").await;
 }
+
+#[tokio::test]
+async fn a_reload_finds_out_anew_which_queued_mail_nobody_sends() {
+    let mut rig = Rig::start(accounts(&[("new", Script::Watch(1))]));
+    let told = |status: Vec<Response>| match status.into_iter().next() {
+        Some(Response::Status(status)) => status.stranded.into_iter().map(|queue| queue.account).collect(),
+        other => panic!("{other:?}"),
+    };
+    rig.hears("READY=1").await;
+    let stranded: Vec<String> = told(rig.ask(&Request::Status).await.unwrap());
+    assert_eq!(stranded, ["old"]);
+    rig.write_config(accounts(&[("old", Script::Watch(1))]));
+    rig.ask(&Request::Reload).await.unwrap();
+    assert_eq!(told(rig.ask(&Request::Status).await.unwrap()), Vec::<String>::new());
+}
