@@ -56,7 +56,7 @@ install:
 	install -D -m 755 $(TARGET)/release/posthaste $(BIN)
 	install -m 755 contrib/posthaste-drop $(DROP)
 	install -d $(dir $(UNIT))
-	sed 's|^ExecStart=[^ ]*|ExecStart=$(PREFIX)/bin/posthaste|' systemd/posthaste.service > $(UNIT)
+	sed 's|^\(Exec[A-Za-z]*=\)[^ ]*|\1$(PREFIX)/bin/posthaste|' systemd/posthaste.service > $(UNIT)
 	install -d $(dir $(BASH_COMP)) $(dir $(ZSH_COMP)) $(dir $(FISH_COMP))
 	$(TARGET)/release/posthaste completions bash > $(BASH_COMP)
 	$(TARGET)/release/posthaste completions zsh > $(ZSH_COMP)

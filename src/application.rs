@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// The proof of a program.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum App {
     /// By the client's secret (RFC 6749 §4.4).
     Secret,

@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | 0 | [`mail`] [`error`] [`backoff`] [`status`] [`ownership`] [`application`] | nothing above |
 //! | 1 | [`sync`] and the pure leaves inside drivers | `mail error` |
-//! | 2 | [`net`] [`disk`] [`command`] | `error` |
+//! | 2 | [`net`] [`disk`] [`command`] [`task`] | `error` |
 //! | 3 | [`imap`] [`pop`] [`smtp`] [`maildir`] [`ledger`] [`queue`] [`oauth`] [`provider`] [`supervisor`] [`control`] [`config`] | below; never each other |
 //! | 4 | [`account`]: the only place where drivers meet | 0–3 but `supervisor` and `control` |
 //! | 4 | [`doctor`]: what works and what does not, from DNS to MAIL FROM | 0–3 but `supervisor` and `control`, and `account` |
@@ -43,3 +43,4 @@ pub mod smtp;
 pub mod status;
 pub mod supervisor;
 pub mod sync;
+pub mod task;

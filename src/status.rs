@@ -22,6 +22,9 @@ pub struct Status {
     /// When the daemon started.
     #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "whole_seconds")]
     pub since: Option<Timestamp>,
+    /// What is wrong with the daemon as a whole: a configuration that could not be reloaded, and where the mistake is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<String>,
     /// Every configured account, by name.
     pub accounts: Vec<Account>,
     /// Queued messages that no account sends, as the configuration was read.
@@ -138,6 +141,9 @@ pub struct Outbox {
     pub uncertain: u32,
     /// Refused for good; see `failed/` in the outbox.
     pub failed: u32,
+    /// When the first of what is queued is tried again, where it has to wait.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "whole_seconds")]
+    pub next_try: Option<Timestamp>,
 }
 
 /// How far a pass over a mailbox is. Totals grow while the pass learns what there is to do.
@@ -177,6 +183,9 @@ pub struct Summary {
     pub held: u64,
     /// What went wrong, one line for each mailbox or message; empty means complete.
     pub errors: Vec<String>,
+    /// Where only some mailboxes were asked for and the account has none of these: those that it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unmatched: Option<Vec<String>>,
 }
 
 impl Status {
@@ -187,6 +196,7 @@ impl Status {
             version: String::new(),
             pid: 0,
             since: None,
+            notice: None,
             accounts: Vec::new(),
             stranded: Vec::new(),
         }

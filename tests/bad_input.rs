@@ -31,8 +31,11 @@ fn said(output: &Output) -> String {
 #[test]
 fn a_configuration_that_makes_no_sense_is_refused_with_its_place() {
     let wrong = [
-        (format!("{LAB}swep = \"5s\"\n{SERVERS}"), "config.toml:5:1: unknown field `swep`"),
-        (format!("{LAB}idle = 7\n{SERVERS}"), "config.toml:5:8: "),
+        (format!("{LAB}swep = \"5s\"\n{SERVERS}"), "config.toml:5:1: unknown key `swep`"),
+        (
+            format!("{LAB}idle = 7\n{SERVERS}"),
+            "config.toml:5:8: `idle` takes a list in brackets, like [\"INBOX\"]",
+        ),
         (format!("{LAB}sweep = \"5 parsecs\"\n{SERVERS}"), "config.toml:5:"),
         (format!("{LAB}mailboxes = [\"*\", \"!INBOX\"]\nidle = [\"INBOX\"]\n{SERVERS}"), "config.toml:6:"),
         (format!("{LAB}{SERVERS}[accounts.lab"), "config.toml:13:"),
@@ -152,7 +155,7 @@ fn logins_that_cannot_be_are_refused() {
     for input in ["", "  \n", "two words\n"] {
         let output = home.run_with(&["login", "alice", "--import"], input);
         assert_eq!(output.status.code(), Some(2));
-        assert!(said(&output).contains("stdin holds no refresh token"), "{}", said(&output));
+        assert!(said(&output).contains("no refresh token was given"), "{}", said(&output));
     }
     let output = home.run_with(&["login", "alice", "--import"], "made-up\n");
     assert_eq!(output.status.code(), Some(77), "{}", said(&output));

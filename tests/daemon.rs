@@ -180,6 +180,17 @@ fn a_reload_touches_only_what_changed() {
     daemon.reload();
     wait_status(&mut daemon, "configuration not reloaded");
     until(PATIENCE, "the place of the mistake", || daemon.stderr().contains("config.toml:2:1"));
+    for words in ["config.toml:2:1: unknown key `addres`", "the former one stays in force"] {
+        let notice = home.status()["notice"].clone();
+        assert!(notice.as_str().unwrap().contains(words), "{notice}");
+        assert!(home.ok(&["status"]).contains(words), "{}", home.ok(&["status"]));
+        let refused = home.run(&["reload"]);
+        assert_eq!(refused.status.code(), Some(78), "{}", stderr(&refused));
+        assert!(stderr(&refused).contains(words), "{}", stderr(&refused));
+    }
+    let served = home.run(&["sync", "alice"]);
+    assert!(served.status.success() && stderr(&served).contains("config.toml:2:1"), "{}", stderr(&served));
+    assert!(stderr(&served).contains("goes on with the former configuration"), "{}", stderr(&served));
     for user in [alice, bob, carol] {
         host.deliver(user, &message("under the old configuration"));
         wait_mail(&home, user, "under the old configuration");
@@ -187,8 +198,10 @@ fn a_reload_touches_only_what_changed() {
     assert_eq!(proxies.each_ref().map(Proxy::connections), [2, 4, 2]);
 
     home.configure(&[of(0, alice), of(2, carol)]);
-    daemon.reload();
-    until(PATIENCE, "the removed account to go", || home.status()["accounts"].as_array().unwrap().len() == 2);
+    home.ok(&["reload"]);
+    let mended = home.status();
+    assert_eq!((&mended["notice"], mended["accounts"].as_array().unwrap().len()), (&Value::Null, 2));
+    assert_eq!(stderr(&home.run(&["sync", "alice"])), "");
     host.deliver(alice, &message("after the removal"));
     wait_mail(&home, alice, "after the removal");
     assert_eq!(proxies.each_ref().map(Proxy::connections), [2, 4, 2]);
@@ -314,18 +327,17 @@ fn an_account_that_cannot_run_at_all_leaves_the_other_running() {
 }
 
 #[test]
-fn an_order_to_an_account_that_is_down_for_want_of_a_login_says_so() {
+fn an_account_that_cannot_log_in_says_why_and_lists_what_it_holds_all_the_same() {
     let host = Host::start();
     let home = home_of(&host, &[Account::of(&host, "alice")]);
     let whole = fs::read_to_string(home.config()).unwrap();
     fs::write(home.config(), whole.replace("client_id = \"test\"\n", "")).unwrap();
     let _daemon = home.start();
     home.wait_state("alice", "needs-login");
-    for command in [&["sync"][..], &["held", "list"]] {
-        let refused = home.run(command);
-        assert_eq!(refused.status.code(), Some(77), "{}", stderr(&refused));
-        assert!(stderr(&refused).contains("no client_id is set"), "{}", stderr(&refused));
-    }
+    let refused = home.run(&["sync"]);
+    assert_eq!(refused.status.code(), Some(77), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("no client_id is set"), "{}", stderr(&refused));
+    assert!(home.ok(&["held", "list"]).contains("nothing is held back"));
 }
 
 /// Set for the runner that is killed.

@@ -297,6 +297,8 @@ fn a_temporary_refusal_is_waited_out_and_tried_again() {
     home.send("alice", "draft", &draft("bob", "later"));
     until(PATIENCE, "the refusal in the log", || daemon.stderr().contains("Greylisted"));
     wait_outbox(&home, "queued", 1);
+    until(PATIENCE, "the time of the next try", || outbox(&home)["next_try"].is_string());
+    assert!(home.ok(&["status"]).contains("  to send: next try in "), "{}", home.ok(&["status"]));
     assert!(daemon.stop().0.success());
     assert_eq!(sink.received().len(), 0);
     let_time_pass(&home.state("alice").join("queue"));

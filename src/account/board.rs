@@ -44,15 +44,6 @@ impl Complaint {
         Complaint { is_told: true, ..self }
     }
 
-    pub(super) fn interrupted() -> Complaint {
-        Complaint {
-            class: Class::RETRY,
-            text: "the program is ending".to_owned(),
-            hint: None,
-            is_told: false,
-        }
-    }
-
     pub(super) fn of_trouble(trouble: &Trouble) -> Complaint {
         Complaint { class: trouble.class, text: chain(trouble), hint: trouble.hint.clone(), is_told: false }
     }

@@ -44,6 +44,8 @@ impl Desk {
 
     /// Takes what is complete into the queue.
     pub(super) fn accept(&mut self, account: &str, closed: &BTreeSet<PathBuf>) -> Look {
+        #[cfg(test)]
+        assert!(!self.root.join(".planted").exists(), "planted in the desk");
         self.spool.settle();
         let now = Timestamp::now();
         let later = now.checked_add(TRY_TO_ACCEPT).ok();

@@ -5,13 +5,14 @@
 
 use super::board::Complaint;
 use super::observe::{self, Counter};
+use super::orders::Chosen;
 use super::rest::{delay, rest};
 use super::sent::Target;
 use super::session::connect;
 use super::stores::{Stores, Watched};
 use super::wake::Looks;
 use super::{Order, Shared, Told};
-use crate::config::{self, Incoming, Mailboxes};
+use crate::config::{self, Incoming};
 use crate::error::Class;
 use crate::imap;
 use crate::mail::MailboxName;
@@ -159,6 +160,8 @@ impl Inbound {
                 Some(order) = orders.recv() => self.obey_or_refuse(&mut remote, order).await?,
                 hint = next_hint(&mut self.watched) => looks = self.collect(hint).await,
                 () = sleep_until(next_sweep) => looks.sweep = true,
+                // Nobody else may notice: the watching connection ends at another moment, or there is none.
+                error = remote.ended() => return Err(Complaint::new(&error)),
                 () = self.shared.login_changed.changed() => {
                     self.shared.login.look_again().await;
                     remote.into_session().logout().await;
@@ -218,17 +221,19 @@ impl Inbound {
         &mut self,
         remote: &mut impl Remote,
         mut extent: Extent,
-        order: Option<(&mpsc::UnboundedSender<Told>, Option<&Mailboxes>)>,
+        order: Option<(&mpsc::UnboundedSender<Told>, Option<&Chosen>)>,
         summary: &mut Summary,
     ) -> Result<(), Complaint> {
-        let (to, glob) = (order.map(|(to, _)| to.clone()), order.and_then(|(_, glob)| glob));
+        let (to, chosen) = (order.map(|(to, _)| to.clone()), order.and_then(|(_, chosen)| chosen));
         for _ in 0..FOLLOW_UPS {
-            let report = self.pass(remote, &extent, to.clone(), glob).await;
+            let report = self.pass(remote, &extent, to.clone(), chosen).await;
             observe::add(summary, &report);
             self.log(&report);
             if let (Some(plan), Some(to)) = (&report.plan, &to) {
                 let text = format!("{}{plan}", report.new_mailboxes());
-                let summary = observe::planned(plan, std::mem::take(&mut summary.errors));
+                let unmatched = chosen.and_then(Chosen::unmatched);
+                let planned = observe::planned(plan, std::mem::take(&mut summary.errors));
+                let summary = Summary { unmatched, ..planned };
                 // Whoever asked may be gone.
                 let _ = to.send(Told::Plan { text, summary });
                 self.shared.board.state(State::Watching, "");
@@ -248,7 +253,7 @@ impl Inbound {
         remote: &mut impl Remote,
         extent: &Extent,
         to: Option<mpsc::UnboundedSender<Told>>,
-        glob: Option<&Mailboxes>,
+        chosen: Option<&Chosen>,
     ) -> Report {
         let observer = Counter::new(self.shared.board.clone(), to);
         self.policy.recent.clear();
@@ -257,8 +262,9 @@ impl Inbound {
             *recent = recent.saturating_add(*count);
         }
         let config::Account { name: account, mailboxes, .. } = &*self.shared.account;
-        let wanted =
-            |mailbox: &MailboxName| mailboxes.wants(mailbox) && glob.is_none_or(|glob| glob.wants(mailbox));
+        let wanted = |mailbox: &MailboxName| {
+            mailboxes.wants(mailbox) && chosen.is_none_or(|chosen| chosen.wants(mailbox))
+        };
         let Stores { maildir: local, ledger } = &mut self.stores;
         let pass = Pass {
             account,

@@ -2,7 +2,8 @@
 //!
 //! A shared mailbox is opened with its user's own token, so several accounts may need the same one. Two keepers of one
 //! token would refresh it twice, and a server that rotates would take the second for a thief (RFC 9700 §4.14).
-//! Invariant: one keeper for one token file in this process. Between processes the lock on that file does the same.
+//! Invariant: one keeper for one token file in this process, with the client's secret as it was last read: two would each
+//! take the other's rotations for the login of another process. Between processes the lock on that file does the same.
 
 use crate::oauth::{Keeper, KeeperConfig};
 use futures_util::future::join_all;
@@ -24,6 +25,7 @@ impl Keepers {
         let mut kept = self.kept();
         kept.keepers.retain(Keeper::is_held);
         if let Some(keeper) = kept.keepers.iter().find(|keeper| keeper.serves(&config)) {
+            keeper.use_client_secret(config.client_secret);
             return keeper.clone();
         }
         let keeper = Keeper::new(config);
@@ -75,19 +77,31 @@ mod tests {
         }
     }
 
-    #[test]
-    fn one_token_has_one_keeper_while_an_account_holds_it() {
+    #[tokio::test]
+    async fn one_token_has_one_keeper_with_the_secret_that_was_read_last_while_an_account_holds_it() {
         let keepers = Keepers::default();
         let count = || keepers.kept().keepers.len();
+        let home = tempfile::tempdir().unwrap();
+        let granted = r#"{"token_type":"Bearer","access_token":"a","expires_in":3600}"#;
+        let script = Script::start([(200, granted), (200, granted)]).await;
+        let config = |secret| KeeperConfig {
+            token_url: script.url.clone(),
+            store: home.path().join("alice/token.json"),
+            ..config(secret)
+        };
         let first = keepers.keeper(config("s"));
-        let second = keepers.clone().keeper(config("s"));
+        let with_new_secret = keepers.clone().keeper(config("t"));
         assert_eq!(count(), 1);
-        let with_new_secret = keepers.keeper(config("t"));
-        assert_eq!(count(), 2);
-        drop((first, second));
-        let _again = keepers.keeper(config("t"));
+        first.import("r".into()).await.unwrap();
+        assert_eq!(script.form(0)["client_secret"], "t");
+        drop(first);
+        let public = keepers.keeper(KeeperConfig { client_secret: None, ..config("t") });
+        public.import("r".into()).await.unwrap();
+        assert!(!script.form(1).contains_key("client_secret"));
+        drop((public, with_new_secret));
+        let other = KeeperConfig { client_id: "other".into(), ..config("t") };
+        let _other = keepers.keeper(other);
         assert_eq!(count(), 1, "the keeper that nobody held is forgotten");
-        drop(with_new_secret);
     }
 
     #[tokio::test]
@@ -107,7 +121,7 @@ mod tests {
         // A directory where the new file should be stands for the full disk.
         let obstacle = store.with_extension("json.new");
         std::fs::create_dir(&obstacle).unwrap();
-        keeper.renew(&first).await.unwrap_err();
+        keeper.renew("lab", &first).await.unwrap_err();
         drop(keeper);
         let again = keepers.keeper(config);
         std::fs::remove_dir(&obstacle).unwrap();

@@ -9,7 +9,7 @@ use super::session::tokenless;
 use crate::config::Pop;
 use crate::error::{Class, Classified};
 use crate::ledger;
-use crate::mail::{MailboxName, Uid, Uidl};
+use crate::mail::{MailboxName, Uid};
 use crate::net::Endpoint;
 use crate::pop::{self, Remote, Session};
 use crate::status::State;
@@ -43,7 +43,7 @@ impl Inbound {
     /// Logs in, with one more attempt after a refused token.
     async fn log_in(&self, server: &Endpoint) -> Result<Session, Complaint> {
         let shared = &self.shared;
-        let proof = shared.login.proof(server, &shared.account.name).await;
+        let proof = shared.login.proof(server).await;
         let mut proof = proof.map_err(|error| tokenless(shared, &error))?;
         let mut outcome = pop::connect(server, &shared.login.to_mailbox(&proof)).await;
         if let Err(error) = &outcome
@@ -69,19 +69,19 @@ impl Inbound {
         let maildrop = ledger.maildrop().await?;
         let census = Census::new(&maildrop, listed);
         let unsure = census.unsure(spares_suspects);
-        let likeness = session.identify(&unsure).await;
+        let seen = session.identify(&unsure).await;
         if let Some(number) = session.broken_at()
             && !is_dry_run
         {
             ledger.note(census.accuse(number, maildrop.next)).await?;
         }
-        let likeness = likeness.map_err(failed)?;
-        let hidden = unsure.len() - likeness.len();
+        let seen = seen.map_err(failed)?;
+        let hidden = unsure.len() - seen.len();
         if hidden > 0 {
             let account = &self.shared.account.name;
             tracing::warn!(%account, hidden, "the server does not show what some messages are");
         }
-        let settled = census.settle(maildrop.next, &likeness);
+        let settled = census.settle(maildrop.next, &seen);
         let (messages, notes) = settled.ok_or_else(|| Trouble::new(Scope::Pass, NoUids))?;
         if !is_dry_run && !notes.is_empty() {
             ledger.note(notes).await?;
@@ -90,11 +90,14 @@ impl Inbound {
         Ok(Remote::new(session, messages, suspects.collect(), spares_suspects))
     }
 
-    /// Keeps in mind the message at which a session broke, if it did so at one.
-    pub(super) async fn suspect(&mut self, broken_at: Option<Uidl>) {
-        let Some(uidl) = broken_at else { return };
-        if let Err(trouble) = self.stores.ledger.note(vec![Note::Suspect(uidl)]).await {
-            tracing::warn!(account = %self.shared.account.name, error = %trouble, "cannot note what broke a visit");
+    /// Keeps in mind what the session sent, and the message at which it broke, if it did so at one.
+    pub(super) async fn remember(&mut self, remote: &mut Remote) {
+        let notes = remote.notes();
+        if notes.is_empty() {
+            return;
+        }
+        if let Err(trouble) = self.stores.ledger.note(notes).await {
+            tracing::warn!(account = %self.shared.account.name, error = %trouble, "cannot note what a visit saw");
         }
     }
 
@@ -115,7 +118,7 @@ impl Inbound {
         }
         let verified = remote.verify(&due).await;
         if verified.is_err() {
-            self.suspect(remote.broken_at()).await;
+            self.remember(&mut remote).await;
         }
         let (same, others) = verified?;
         if !others.is_empty() {

@@ -23,6 +23,8 @@ mod session;
 mod standing;
 mod stores;
 mod stranded;
+#[cfg(test)]
+mod tests;
 mod unsent;
 mod wake;
 mod watch;
@@ -68,11 +70,6 @@ impl Order {
     /// Whether nothing may be changed.
     fn is_dry_run(&self) -> bool {
         matches!(self.wish, Wish::Sync { dry_run: true, .. })
-    }
-
-    /// Whether no mail may be touched.
-    fn only_looks(&self) -> bool {
-        self.is_dry_run() || matches!(self.wish, Wish::ListHeld)
     }
 }
 
@@ -297,6 +294,3 @@ pub async fn carry_out(
     Inbound::new(shared, stores, sent_mailbox).once(order).await;
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;

@@ -90,6 +90,7 @@ pub(super) fn planned(plan: &Plan, errors: Vec<String>) -> Summary {
         removed: count(|steps| steps.remove.len() + steps.discard.len()),
         held: plan.mailboxes.values().flat_map(|steps| &steps.held).map(|held| u64::from(held.count)).sum(),
         errors,
+        unmatched: None,
     }
 }
 

@@ -5,11 +5,38 @@ use super::inbound::Inbound;
 use super::session::connect;
 use super::{Order, Told, Wish};
 use crate::config::{Incoming, Mailboxes};
-use crate::error::Class;
 use crate::imap;
+use crate::mail::MailboxName;
 use crate::status::Summary;
-use crate::sync::{Extent, Ledger as _, Remote, Scope};
+use crate::sync::{Extent, Remote, Scope};
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 use tokio::sync::mpsc;
+
+/// The mailboxes that an order is about, and which of the account's the passes for it met.
+pub(super) struct Chosen {
+    glob: Mailboxes,
+    met: Mutex<BTreeSet<MailboxName>>,
+}
+
+impl Chosen {
+    pub(super) fn new(glob: &Mailboxes) -> Chosen {
+        Chosen { glob: glob.clone(), met: Mutex::default() }
+    }
+
+    /// Whether a mailbox of the account is meant.
+    pub(super) fn wants(&self, mailbox: &MailboxName) -> bool {
+        self.met.lock().unwrap_or_else(PoisonError::into_inner).insert(mailbox.clone());
+        self.glob.wants(mailbox)
+    }
+
+    /// The mailboxes that there are, where none of them is meant.
+    pub(super) fn unmatched(&self) -> Option<Vec<String>> {
+        let met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_none = !met.iter().any(|mailbox| self.glob.wants(mailbox));
+        is_none.then(|| met.iter().map(ToString::to_string).collect())
+    }
+}
 
 impl Inbound {
     /// An order whose failure ends the connection is answered before that.
@@ -29,21 +56,19 @@ impl Inbound {
             Wish::Sync { mailbox, dry_run } => {
                 return self.sync(remote, &to, mailbox.as_ref(), dry_run).await;
             }
-            Wish::ListHeld => self.held_list().await.map(|list| Some(Told::Held(list))),
-            Wish::Approve(mailbox) => self.approve(&mailbox).await.map(|()| None),
+            Wish::ListHeld => {
+                self.tell_held(&to).await;
+                return Ok(());
+            }
+            Wish::Approve(mailbox) => self.approve(&mailbox).await,
             Wish::Restore(mailbox) => {
                 self.unclean.insert(mailbox.clone());
                 self.watched.unfollow(&self.stores.maildir, &mailbox);
-                self.restore(remote, &mailbox).await.map(|()| None)
+                self.restore(remote, &mailbox).await
             }
         };
         match prepared {
-            Ok(Some(told)) => {
-                // Whoever asked may be gone.
-                let _ = to.send(told);
-                Ok(())
-            }
-            Ok(None) => self.sync(remote, &to, None, false).await,
+            Ok(()) => self.sync(remote, &to, None, false).await,
             Err(trouble) if trouble.scope == Scope::Pass => Err(Complaint::of_trouble(&trouble)),
             Err(trouble) => {
                 self.refuse(&to, &Complaint::of_trouble(&trouble));
@@ -61,31 +86,30 @@ impl Inbound {
     ) -> Result<(), Complaint> {
         let extent = Extent { dry_run, ..Extent::default() };
         let mut summary = Summary::default();
-        self.turn(remote, extent, Some((to, glob)), &mut summary).await?;
-        if dry_run {
-            return Ok(());
+        let chosen = glob.map(Chosen::new);
+        self.turn(remote, extent, Some((to, chosen.as_ref())), &mut summary).await?;
+        if !dry_run {
+            summary.unmatched = chosen.and_then(|chosen| chosen.unmatched());
+            // Whoever asked may be gone.
+            let _ = to.send(Told::Summary(summary));
         }
-        let told = match self.matches_none(glob).await {
-            true => Told::Refused {
-                class: Class::GiveUp,
-                text: "no mailbox matches".to_owned(),
-                hint: Some("posthaste status --json names the mailboxes".to_owned()),
-            },
-            false => Told::Summary(summary),
-        };
-        // Whoever asked may be gone.
-        let _ = to.send(told);
         Ok(())
     }
 
-    /// Whether there is no mailbox that the user can have meant.
-    async fn matches_none(&mut self, glob: Option<&Mailboxes>) -> bool {
-        let (Some(glob), Ok(records)) = (glob, self.stores.ledger.mailboxes().await) else { return false };
-        !records.iter().any(|record| glob.wants(&record.name))
+    /// Tells what is held back and what lies in quarantine: that stands on this machine, whatever the server is like.
+    pub(super) async fn tell_held(&mut self, to: &mpsc::UnboundedSender<Told>) {
+        match self.held_list().await {
+            // Whoever asked may be gone.
+            Ok(list) => drop(to.send(Told::Held(list))),
+            Err(trouble) => self.refuse(to, &Complaint::of_trouble(&trouble)),
+        }
     }
 
     /// An order in times of trouble: one attempt. What its failure means for the account the next turn finds out.
     pub(super) async fn try_order(&mut self, order: Order) {
+        if let Wish::ListHeld = order.wish {
+            return self.tell_held(&order.to).await;
+        }
         let account = self.shared.account.clone();
         if let Incoming::Pop(pop) = &account.incoming {
             // A visit refuses by itself an order that it cannot carry out.

@@ -17,6 +17,8 @@ use crate::net::Endpoint;
 use crate::queue::watch::{Hints, OutboxWatch};
 use crate::queue::{self, Entry, Id, Sender, State};
 use crate::smtp::{self, Session, Verdict};
+use crate::status;
+use crate::task::off_reactor;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -54,9 +56,9 @@ pub(super) async fn run(shared: Shared, sent: watch::Receiver<Option<Target>>) {
     while !shared.stop.is_cancelled() {
         let (root, directory) = (shared.account.outbox.clone(), shared.state_dir.join(QUEUE));
         let sender = Sender { address: shared.account.address.clone() };
-        let opened = tokio::task::spawn_blocking(move || Desk::open(root, directory, sender)).await;
+        let opened = off_reactor(move || Desk::open(root, directory, sender)).await;
         match opened {
-            Ok(Ok(desk)) => {
+            Ok(desk) => {
                 let desk = Arc::new(Mutex::new(desk));
                 let shared = shared.clone();
                 let outbound = Outbound {
@@ -71,8 +73,7 @@ pub(super) async fn run(shared: Shared, sent: watch::Receiver<Option<Target>>) {
                 };
                 return outbound.serve().await;
             }
-            Ok(Err(error)) => shared.board.outbox_trouble(Some(Complaint::new(&error))),
-            Err(_) => return,
+            Err(error) => shared.board.outbox_trouble(Some(Complaint::new(&error))),
         }
         tokio::select! {
             () = sleep(SELDOM) => {}
@@ -109,7 +110,7 @@ impl Outbound {
     /// Accepts, sends, files; says when to look again.
     async fn round(&mut self, closed: BTreeSet<PathBuf>) -> NextLook {
         let account = self.shared.account.name.clone();
-        let look = self.on_disk(move |desk| desk.accept(&account, &closed)).await.unwrap_or_default();
+        let look = self.on_disk(move |desk| desk.accept(&account, &closed)).await;
         self.tell_acceptance(look.refused);
         self.shared.board.passed_over(look.passed_over);
         self.tell_counts().await;
@@ -119,8 +120,7 @@ impl Outbound {
         }
         self.file_sent().await;
         self.tell_counts().await;
-        let due = self.on_disk(|desk| desk.spool.next_due()).await.flatten();
-        let due = due.map(|at| self.not_before.map_or(at, |wait| wait.max(at)));
+        let due = self.next_send().await;
         look.again_at.into_iter().chain(due).min()
     }
 
@@ -134,7 +134,7 @@ impl Outbound {
     }
 
     async fn send_due(&mut self, now: Timestamp) {
-        let mut due = self.on_disk(move |desk| desk.spool.due(now)).await.unwrap_or_default();
+        let mut due = self.on_disk(move |desk| desk.spool.due(now)).await;
         if due.is_empty() {
             return;
         }
@@ -184,8 +184,7 @@ impl Outbound {
     async fn connect(&self, endpoint: &Endpoint) -> Result<Session, Complaint> {
         let login = &self.shared.login;
         let complain = |error: &super::LoginError| tokenless(&self.shared, error);
-        let proof =
-            login.proof(endpoint, &self.shared.account.name).await.map_err(|error| complain(&error))?;
+        let proof = login.proof(endpoint).await.map_err(|error| complain(&error))?;
         let session = match self.log_in(endpoint, &proof).await {
             Err(error) if error.class() == Class::NeedsLogin => {
                 let another = login.another(&proof).await.map_err(|error| complain(&error))?;
@@ -239,7 +238,7 @@ impl Outbound {
         let (id, words) = (entry.id.clone(), chain(error));
         let told = words.clone();
         let done = self.on_disk(move |desk| desk.spool.break_off(&id, &told, Timestamp::now())).await;
-        match done.unwrap_or(Err(queue::Error::Interrupted)) {
+        match done {
             Ok(true) => {
                 let account = &self.shared.account.name;
                 tracing::warn!(account, message_id = %entry.message_id, %words, "given up");
@@ -282,7 +281,7 @@ impl Outbound {
         let owed =
             self.on_disk(move |desk| desk.spool.entries().filter(is_sent).cloned().collect::<Vec<_>>());
         let mut trouble = None;
-        for entry in owed.await.unwrap_or_default() {
+        for entry in owed.await {
             trouble = self.file(&entry.id).await.err().or(trouble);
         }
         let is_unfiled = trouble.is_some();
@@ -308,10 +307,8 @@ impl Outbound {
 
     async fn message(&self, id: &Id) -> Result<std::fs::File, Complaint> {
         let id = id.clone();
-        match self.on_disk(move |desk| desk.spool.message(&id)).await {
-            Some(opened) => opened.map_err(|error| Complaint::new(&error)),
-            None => Err(Complaint::interrupted()),
-        }
+        let opened = self.on_disk(move |desk| desk.spool.message(&id)).await;
+        opened.map_err(|error| Complaint::new(&error))
     }
 
     async fn step(&self, id: &Id, to: State, words: Option<String>) -> Result<(), Complaint> {
@@ -320,32 +317,32 @@ impl Outbound {
 
     async fn note(&self, id: &Id, to: State, words: Option<String>) -> Result<(), queue::Error> {
         let id = id.clone();
-        let note = self.on_disk(move |desk| desk.spool.transition(&id, to, words.as_deref())).await;
-        note.unwrap_or(Err(queue::Error::Interrupted))
+        self.on_disk(move |desk| desk.spool.transition(&id, to, words.as_deref())).await
     }
 
     async fn attempt(
         &self,
         work: impl FnOnce(&mut Desk) -> Result<(), queue::Error> + Send + 'static,
     ) -> Result<(), Complaint> {
-        let done = self.on_disk(work).await.unwrap_or(Err(queue::Error::Interrupted));
-        done.map_err(|error| Complaint::new(&error))
+        self.on_disk(work).await.map_err(|error| Complaint::new(&error))
+    }
+
+    /// When the next message is sent, at the earliest.
+    async fn next_send(&self) -> Option<Timestamp> {
+        let due = self.on_disk(|desk| desk.spool.next_due()).await?;
+        Some(self.not_before.map_or(due, |wait| wait.max(due)))
     }
 
     async fn tell_counts(&self) {
-        if let Some(counts) = self.on_disk(|desk| desk.spool.counts()).await {
-            self.shared.board.outbox(counts);
-        }
+        let next_try = self.next_send().await.filter(|at| *at > Timestamp::now());
+        let counts = self.on_disk(|desk| desk.spool.counts()).await;
+        self.shared.board.outbox(status::Outbox { next_try, ..counts });
     }
 
-    /// Runs disk work off the reactor; `None` when the program is ending.
-    async fn on_disk<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Desk) -> T + Send + 'static,
-    ) -> Option<T> {
+    /// Runs disk work off the reactor.
+    async fn on_disk<T: Send + 'static>(&self, work: impl FnOnce(&mut Desk) -> T + Send + 'static) -> T {
         let desk = Arc::clone(&self.desk);
-        let run = move || work(&mut desk.lock().unwrap_or_else(PoisonError::into_inner));
-        tokio::task::spawn_blocking(run).await.ok()
+        off_reactor(move || work(&mut desk.lock().unwrap_or_else(PoisonError::into_inner))).await
     }
 }
 

@@ -5,9 +5,9 @@
 //! than the server wants (LOGIN-DELAY), whatever happened in between; an order of the user's is carried out at once.
 //! Local changes need no visit: POP3 keeps no flags.
 
-use super::Order;
 use super::board::Complaint;
 use super::inbound::{Inbound, next_hint};
+use super::{Order, Wish};
 use crate::config::Pop;
 use crate::status::Summary;
 use crate::sync::Extent;
@@ -45,10 +45,13 @@ impl Inbound {
         loop {
             tokio::select! {
                 () = sleep_until(until) => return Ok(()),
-                Some(order) = orders.recv() => {
-                    self.visit(pop, Some(order)).await?;
-                    until = Instant::now() + self.pause().await?;
-                }
+                Some(order) = orders.recv() => match order.wish {
+                    Wish::ListHeld => self.tell_held(&order.to).await,
+                    _ => {
+                        self.visit(pop, Some(order)).await?;
+                        until = Instant::now() + self.pause().await?;
+                    }
+                },
                 // What changes in the Maildir is seen at the next visit.
                 _ = next_hint(&mut self.watched) => {}
                 () = self.shared.wake.poked() => drop(self.shared.wake.take()),
@@ -75,7 +78,6 @@ impl Inbound {
     pub(super) async fn visit(&mut self, pop: &Pop, order: Option<Order>) -> Result<(), Complaint> {
         let to = order.as_ref().map(|order| order.to.clone());
         let is_dry_run = order.as_ref().is_some_and(Order::is_dry_run);
-        let only_looks = order.as_ref().is_some_and(Order::only_looks);
         let arrived = self.arrive(pop, is_dry_run).await;
         let mut remote = arrived.inspect_err(|complaint| {
             if let Some(to) = &to {
@@ -86,13 +88,11 @@ impl Inbound {
             Some(order) => self.obey_or_refuse(&mut remote, order).await,
             None => self.turn(&mut remote, Extent::default(), None, &mut Summary::default()).await,
         };
-        if let Err(complaint) = passed {
-            if !is_dry_run {
-                self.suspect(remote.broken_at()).await;
-            }
-            return Err(complaint);
+        if !is_dry_run {
+            self.remember(&mut remote).await;
         }
-        if only_looks {
+        passed?;
+        if is_dry_run {
             remote.leave().await;
             return Ok(());
         }

@@ -37,7 +37,8 @@ pub(super) async fn rest(shared: &mut Shared, wait: Duration) {
 mod tests {
     use super::*;
     use crate::account::watch::tests::shared_of;
-    use crate::config::Auth;
+    use crate::account::{Keepers, Login};
+    use crate::config::{Auth, Secret};
     use crate::oauth::flow::scripted::Script;
     use tokio::task::JoinSet;
     use tokio::time::{Instant, pause, resume, timeout_at};
@@ -56,7 +57,7 @@ mod tests {
     async fn knock(mut shared: Shared) -> impl Future<Output = Shared> {
         let keeper = shared.login.keeper().unwrap();
         let token = keeper.token().await.unwrap();
-        keeper.renew(&token).await.unwrap();
+        keeper.renew("lab", &token).await.unwrap();
         async move {
             rest(&mut shared, delay(Class::NeedsLogin, 0)).await;
             shared
@@ -72,11 +73,20 @@ mod tests {
             oauth.token_url = script.url.clone();
         })
         .await;
-        one.login.keeper().unwrap().import("r".into()).await.unwrap();
+        // The secret was changed between the starts of the two.
+        let keepers = Keepers::default();
+        let login = async |secret: &str| {
+            let mut account = (*one.account).clone();
+            let Auth::OAuth2(oauth) = &mut account.auth else { panic!() };
+            oauth.client_secret = Some(Secret::Command(format!("echo {secret}")));
+            Login::new(&account, &one.state_dir, &keepers).await.unwrap()
+        };
+        let (before, after) = (login("old").await, login("new").await);
+        before.keeper().unwrap().import("r".into()).await.unwrap();
         let end = Instant::now() + Duration::from_secs(3600);
         let mut resting = JoinSet::new();
-        for shared in [one.clone(), one] {
-            resting.spawn(knock(shared).await);
+        for login in [before, after] {
+            resting.spawn(knock(Shared { login, ..one.clone() }).await);
         }
         while script.count() < 20 {
             pause();

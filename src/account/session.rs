@@ -46,7 +46,7 @@ pub(super) async fn connect(shared: &Shared) -> Result<Connected, Complaint> {
         disable: account.disable.clone(),
         special_use: account.special_use.clone(),
     };
-    let proof = shared.login.proof(server, &account.name).await;
+    let proof = shared.login.proof(server).await;
     let proof = proof.map_err(|error| tokenless(shared, &error))?;
     let (session, proof) = match imap::connect(&options, &shared.login.to_mailbox(&proof)).await {
         Err(error) if error.class() == Class::NeedsLogin => {

@@ -7,6 +7,7 @@ use crate::ledger::{self, Ledger};
 use crate::mail::MailboxName;
 use crate::maildir::{self, Hints, Layout, LineEndings, Maildir, MaildirWatch};
 use crate::sync::MailboxRecord;
+use crate::task::off_reactor;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -37,9 +38,6 @@ pub enum Error {
         /// The account.
         account: String,
     },
-    /// The program is ending.
-    #[error("opening the stores was interrupted")]
-    Interrupted,
 }
 
 impl Classified for Error {
@@ -48,7 +46,6 @@ impl Classified for Error {
             Error::Maildir(error) => error.class(),
             Error::Ledger(error) => error.class(),
             Error::OtherOwner { .. } => Class::GiveUp,
-            Error::Interrupted => Class::RETRY,
         }
     }
 
@@ -57,7 +54,6 @@ impl Classified for Error {
             Error::Maildir(error) => error.hint(),
             Error::Ledger(error) => error.hint(),
             Error::OtherOwner { account, .. } => Some(format!("run: posthaste sync {account}")),
-            Error::Interrupted => None,
         }
     }
 }
@@ -69,7 +65,7 @@ impl Stores {
         let open = move || -> Result<Stores, Error> {
             Ok(Stores { maildir: maildir(&account, Maildir::open)?, ledger: Ledger::open(&path)? })
         };
-        tokio::task::spawn_blocking(open).await.unwrap_or(Err(Error::Interrupted))
+        off_reactor(open).await
     }
 
     /// The base is of this account's login. To be called when the login has succeeded: a slip in the name of a server or a

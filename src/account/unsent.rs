@@ -4,6 +4,7 @@
 
 use super::Shared;
 use crate::queue::Outbox;
+use crate::task::off_reactor;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -20,12 +21,12 @@ pub(super) async fn run(shared: Shared) {
     let mut outbox = Outbox::new(shared.account.outbox.clone());
     while !shared.stop.is_cancelled() {
         let account = shared.account.clone();
-        let looked = tokio::task::spawn_blocking(move || {
+        let looked = off_reactor(move || {
             let lines = look(&mut outbox, &account.outbox, &account.name);
             (outbox, lines)
         });
-        let Ok((returned, lines)) = looked.await else { return };
-        outbox = returned;
+        let lines;
+        (outbox, lines) = looked.await;
         shared.board.passed_over(lines);
         tokio::select! {
             () = sleep(PACE) => {}

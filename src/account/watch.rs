@@ -176,6 +176,16 @@ pub(super) mod tests {
     use tokio_util::sync::CancellationToken;
     use tokio_util::task::TaskTracker;
 
+    /// An account as configured, then changed so.
+    pub(in crate::account) fn account(home: &Path, change: impl FnOnce(&mut Account)) -> Account {
+        let file = home.join("config.toml");
+        let text = "[accounts.lab]\naddress = \"a@gmail.com\"\noauth.client_id = \"c\"";
+        std::fs::write(&file, text).unwrap();
+        let mut account = Config::load(&file, std::iter::empty(), home).unwrap().accounts.remove(0);
+        change(&mut account);
+        account
+    }
+
     /// An account that nobody has logged in.
     pub(in crate::account) async fn shared(home: &Path) -> Shared {
         shared_of(home, |_| {}).await
@@ -183,11 +193,7 @@ pub(super) mod tests {
 
     /// The same, with its configuration changed so.
     pub(in crate::account) async fn shared_of(home: &Path, change: impl FnOnce(&mut Account)) -> Shared {
-        let file = home.join("config.toml");
-        let text = "[accounts.lab]\naddress = \"a@gmail.com\"\noauth.client_id = \"c\"";
-        std::fs::write(&file, text).unwrap();
-        let mut account = Config::load(&file, std::iter::empty(), home).unwrap().accounts.remove(0);
-        change(&mut account);
+        let account = account(home, change);
         let state_dir = home.join("lab");
         std::fs::create_dir(&state_dir).unwrap();
         let login = Login::new(&account, &state_dir, &Keepers::default()).await.unwrap();

@@ -2,8 +2,7 @@
 
 use super::error::CommandError;
 use super::{Context, output};
-use crate::application::App;
-use crate::config::{Account, Auth, EXAMPLE};
+use crate::config::{Account, Auth, EXAMPLE, MissingKey};
 
 /// Arguments of `config`.
 #[derive(Debug, clap::Args)]
@@ -54,18 +53,8 @@ fn check(file: &str, accounts: &[Account]) -> String {
 /// What an account lacks before it can log in, and where it is to be had.
 fn missing(account: &Account) -> Option<String> {
     let Auth::OAuth2(oauth) = &account.auth else { return None };
-    if let Some(App::ServiceAccount { .. }) = oauth.app {
-        return None;
-    }
-    let key = match (&oauth.client_id, &oauth.client_secret) {
-        (None, _) => "client_id",
-        (Some(_), None) if oauth.needs_secret && oauth.app.is_none() => "client_secret",
-        _ => return None,
-    };
-    let name = &account.name;
-    let page = oauth.register_url.as_ref().map(|page| format!("; a client is registered at {page}"));
-    let page = page.unwrap_or_default();
-    Some(format!("{name}: cannot log in before `{key}` is set in [accounts.{name}.oauth]{page}\n"))
+    let MissingKey { key, remedy } = oauth.missing(&account.name)?;
+    Some(format!("{}: cannot log in: no {key} is set; {remedy}\n", account.name))
 }
 
 #[cfg(test)]
@@ -85,9 +74,12 @@ mod tests {
         assert_eq!(
             check("c.toml", &config.accounts),
             "c.toml: 3 accounts, no mistakes\n\
-             play: cannot log in before `client_secret` is set in [accounts.play.oauth]; a client is registered at \
+             play: cannot log in: no client_secret is set; clients of its provider have a secret: set \
+             `client_secret_command` or `client_secret` in [accounts.play.oauth]; \
+             a client is registered at \
              https://console.cloud.google.com/auth/clients\n\
-             work: cannot log in before `client_id` is set in [accounts.work.oauth]; a client is registered at \
+             work: cannot log in: no client_id is set; set `client_id` in [accounts.work.oauth]; \
+             a client is registered at \
              https://console.cloud.google.com/auth/clients\n"
         );
     }

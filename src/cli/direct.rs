@@ -3,10 +3,11 @@
 use super::Context;
 use super::error::{CommandError, Exit};
 use crate::account::{self, Order, Wish};
-use crate::config::Account;
+use crate::config::{Account, suggestion};
 use crate::control::Response;
 use crate::daemon::fleet::response;
 use crate::daemon::lock::Lock;
+use crate::task::off_reactor;
 use tokio::sync::mpsc;
 
 /// The configured accounts of these names, at least one; all for none.
@@ -19,10 +20,18 @@ pub fn chosen(context: &Context, names: &[String]) -> Result<Vec<Account>, Comma
         };
     }
     let find = |name: &String| {
-        let unknown = || CommandError::new(Exit::Usage, format!("no account is called {name}"));
-        configuration.account(name).cloned().ok_or_else(unknown)
+        let known = configuration.accounts.iter().map(|account| account.name.as_str());
+        configuration.account(name).cloned().ok_or_else(|| unknown(name, known))
     };
     names.iter().map(find).collect()
+}
+
+/// The refusal of a name that no account has.
+pub(super) fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> CommandError {
+    CommandError {
+        hint: Some(suggestion(name, known)),
+        ..CommandError::new(Exit::Usage, format!("no account is called {name}"))
+    }
 }
 
 /// Has one account carry out `wish` and shows what it tells.
@@ -49,9 +58,6 @@ pub async fn carry_out(
 
 async fn lock(context: &Context, account: &str) -> Result<Lock, CommandError> {
     let (state_dir, account) = (context.environment.state_dir.clone(), account.to_owned());
-    let locked = tokio::task::spawn_blocking(move || Lock::account(&state_dir, &account)).await;
-    match locked {
-        Ok(locked) => locked.map_err(|error| CommandError::of_driver("cannot begin", &error)),
-        Err(_) => Err(CommandError::new(Exit::TryLater, "interrupted")),
-    }
+    let locked = off_reactor(move || Lock::account(&state_dir, &account)).await;
+    locked.map_err(|error| CommandError::of_driver("cannot begin", &error))
 }

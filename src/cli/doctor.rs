@@ -12,6 +12,7 @@ use crate::control::{Code, Refusal};
 use crate::doctor::{self, Complaint, Daemon, Examination, Surroundings, redact};
 use crate::error::Class;
 use crate::ledger::Ledger;
+use crate::task::{self, off_reactor};
 use futures_util::future::join_all;
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -101,7 +102,7 @@ impl Doctor {
         show(chart::steps("this machine", &machine, style))?;
         let mut examined = Vec::new();
         for account in under_way {
-            let account = account.await.map_err(|_| CommandError::new(Exit::Failed, "interrupted"))?;
+            let account = task::outcome(account).await;
             show(chart::steps(&account.name, &account.steps, style))?;
             examined.push(account);
         }
@@ -175,7 +176,7 @@ async fn report(
         "version": env!("CARGO_PKG_VERSION"),
         "system": distribution(),
         "kernel": kernel.release().to_string_lossy(),
-        "config": redact::config(config, &redactor),
+        "config": redact::config(config),
         "doctor": examination,
         "status": surroundings.daemon.as_ref().map(|daemon| redact::status(daemon.status.clone(), &redactor)),
         "log": doctor::journal().await,
@@ -200,7 +201,7 @@ async fn mailboxes(
     let read = move || -> Vec<String> {
         ledgers.iter().flat_map(|ledger| Ledger::mailbox_names(ledger).unwrap_or_default()).collect()
     };
-    let known = tokio::task::spawn_blocking(read).await.unwrap_or_default();
+    let known = off_reactor(read).await;
     told.chain(kept).chain(known).collect()
 }
 

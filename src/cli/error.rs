@@ -140,13 +140,13 @@ mod tests {
     fn an_error_is_what_place_and_hint() {
         let error = CommandError {
             exit: Exit::Configuration,
-            message: "c.toml:1:3: unknown field `x`".into(),
+            message: "c.toml:1:3: unknown key `x`".into(),
             excerpt: Some("  x = 1\n  ^".into()),
             hint: Some("remove it".into()),
         };
         assert_eq!(
             error.to_string(),
-            "posthaste: c.toml:1:3: unknown field `x`\n  |   x = 1\n  |   ^\nhint: remove it"
+            "posthaste: c.toml:1:3: unknown key `x`\n  |   x = 1\n  |   ^\nhint: remove it"
         );
     }
 

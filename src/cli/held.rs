@@ -3,11 +3,12 @@
 //! An ID is `ACCOUNT/MAILBOX`; account names have no slash, so the first one separates.
 
 use super::error::{CommandError, Exit};
+use super::output::harmless;
 use super::sync::View;
-use super::{Context, direct, output, render};
+use super::{Context, direct, output};
 use crate::account::Wish;
 use crate::control::client;
-use crate::control::{HeldRequest, Request, Response};
+use crate::control::{Deletions, HeldRequest, Quarantined, Request, Response, Side};
 use crate::mail::MailboxName;
 use std::str::FromStr;
 
@@ -71,7 +72,7 @@ impl Held {
             match response {
                 Response::Held { deletions, quarantined } => {
                     is_shown = true;
-                    let _ = output::print(&render::held(&deletions, &quarantined))?;
+                    let _ = output::print(&listed(&deletions, &quarantined))?;
                 }
                 other => view.show(other)?,
             }
@@ -111,14 +112,60 @@ async fn here(context: &Context, request: HeldRequest) -> Result<(), CommandErro
         failure = failure.or(done.err());
     }
     if is_list {
-        let _ = output::print(&render::held(&all_deletions, &all_copies))?;
+        let _ = output::print(&listed(&all_deletions, &all_copies))?;
     }
     failure.map_or_else(|| view.end(), Err)
+}
+
+/// Deletions held back and copies in quarantine, each with the command that decides.
+fn listed(deletions: &[Deletions], quarantined: &[Quarantined]) -> String {
+    let mut text = String::new();
+    for Deletions { account, mailbox, side, count, of, approved } in deletions {
+        let gone_from = match side {
+            Side::Remote => "the server",
+            Side::Local => "the Maildir",
+        };
+        let id = harmless(&format!("{account}/{mailbox}"));
+        text.push_str(&format!("{id}: {count} of {of} messages disappeared from {gone_from}\n"));
+        text.push_str(&match approved {
+            true => "  approved: the next pass deletes them on the other side\n".to_owned(),
+            false => format!("  to delete them on the other side: posthaste held approve '{id}'\n"),
+        });
+    }
+    for Quarantined { account, mailbox, count } in quarantined {
+        let id = harmless(&format!("{account}/{mailbox}"));
+        text.push_str(&format!("{id}: {count} copies in quarantine\n"));
+        text.push_str(&format!("  to bring them back: posthaste held restore '{id}'\n"));
+    }
+    match text.is_empty() {
+        true => "nothing is held back and nothing is in quarantine\n".to_owned(),
+        false => text,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn held_deletions_come_with_the_command_that_decides() {
+        let deletions = Deletions {
+            account: "lab".into(),
+            mailbox: "INBOX".into(),
+            side: Side::Local,
+            count: 30,
+            of: 40,
+            approved: false,
+        };
+        let copies = Quarantined { account: "lab".into(), mailbox: "Old mail".into(), count: 2 };
+        assert_eq!(
+            listed(&[deletions], &[copies]),
+            "lab/INBOX: 30 of 40 messages disappeared from the Maildir\n  \
+             to delete them on the other side: posthaste held approve 'lab/INBOX'\n\
+             lab/Old mail: 2 copies in quarantine\n  to bring them back: posthaste held restore 'lab/Old mail'\n"
+        );
+        assert!(listed(&[], &[]).starts_with("nothing"));
+    }
 
     #[test]
     fn an_id_is_split_at_its_first_slash() {

@@ -5,6 +5,8 @@
 //! questions, and only at a terminal; `login` reads what it was asked to wait for. A command is listed in [`Command`] only once it works.
 
 pub mod add;
+mod alike;
+mod ask;
 pub mod chart;
 pub mod completions;
 pub mod config;
@@ -18,6 +20,7 @@ pub mod login;
 pub mod logout;
 pub mod output;
 pub mod progress;
+pub mod reload;
 pub mod render;
 pub mod run;
 pub mod status;
@@ -68,6 +71,8 @@ pub enum Command {
     Add(Box<add::Add>),
     /// The daemon, in the foreground
     Run(run::Run),
+    /// Have the running daemon read its configuration again
+    Reload(reload::Reload),
     /// One complete two-way pass, now
     Sync(sync::Sync),
     /// What every account is doing, what waits, and what it needs from you
@@ -139,6 +144,7 @@ fn execute(arguments: Arguments) -> Result<(), CommandError> {
         Command::Login(login) => block_on(&context, login.run(&context)),
         Command::Logout(logout) => block_on(&context, logout.run(&context)),
         Command::Token(token) => block_on(&context, token.run(&context)),
+        Command::Reload(reload) => block_on(&context, reload.run(&context)),
         Command::Sync(sync) => block_on(&context, sync.run(&context)),
         Command::Status(status) => block_on(&context, status.run(&context)),
         Command::Doctor(doctor) => block_on(&context, doctor.run(&context)),

@@ -1,10 +1,10 @@
-//! What people read: status, reports and held deletions as text. Pure; the time and the use of colour are passed in.
+//! What people read: status and reports as text. Pure; the time and the use of colour are passed in.
 //!
 //! Every text that came from a server is made harmless first. Columns are as wide as their widest cell; trouble stands
 //! below its account on lines of its own, because it is what one looks for.
 
+use super::alike::gathered;
 use super::output::harmless;
-use crate::control::{Deletions, Quarantined, Side};
 use crate::status::{Account, Mailbox, Outbox, State, Status, Summary};
 use jiff::Timestamp;
 use textwrap::{WordSeparator, WordSplitter};
@@ -15,6 +15,9 @@ pub fn status(status: &Status, now: Timestamp, in_colour: bool, width: Option<us
     let since =
         status.since.map(|since| format!(", up {}", span((now - since).get_seconds()))).unwrap_or_default();
     let mut text = format!("posthaste {} (pid {}){since}\n", harmless(&status.version), status.pid);
+    if let Some(notice) = &status.notice {
+        text.push_str(&indented(&harmless(notice), width));
+    }
     if status.accounts.is_empty() {
         text.push_str("no accounts are configured\n");
         return text;
@@ -106,33 +109,12 @@ pub fn report(account: &str, summary: &Summary) -> String {
 }
 
 fn errors(summary: &Summary) -> String {
-    summary.errors.iter().map(|error| format!("  error: {}\n", harmless(error))).collect()
-}
-
-/// Deletions held back and copies in quarantine, each with the command that decides.
-pub fn held(deletions: &[Deletions], quarantined: &[Quarantined]) -> String {
-    let mut text = String::new();
-    for Deletions { account, mailbox, side, count, of, approved } in deletions {
-        let gone_from = match side {
-            Side::Remote => "the server",
-            Side::Local => "the Maildir",
-        };
-        let id = harmless(&format!("{account}/{mailbox}"));
-        text.push_str(&format!("{id}: {count} of {of} messages disappeared from {gone_from}\n"));
-        text.push_str(&match approved {
-            true => "  approved: the next pass deletes them on the other side\n".to_owned(),
-            false => format!("  to delete them on the other side: posthaste held approve '{id}'\n"),
-        });
-    }
-    for Quarantined { account, mailbox, count } in quarantined {
-        let id = harmless(&format!("{account}/{mailbox}"));
-        text.push_str(&format!("{id}: {count} copies in quarantine\n"));
-        text.push_str(&format!("  to bring them back: posthaste held restore '{id}'\n"));
-    }
-    match text.is_empty() {
-        true => "nothing is held back and nothing is in quarantine\n".to_owned(),
-        false => text,
-    }
+    let named =
+        summary.errors.iter().map(|error| (error.split_once(": ").map_or("", |(name, _)| name), error));
+    gathered(named.map(|(mailbox, error)| (mailbox, error.clone())))
+        .iter()
+        .map(|line| format!("  error: {}\n", harmless(line)))
+        .collect()
 }
 
 fn cells(account: &Account, now: Timestamp) -> [String; 5] {
@@ -166,7 +148,7 @@ fn word(state: State) -> &'static str {
 
 /// What waits in the queue and for approval; `None` where nothing does.
 fn waiting(account: &Account) -> Option<String> {
-    let Outbox { queued, held, uncertain, failed } = account.outbox;
+    let Outbox { queued, held, uncertain, failed, .. } = account.outbox;
     counted(&[
         (queued.into(), "to send"),
         (held.into(), "held"),
@@ -184,14 +166,17 @@ fn counted(counts: &[(u64, &str)]) -> Option<String> {
 }
 
 fn troubles(account: &Account, now: Timestamp) -> Vec<String> {
-    let mailbox = |mailbox: &Mailbox| Some(format!("{}: {}", mailbox.name, mailbox.error.as_ref()?));
     let next_try = |next: Timestamp| match (next - now).get_seconds() {
         seconds if seconds > 0 => format!("next try in {}", span(seconds)),
         _ => "next try now".to_owned(),
     };
     let mut lines: Vec<String> = account.error.iter().map(|error| format!("error: {error}")).collect();
-    lines.extend(account.mailboxes.iter().filter_map(mailbox));
+    let failed = account.mailboxes.iter().filter_map(|Mailbox { name, error, .. }| {
+        Some((name.as_str(), format!("{name}: {}", error.as_ref()?)))
+    });
+    lines.extend(gathered(failed));
     lines.extend(refused(account));
+    lines.extend(account.outbox.next_try.map(|next| format!("to send: {}", next_try(next))));
     lines.extend(account.passed_over.iter().map(|what| format!("outbox: {what} and is not taken")));
     lines.extend(account.next_try.map(next_try));
     lines.extend(account.hint.iter().map(|hint| format!("hint: {hint}")));
@@ -264,7 +249,7 @@ mod tests {
             name: "work".into(),
             state: State::NeedsLogin,
             last_contact: Some(at("06:00:00")),
-            outbox: Outbox { queued: 2, failed: 1, ..Outbox::default() },
+            outbox: Outbox { queued: 2, failed: 1, next_try: Some(at("08:14:10")), ..Outbox::default() },
             outbox_path: Some("/home/a/Outbox/work".into()),
             passed_over: vec!["letter.eml is empty".into()],
             error: Some("invalid_grant: the token\u{1b}[2J was revoked".into()),
@@ -286,6 +271,7 @@ mod tests {
         };
         Status {
             version: "0.1.0".into(),
+            notice: Some("configuration not reloaded".into()),
             pid: 4711,
             since: Some(at("08:00:00")),
             accounts: vec![lab, work, home],
@@ -297,11 +283,13 @@ mod tests {
     fn a_status_shows_what_each_account_does_and_needs() {
         let expected = "\
 posthaste 0.1.0 (pid 4711), up 10m
+  configuration not reloaded
 ACCOUNT      STATE        HEARD    WAITING                 DETAIL
 lab          watching     12s ago  -                       new mail by idle
 work         needs login  2h ago   2 to send, 1 refused
   error: invalid_grant: the token\u{fffd}[2J was revoked
   refused: see /home/a/Outbox/work/failed, with the reason beside each message
+  to send: next try in 4m
   outbox: letter.eml is empty and is not taken
   hint: run: posthaste login work
 home-office  waiting      never    30 deletions held back  Müll
@@ -372,25 +360,5 @@ home-office  waiting      never    30 deletions held back  Müll
         assert_eq!(plan("lab", "", &Summary::default()), "lab: nothing to do\n");
         let lost = Summary { errors: vec!["INBOX: lost".into()], ..Summary::default() };
         assert_eq!(plan("lab", "", &lost), "  error: INBOX: lost\n");
-    }
-
-    #[test]
-    fn held_deletions_come_with_the_command_that_decides() {
-        let deletions = Deletions {
-            account: "lab".into(),
-            mailbox: "INBOX".into(),
-            side: Side::Local,
-            count: 30,
-            of: 40,
-            approved: false,
-        };
-        let copies = Quarantined { account: "lab".into(), mailbox: "Old mail".into(), count: 2 };
-        assert_eq!(
-            held(&[deletions], &[copies]),
-            "lab/INBOX: 30 of 40 messages disappeared from the Maildir\n  \
-             to delete them on the other side: posthaste held approve 'lab/INBOX'\n\
-             lab/Old mail: 2 copies in quarantine\n  to bring them back: posthaste held restore 'lab/Old mail'\n"
-        );
-        assert!(held(&[], &[]).starts_with("nothing"));
     }
 }

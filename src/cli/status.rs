@@ -3,7 +3,7 @@
 //! Without a daemon the answer is an empty one and exit code 69, so that a script sees both.
 
 use super::error::CommandError;
-use super::{Context, output, render, stranded};
+use super::{Context, direct, output, render, stranded};
 use crate::control::client;
 use crate::control::{Request, Response};
 use crate::status;
@@ -19,6 +19,9 @@ const CLEAR: &str = "\u{1b}[2J\u{1b}[H";
 /// Arguments of `status`.
 #[derive(Debug, clap::Args)]
 pub struct Status {
+    /// Accounts [default: all]
+    #[arg(value_name = "ACCOUNT")]
+    accounts: Vec<String>,
     /// Print the documented JSON
     #[arg(long)]
     json: bool,
@@ -33,7 +36,7 @@ impl Status {
         loop {
             let answer = ask(&context.socket()).await;
             let shown = match &answer {
-                Ok(status) => self.show(status, context)?,
+                Ok(status) => self.show(&self.chosen(status)?, context)?,
                 Err(_) if self.json => self.show(&status::Status::absent(), context)?,
                 Err(error) if self.watch => output::print(&format!("{}{error}\n", self.clear()))?,
                 Err(_) => ControlFlow::Break(()),
@@ -43,6 +46,19 @@ impl Status {
             }
             tokio::time::sleep(PACE).await;
         }
+    }
+
+    /// The status of the accounts that are named alone.
+    fn chosen(&self, status: &status::Status) -> Result<status::Status, CommandError> {
+        let known = || status.accounts.iter().map(|account| account.name.as_str());
+        if let Some(unknown) = self.accounts.iter().find(|name| known().all(|known| known != *name)) {
+            return Err(direct::unknown(unknown, known()));
+        }
+        let mut chosen = status.clone();
+        let is_meant = |name: &String| self.accounts.is_empty() || self.accounts.contains(name);
+        chosen.accounts.retain(|one| is_meant(&one.name));
+        chosen.stranded.retain(|one| is_meant(&one.account));
+        Ok(chosen)
     }
 
     fn show(&self, status: &status::Status, context: &Context) -> Result<ControlFlow<()>, CommandError> {

@@ -14,7 +14,7 @@ fn told(Stranded { account, queue, messages }: &Stranded, width: Option<usize>) 
     let noun = if *messages == 1 { "message" } else { "messages" };
     let trouble = format!("nobody sends {messages} {noun} that account {account} queued: {queue}");
     let hint = format!(
-        "hint: configure an account {account} that can send until they are gone, or remove that directory; then reload"
+        "hint: configure an account {account} that can send until they are gone, or remove that directory; then: posthaste reload"
     );
     wrapped(&trouble, "", "  ", width) + &wrapped(&hint, "  ", "    ", width)
 }
@@ -28,7 +28,7 @@ mod tests {
         let queue = |messages| Stranded { account: "old".into(), queue: "/s/old/queue".into(), messages };
         let expected = "\
 nobody sends 2 messages that account old queued: /s/old/queue
-  hint: configure an account old that can send until they are gone, or remove that directory; then reload
+  hint: configure an account old that can send until they are gone, or remove that directory; then: posthaste reload
 ";
         assert_eq!(lines(&[queue(2)], None), expected);
         assert!(

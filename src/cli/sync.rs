@@ -6,9 +6,12 @@
 use super::error::{CommandError, Exit};
 use super::progress::Bar;
 use super::{Context, direct, output, render};
+use crate::config::suggestion;
 use crate::control::client;
 use crate::control::{Request, Response};
 use crate::daemon::fleet::wish_to_sync;
+use crate::status::Summary;
+use std::collections::BTreeSet;
 
 /// Arguments of `sync`.
 #[derive(Debug, clap::Args)]
@@ -30,13 +33,19 @@ pub struct View {
     bar: Bar,
     is_quiet: bool,
     errors: usize,
+    /// The glob of the mailboxes that are asked for.
+    wanted: Option<String>,
+    /// Whether an account has such a mailbox.
+    is_matched: bool,
+    /// The mailboxes of accounts that have none.
+    others: Option<BTreeSet<String>>,
 }
 
 impl Sync {
     /// Has the pass made and shows it.
     pub async fn run(self, context: &Context) -> Result<(), CommandError> {
         let Sync { accounts, mailbox, dry_run } = self;
-        let mut view = View::new(context.is_quiet);
+        let mut view = View { wanted: mailbox.clone(), ..View::new(context.is_quiet) };
         let request = Request::Sync { accounts: accounts.clone(), mailbox: mailbox.clone(), dry_run };
         let mut responses = match client::request(&context.socket(), &request).await {
             Err(client::Error::Absent) => {
@@ -57,6 +66,9 @@ impl Sync {
             }
             outcome => outcome?,
         };
+        if let Err(error) = context.configuration() {
+            output::complain(&format!("{error}\nthe running daemon goes on with the former configuration"));
+        }
         while let Some(response) = responses.next().await? {
             view.show(response)?;
         }
@@ -67,21 +79,26 @@ impl Sync {
 impl View {
     /// Nothing shown yet.
     pub fn new(is_quiet: bool) -> View {
-        View { bar: Bar::new(is_quiet), is_quiet, errors: 0 }
+        View { bar: Bar::new(is_quiet), is_quiet, errors: 0, wanted: None, is_matched: false, others: None }
     }
 
     /// Shows one answer. Where nobody reads stdout the pass goes on all the same.
     pub fn show(&mut self, response: Response) -> Result<(), CommandError> {
         match response {
             Response::Progress { account, progress } => self.bar.update(&account, &progress),
+            Response::Plan { summary, .. } | Response::Report { summary, .. }
+                if summary.unmatched.is_some() && summary.errors.is_empty() =>
+            {
+                self.others.get_or_insert_default().extend(summary.unmatched.into_iter().flatten());
+            }
             Response::Plan { account, text, summary } => {
                 self.bar.clear();
-                self.errors += summary.errors.len();
+                self.count(&summary);
                 let _ = output::print(&render::plan(&account, &text, &summary))?;
             }
             Response::Report { account, summary } => {
                 self.bar.clear();
-                self.errors += summary.errors.len();
+                self.count(&summary);
                 if !self.is_quiet || !summary.errors.is_empty() {
                     let _ = output::print(&render::report(&account, &summary))?;
                 }
@@ -95,12 +112,21 @@ impl View {
         Ok(())
     }
 
-    /// Whether all of it went well.
+    fn count(&mut self, summary: &Summary) {
+        self.is_matched = true;
+        self.errors += summary.errors.len();
+    }
+
+    /// Whether all of it went well, and over what was asked for.
     pub fn end(mut self) -> Result<(), CommandError> {
         self.bar.clear();
-        match self.errors {
-            0 => Ok(()),
-            errors => {
+        match (self.errors, self.wanted.zip(self.others)) {
+            (0, Some((wanted, others))) if !self.is_matched => Err(CommandError {
+                hint: Some(suggestion(&wanted, others.iter().map(String::as_str))),
+                ..CommandError::new(Exit::Usage, format!("no mailbox matches {wanted}"))
+            }),
+            (0, _) => Ok(()),
+            (errors, _) => {
                 let count = if errors == 1 { "1 error".to_owned() } else { format!("{errors} errors") };
                 Err(CommandError::new(Exit::Failed, format!("the pass is not complete: {count}")))
             }
@@ -111,7 +137,6 @@ impl View {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::Summary;
 
     fn summary(errors: &[&str]) -> Summary {
         Summary { errors: errors.iter().map(|&error| error.to_owned()).collect(), ..Summary::default() }
@@ -127,6 +152,24 @@ mod tests {
         let mut view = View::new(true);
         view.show(report(&[])).unwrap();
         assert_eq!(view.end(), Ok(()));
+    }
+
+    #[test]
+    fn a_mailbox_of_one_account_is_enough() {
+        let report = |unmatched: Option<&[&str]>| {
+            let unmatched = unmatched.map(|names| names.iter().map(|&name| name.to_owned()).collect());
+            Response::Report { account: "lab".into(), summary: Summary { unmatched, ..summary(&[]) } }
+        };
+        let view = || View { wanted: Some("Archiv".into()), ..View::new(true) };
+        let mut none = view();
+        none.show(report(Some(&["INBOX"]))).unwrap();
+        none.show(report(Some(&["INBOX", "Archive"]))).unwrap();
+        let error = none.end().unwrap_err();
+        assert_eq!((error.exit, error.hint.as_deref()), (Exit::Usage, Some("did you mean `Archive`?")));
+        let mut one = view();
+        one.show(report(Some(&["INBOX"]))).unwrap();
+        one.show(report(None)).unwrap();
+        assert_eq!(one.end(), Ok(()));
     }
 
     #[test]

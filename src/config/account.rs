@@ -166,6 +166,35 @@ pub struct OAuth2 {
     pub token_store: TokenStore,
 }
 
+/// A key without which nobody can log in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissingKey {
+    /// Its name in `[accounts.NAME.oauth]`.
+    pub key: &'static str,
+    /// What to do about it, with the page where its value is to be had.
+    pub remedy: String,
+}
+
+impl OAuth2 {
+    /// What must be set before anybody can log in to `account`, if something must.
+    pub fn missing(&self, account: &str) -> Option<MissingKey> {
+        let key = match (&self.app, &self.client_id) {
+            // Its key file says who it is.
+            (Some(App::ServiceAccount { .. }), _) => return None,
+            (_, None) => "client_id",
+            (None, Some(_)) if self.needs_secret && self.client_secret.is_none() => "client_secret",
+            _ => return None,
+        };
+        let wanted = match key {
+            "client_id" => "set `client_id`",
+            _ => "clients of its provider have a secret: set `client_secret_command` or `client_secret`",
+        };
+        let page = self.register_url.as_ref().map(|page| format!("; a client is registered at {page}"));
+        let remedy = format!("{wanted} in [accounts.{account}.oauth]{}", page.unwrap_or_default());
+        Some(MissingKey { key, remedy })
+    }
+}
+
 /// How saved logins rest in their files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]

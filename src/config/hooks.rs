@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn a_hook_that_does_not_exist_is_refused() {
         let error = load("[hooks]\nneed_login = \"true\"", &[]).unwrap_err();
-        assert!(error.to_string().contains("unknown field `need_login`"), "{error}");
+        assert!(error.to_string().contains("unknown key `need_login`"), "{error}");
         let variable = load("", &[("POSTHASTE_HOOKS__NEW_MAIL", "true")]).unwrap_err();
         assert!(variable.to_string().contains("POSTHASTE_HOOKS__NEW_MAIL"), "{variable}");
     }

@@ -6,7 +6,7 @@
 //! The crate's own `Environment` source was rejected: it lower-cases keys and takes a dot in a name for a new level.
 
 use super::error::Error;
-use super::typed;
+use super::{typed, words};
 use config::builder::DefaultState;
 use config::{Config as Layers, ConfigBuilder, ConfigError, FileFormat, Map, Value, ValueKind};
 use std::fmt;
@@ -45,7 +45,7 @@ pub(super) fn merge(text: &str, overrides: &[Override]) -> Result<typed::File, E
         let alone = read(Layers::builder().add_source(single.clone()));
         alone.map_err(|error| Error::Environment {
             variable: single.variable.clone(),
-            message: error.to_string(),
+            message: single.refusal().unwrap_or_else(|| error.to_string()),
         })?;
     }
     let defaults = Layers::builder()
@@ -84,6 +84,15 @@ fn spelled(name: &str) -> String {
 }
 
 impl Override {
+    /// Why it makes no sense, as if it stood in the file: the layering crate names neither key nor what is expected.
+    fn refusal(&self) -> Option<String> {
+        let leaf = toml::Value::String(self.value.clone());
+        let nest = |value, key: &String| toml::Value::Table(toml::Table::from_iter([(key.clone(), value)]));
+        let written = self.path.iter().rev().fold(leaf, nest);
+        let refused = written.try_into::<typed::File>().err()?;
+        Some(words::plain(refused.message(), self.path.last().map(String::as_str)))
+    }
+
     /// The value as the typed structures expect it: text, or a list for the keys that hold lists.
     fn kind(&self) -> ValueKind {
         let is_list = self.path.last().is_some_and(|key| LISTS.contains(&key.as_str()));
@@ -183,9 +192,12 @@ mod tests {
     #[test]
     fn a_wrong_variable_is_named() {
         let unknown = merged("", &[("POSTHASTE_ACCOUNTS__LAB__SWEPE", "5s")]).unwrap_err();
-        assert!(unknown.starts_with("POSTHASTE_ACCOUNTS__LAB__SWEPE: unknown field `swepe`"), "{unknown}");
+        assert!(unknown.starts_with("POSTHASTE_ACCOUNTS__LAB__SWEPE: unknown key `swepe`"), "{unknown}");
         let wrong = merged("", &[("POSTHASTE_ACCOUNTS__LAB__IMAP__PORT", "many")]).unwrap_err();
-        assert!(wrong.starts_with("POSTHASTE_ACCOUNTS__LAB__IMAP__PORT: invalid type"), "{wrong}");
+        assert!(
+            wrong.starts_with("POSTHASTE_ACCOUNTS__LAB__IMAP__PORT: `port` takes a whole number"),
+            "{wrong}"
+        );
     }
 
     #[test]

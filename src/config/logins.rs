@@ -1,13 +1,15 @@
 //! Who logs in for an account, with which secret, and which accounts log in by the same token.
 //!
 //! A shared mailbox is opened by its own name with the token of a user who has access to it (`login_as`). One token
-//! may thus serve several accounts; what tells tokens apart is issuer, client, login and scopes, never the mailbox.
+//! may thus serve several accounts; what tells tokens apart is issuer, client, login, scopes and the way to log in, never
+//! the mailbox.
 //! Pure; the directory of credentials is passed in.
 
 use super::account::{Account, Auth, Credential, OAuth2, Secret};
 use super::meaning::{Refusal, Written};
 use super::secret::Hidden;
 use super::typed::AuthKind;
+use crate::application::App;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -74,28 +76,25 @@ fn is_file_name(name: &str) -> bool {
 }
 
 /// Finds the accounts that log in by the same token, and gives it to the one whose own mailbox the login opens, or to
-/// the first by name.
+/// the first by name. The others ask for it with the secret and the order of scopes of that one.
 pub(super) fn share(accounts: &mut [Account]) {
-    let mut owners: BTreeMap<String, (bool, String)> = BTreeMap::new();
-    for account in accounts.iter() {
-        let Auth::OAuth2(oauth) = &account.auth else { continue };
-        let claim = (account.user != account.login, account.name.clone());
-        let owner = owners.entry(identity(&account.login, oauth)).or_insert_with(|| claim.clone());
-        *owner = claim.min(owner.clone());
-    }
-    for account in accounts {
-        let login = account.login.clone();
-        let Auth::OAuth2(oauth) = &mut account.auth else { continue };
-        if let Some((_, owner)) = owners.get(&identity(&login, oauth)) {
-            oauth.token_of = owner.clone();
+    let mut owners: BTreeMap<(String, Option<App>), Box<OAuth2>> = BTreeMap::new();
+    for is_own in [true, false] {
+        for account in accounts.iter_mut().filter(|account| (account.user == account.login) == is_own) {
+            let Auth::OAuth2(oauth) = &mut account.auth else { continue };
+            let owner = owners.entry(identity(&account.login, oauth)).or_insert_with(|| oauth.clone());
+            oauth.token_of.clone_from(&owner.token_of);
+            oauth.client_secret.clone_from(&owner.client_secret);
+            oauth.scopes.clone_from(&owner.scopes);
         }
     }
 }
 
 /// What tells one token from another. Without a client there is none: such accounts keep to themselves.
-fn identity(login: &str, oauth: &OAuth2) -> String {
+fn identity(login: &str, oauth: &OAuth2) -> (String, Option<App>) {
     let client = oauth.client_id.as_deref().unwrap_or(&oauth.token_of);
     let mut scopes = oauth.scopes.clone();
     scopes.sort();
-    [oauth.token_url.as_str(), client, &login.to_ascii_lowercase(), &scopes.join(" ")].join("\n")
+    let words = [oauth.token_url.as_str(), client, &login.to_ascii_lowercase(), &scopes.join(" ")].join("\n");
+    (words, oauth.app.clone())
 }

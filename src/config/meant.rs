@@ -1,18 +1,36 @@
 //! What the user meant by a word that is not known: the one most like it among those that were expected. Pure.
 //!
-//! Works on the words of a refusal, "unknown field `swep`, expected one of `address`, `sweep`": serde tells what it
+//! Works on the words of a refusal, "unknown key `swep`, expected one of `address`, `sweep`": serde tells what it
 //! expected in no other way, and our own refusals of providers and clouds are worded the same.
 
 /// From 0 (nothing in common) to 1; measured: `swep`, `password` for `password_command` and `mailbox` lie above,
 /// `server` for `user` below.
 const LIKE: f64 = 0.8;
+/// More names are no help.
+const MOST: usize = 12;
 
 /// The expected word that is most like the unknown one, if one is.
 pub(super) fn meant(message: &str) -> Option<&str> {
     let (unknown, expected) = message.strip_prefix("unknown ")?.split_once(", expected ")?;
-    let unknown = unknown.split('`').nth(1)?.to_ascii_lowercase();
-    let likeness = |word: &str| strsim::jaro_winkler(&unknown, &word.to_ascii_lowercase());
-    let words = expected.split('`').skip(1).step_by(2).map(|word| (likeness(word), word));
+    nearest(unknown.split('`').nth(1)?, expected.split('`').skip(1).step_by(2))
+}
+
+/// What to say to who named something that is not there: the name that is most like it, else those that there are.
+pub fn suggestion<'a>(unknown: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
+    match nearest(unknown, known.clone()) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => {
+            let names: Vec<&str> = known.clone().take(MOST).collect();
+            let more = if known.count() > MOST { ", …" } else { "" };
+            format!("known: {}{more}", names.join(", "))
+        }
+    }
+}
+
+fn nearest<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let unknown = unknown.to_lowercase();
+    let likeness = |word: &str| strsim::jaro_winkler(&unknown, &word.to_lowercase());
+    let words = known.map(|word| (likeness(word), word));
     let best = words.max_by(|(one, _), (other, _)| one.total_cmp(other));
     best.filter(|(likeness, _)| *likeness >= LIKE).map(|(_, word)| word)
 }
@@ -23,7 +41,7 @@ mod tests {
 
     fn among(unknown: &str) -> Option<&'static str> {
         let keys = "`address`, `user`, `mailboxes`, `sweep`, `sent`, `password_command`, `protocol`";
-        let message = format!("unknown field `{unknown}`, expected one of {keys}");
+        let message = format!("unknown key `{unknown}`, expected one of {keys}");
         meant(Box::leak(message.into_boxed_str()))
     }
 
@@ -42,11 +60,19 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_is_not_there_is_met_with_the_one_most_like_it_or_with_all() {
+        let there = ["Archive", "INBOX", "Entwürfe"];
+        assert_eq!(suggestion("archiv*", there.into_iter()), "did you mean `Archive`?");
+        assert_eq!(suggestion("Papers", there.into_iter()), "known: Archive, INBOX, Entwürfe");
+        assert_eq!(suggestion("x", ["a"; 13].into_iter()), format!("known: {}, …", ["a"; 12].join(", ")));
+    }
+
+    #[test]
     fn another_word_is_not_taken_for_a_slip() {
         for unknown in ["server", "tenant", "x", "", "ü"] {
             assert_eq!(among(unknown), None, "{unknown}");
         }
-        for message in ["", "unknown", "unknown field, expected `a`", "invalid type: x, expected `x`"] {
+        for message in ["", "unknown", "unknown key, expected `a`", "invalid type: x, expected `x`"] {
             assert_eq!(meant(message), None, "{message}");
         }
     }

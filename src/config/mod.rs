@@ -26,15 +26,17 @@ mod show;
 mod source;
 mod tokens;
 mod typed;
+mod words;
 
 pub use account::{
-    Account, Auth, Credential, DeletionLimit, Incoming, Layout, LineEndings, OAuth2, OnDelete, Pop, Secret,
-    Sent, TokenStore,
+    Account, Auth, Credential, DeletionLimit, Incoming, Layout, LineEndings, MissingKey, OAuth2, OnDelete,
+    Pop, Secret, Sent, TokenStore,
 };
 pub use error::{Error, Place};
 pub use hooks::Hooks;
 pub use mailboxes::Mailboxes;
 pub use meaning::read_address;
+pub use meant::suggestion;
 pub use secret::Hidden;
 
 use crate::provider::{self, Table};
@@ -135,7 +137,7 @@ pub fn providers(config_file: &Path) -> Result<Table, Error> {
     };
     Table::with_user_rows(&text).map_err(|error| match error {
         provider::Error::Written { span, message } => {
-            Error::File { place: Source { file: &path, text: &text }.place(span), message }
+            Source { file: &path, text: &text }.refused(&message, span)
         }
         broken @ provider::Error::BuiltIn(_) => broken.into(),
     })

@@ -5,7 +5,7 @@
 //! the layering crate cannot fill them.
 
 use super::error::{Error, Place};
-use super::typed;
+use super::{typed, words};
 use std::ops::Range;
 use std::path::Path;
 use toml::Spanned;
@@ -20,14 +20,14 @@ pub(super) struct Source<'a> {
 impl Source<'_> {
     /// Reads the file as written, on its own, so that mistakes are reported with their place.
     pub(super) fn parse(&self) -> Result<typed::File, Error> {
-        toml::from_str(self.text).map_err(|error| {
-            let place = self.place(error.span().unwrap_or(0..0));
-            let message = match place.excerpt {
-                Some(_) => one_line(error.message()),
-                None => without_value(&one_line(error.message())),
-            };
-            Error::File { place, message }
-        })
+        toml::from_str(self.text).map_err(|error| self.refused(error.message(), error.span().unwrap_or(0..0)))
+    }
+
+    /// What a parser refuses about these bytes, in plain words.
+    pub(super) fn refused(&self, message: &str, span: Range<usize>) -> Error {
+        let root = DeTable::parse(self.text).ok();
+        let key = root.as_ref().and_then(|root| key_at(root.get_ref(), span.start));
+        Error::File { message: words::plain(message, key), place: self.place(span) }
     }
 
     /// Where the deepest written part of a path of keys stands: its value, or the key itself where that is a table.
@@ -64,16 +64,12 @@ fn may_show_secret(line: &str) -> bool {
     named.contains("client_secret")
 }
 
-fn one_line(message: &str) -> String {
-    message.lines().map(str::trim).collect::<Vec<_>>().join(", ")
-}
-
-/// `invalid type: integer `123`, expected a string` without the value.
-fn without_value(message: &str) -> String {
-    match (message.split_once(": "), message.rsplit_once(", expected")) {
-        (Some((kind, _)), Some((_, expected))) => format!("{kind}, expected{expected}"),
-        _ => message.to_owned(),
-    }
+/// The key whose value is written here.
+fn key_at<'a>(table: &'a DeTable<'_>, at: usize) -> Option<&'a str> {
+    table.iter().find_map(|(key, value)| match value.get_ref() {
+        DeValue::Table(inner) => key_at(inner, at),
+        _ => value.span().contains(&at).then(|| key.get_ref().as_ref()),
+    })
 }
 
 fn find(table: &DeTable<'_>, path: &[String]) -> Option<Range<usize>> {
@@ -98,7 +94,7 @@ mod tests {
     fn an_unknown_key_is_shown_with_line_column_and_caret() {
         let (message, excerpt) = error("maildir_root = \"~/Mail\"\n\n[accounts.lab]\n\tprot = \"imap\"\n");
         assert!(
-            message.starts_with("c.toml:4:2: unknown field `prot`, expected one of `address`, "),
+            message.starts_with("c.toml:4:2: unknown key `prot`, expected one of `address`, "),
             "{message}"
         );
         assert_eq!(excerpt.as_deref(), Some("\tprot = \"imap\"\n\t^^^^"));
@@ -107,10 +103,13 @@ mod tests {
     #[test]
     fn a_wrong_type_and_a_wrong_word_say_what_was_expected() {
         let (message, excerpt) = error("[accounts.lab]\nimap = { host = \"ü\", port = \"x\" }");
-        assert_eq!(message, "c.toml:2:29: invalid type: string \"x\", expected u16");
+        assert_eq!(message, "c.toml:2:29: `port` takes a whole number up to 65535, like 995");
         assert_eq!(excerpt.unwrap().lines().nth(1), Some("                            ^^^"));
         let (message, _) = error("[accounts.lab]\nauth = \"kerberos\"");
-        assert_eq!(message, "c.toml:2:8: unknown variant `kerberos`, expected `oauth2` or `password`");
+        assert_eq!(
+            message,
+            "c.toml:2:8: unknown value `kerberos` of `auth`, expected `oauth2` or `password`"
+        );
     }
 
     #[test]
@@ -122,7 +121,7 @@ mod tests {
     #[test]
     fn a_secret_is_never_shown() {
         let (message, excerpt) = error("[accounts.lab.oauth]\nclient_secret = 736574");
-        assert_eq!(message, "c.toml:2:17: invalid type, expected a string");
+        assert_eq!(message, "c.toml:2:17: `client_secret` takes text in quotes, like \"not-really\"");
         assert_eq!(excerpt, None);
     }
 

@@ -11,6 +11,7 @@
 use super::line::{self, Line};
 use super::socket::Socket;
 use super::{Code, Refusal, Request, Response};
+use crate::task::off_reactor;
 use futures_util::future::BoxFuture;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -72,9 +73,7 @@ impl Server {
     /// Binds the socket at `path`. That of a dead daemon is replaced, that of a living one is not.
     pub async fn bind(path: &Path) -> Result<Server, Error> {
         let owned = path.to_path_buf();
-        let failed = |source| Error::Io { path: path.to_path_buf(), source };
-        let bound = tokio::task::spawn_blocking(move || Socket::bind(&owned)).await;
-        let socket = bound.map_err(|stopped| failed(io::Error::other(stopped)))??;
+        let socket = off_reactor(move || Socket::bind(&owned)).await?;
         Ok(Server { socket, owner: rustix::process::geteuid().as_raw() })
     }
 

@@ -115,6 +115,7 @@ impl Board {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             since: Some(self.since),
+            notice: content.notice.clone(),
             accounts: content.accounts.iter().map(|(name, entry)| entry.account(name)).collect(),
             stranded: content.stranded.clone(),
         }
@@ -122,10 +123,9 @@ impl Board {
 
     /// One line: `3 accounts watching; 1 needs login`.
     pub(super) fn summary(&self) -> String {
-        let states = self.status().accounts.into_iter().map(|account| account.state);
-        let line = summary(states);
-        let content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
-        content.notice.as_ref().map_or(line.clone(), |notice| format!("{notice}; {line}"))
+        let Status { notice, accounts, .. } = self.status();
+        let line = summary(accounts.into_iter().map(|account| account.state));
+        notice.map_or(line.clone(), |notice| format!("{notice}; {line}"))
     }
 
     fn change(&self, act: impl FnOnce(&mut Content)) {

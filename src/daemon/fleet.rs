@@ -3,7 +3,7 @@
 use super::bell::{self, Bell};
 use super::{Fleet, Unit};
 use crate::account::{self, Handle, HeldList, Keepers, Order, Told, Wish};
-use crate::config::{Account, Config, Mailboxes};
+use crate::config::{Account, Config, Mailboxes, suggestion};
 use crate::control::server::Replies;
 use crate::control::{Code, Deletions, HeldRequest, Lease, Quarantined, Refusal, Request, Response, Side};
 use crate::error::{Classified, chain};
@@ -77,7 +77,7 @@ impl Accounts {
         let (configured, running) = (self.configured(), self.running());
         if let Some(unknown) = names.iter().find(|name| !configured.contains(*name)) {
             return Err(Refusal::new(Code::BadRequest, format!("no account is called {unknown}"))
-                .with_hint("posthaste status shows which accounts there are"));
+                .with_hint(suggestion(unknown, configured.iter().map(String::as_str))));
         }
         let wanted: Vec<&String> =
             if names.is_empty() { configured.iter().collect() } else { names.iter().collect() };

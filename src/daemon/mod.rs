@@ -23,6 +23,7 @@ use crate::control::{Code, Refusal, Request, Response};
 use crate::status::{Account, Stranded};
 use crate::supervisor::plan::Law;
 use crate::supervisor::{Bounds, Failure, Supervisor};
+use crate::task::off_reactor;
 use anyhow::Context;
 use board::Board;
 use futures_util::future::{BoxFuture, join};
@@ -217,9 +218,9 @@ impl<F: Fleet> Daemon<F> {
                 Ok(())
             }
             Err(error) => {
-                warn!("configuration not reloaded, the old one stays in force: {error:#}");
-                self.board.notice(Some("configuration not reloaded, see the log".to_owned()));
-                let message = format!("configuration not reloaded, the old one stays in force: {error:#}");
+                let message = format!("configuration not reloaded, the former one stays in force: {error:#}");
+                warn!("{message}");
+                self.board.notice(Some(message.clone()));
                 Err(Refusal::new(Code::Configuration, message).with_hint("posthaste config check"))
             }
         };
@@ -284,6 +285,7 @@ struct Loaded<S> {
 
 async fn load<F: Fleet>(fleet: &Arc<F>, state_dir: &Path) -> anyhow::Result<Loaded<F::Spec>> {
     let (fleet, state_dir) = (Arc::clone(fleet), state_dir.to_owned());
+    // A defect that one configuration met must not end the accounts of the old one.
     let loading = spawn_blocking(move || {
         let accounts = fleet.load()?;
         let stranded = fleet.stranded(&state_dir, &accounts);
@@ -294,8 +296,7 @@ async fn load<F: Fleet>(fleet: &Arc<F>, state_dir: &Path) -> anyhow::Result<Load
 
 async fn lock_state(state_dir: PathBuf) -> anyhow::Result<Lock> {
     let what = format!("the state in {}", state_dir.display());
-    let lock = spawn_blocking(move || Lock::directory(&state_dir, what)).await;
-    Ok(lock.context("locking the state failed")??)
+    Ok(off_reactor(move || Lock::directory(&state_dir, what)).await?)
 }
 
 /// Keeps the one line that the service manager shows, sent only when it changes.

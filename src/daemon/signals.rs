@@ -1,7 +1,8 @@
 //! Signals as a stream of what they mean. The only module that handles signals.
 //!
 //! The first SIGTERM or SIGINT asks for a stop and arms the second, which ends the process inside the handler: that
-//! works even where no task runs any more.
+//! works even where no task runs any more. SIGHUP does neither: a shell whose terminal is closed hands it on, and the
+//! kernel sends another one.
 
 use futures_util::{Stream, StreamExt};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -27,7 +28,7 @@ pub(super) fn listen() -> io::Result<impl Stream<Item = Signal> + Unpin> {
     Ok(signals.map(|signal| if signal == SIGHUP { Signal::Reload } else { Signal::Stop }))
 }
 
-/// SIGTERM or SIGINT, for a command.
+/// SIGTERM, SIGINT or SIGHUP, for a command.
 #[derive(Debug)]
 pub struct Interruption(i32);
 
@@ -40,9 +41,18 @@ impl Interruption {
     }
 }
 
-/// Starts listening, for a command.
+/// Starts listening, for a command. One that outlives its terminal (nohup) was started deaf to SIGHUP, and stays so.
 pub fn interruptions() -> io::Result<impl Stream<Item = Interruption> + Unpin> {
-    Ok(armed(&[SIGTERM, SIGINT])?.map(Interruption))
+    let wanted: &[i32] = if is_deaf_to_hangup()? { &[SIGTERM, SIGINT] } else { &[SIGTERM, SIGINT, SIGHUP] };
+    Ok(armed(wanted)?.map(Interruption))
+}
+
+/// Whether SIGHUP is ignored: the lowest bit of `SigIgn`, proc_pid_status(5).
+fn is_deaf_to_hangup() -> io::Result<bool> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    Ok(mask.is_some_and(|mask| mask & 1 == 1))
 }
 
 /// The order of the handlers matters: the first signal must not find itself armed.

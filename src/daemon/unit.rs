@@ -4,9 +4,9 @@ use super::board::Board;
 use super::lock::Lock;
 use super::pulse::{Pulse, Pulses};
 use super::{Fleet, Unit};
-use crate::error::Class;
 use crate::status::Account;
 use crate::supervisor::{Bounds, Failure};
+use crate::task::off_reactor;
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,10 +42,8 @@ impl<F: Fleet> Surroundings<F> {
 
     async fn lock(&self, name: String) -> Result<Lock, Failure> {
         let state_dir = self.state_dir.clone();
-        match tokio::task::spawn_blocking(move || Lock::account(&state_dir, &name)).await {
-            Ok(outcome) => outcome.map_err(|error| Failure::new(&error)),
-            Err(error) => Err(Failure { class: Class::RETRY, text: error.to_string(), hint: None }),
-        }
+        let locked = off_reactor(move || Lock::account(&state_dir, &name)).await;
+        locked.map_err(|error| Failure::new(&error))
     }
 }
 

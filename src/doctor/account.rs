@@ -100,7 +100,7 @@ fn rest(expires: Option<Timestamp>) -> String {
 impl Patient<'_> {
     /// What the server at `endpoint` may be shown.
     pub(super) async fn proof(&self, endpoint: &Endpoint) -> Result<Proof, Failed> {
-        let proof = self.login()?.proof(endpoint, &self.account.name).await;
+        let proof = self.login()?.proof(endpoint).await;
         proof.map_err(|error| self.refused(Stage::OAuth, &error))
     }
 

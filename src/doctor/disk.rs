@@ -6,6 +6,7 @@
 use super::Surroundings;
 use super::chart::{Chart, Failed, Finding, Passed};
 use crate::config::{Account, Auth};
+use crate::task::off_reactor;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::Metadata;
@@ -48,17 +49,12 @@ struct Facts {
 pub(super) async fn examine(account: &Account, surroundings: &Surroundings, chart: &Chart) {
     let state = surroundings.state_dir.join(&account.name);
     let (maildir, outbox) = (account.maildir.clone(), account.outbox.clone());
-    chart.run("maildir", off_the_reactor(move || inspect_maildir(&maildir))).await;
+    chart.run("maildir", off_reactor(move || inspect_maildir(&maildir))).await;
     if account.smtp.is_some() {
-        chart.run("outbox", off_the_reactor(move || inspect(OUTBOX, &outbox))).await;
+        chart.run("outbox", off_reactor(move || inspect(OUTBOX, &outbox))).await;
     }
     let has_token = matches!(account.auth, Auth::OAuth2(_));
-    chart.run("state", off_the_reactor(move || inspect_state(&state, has_token))).await;
-}
-
-async fn off_the_reactor(look: impl FnOnce() -> Finding + Send + 'static) -> Finding {
-    let interrupted = |_| Failed { detail: "the program is ending".to_owned(), advice: None };
-    tokio::task::spawn_blocking(look).await.map_err(interrupted)?
+    chart.run("state", off_reactor(move || inspect_state(&state, has_token))).await;
 }
 
 fn inspect_maildir(root: &Path) -> Finding {

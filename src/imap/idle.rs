@@ -40,6 +40,20 @@ impl Session {
         self.idle_renewing(mailbox, stop, on_change, || RENEW).await
     }
 
+    /// Waits for the end of a connection of which nothing is asked; why it ended. What the server tells meanwhile goes
+    /// into the state of the open mailbox.
+    pub async fn ended(&mut self) -> Error {
+        loop {
+            match self.event_until(Instant::now() + RENEW).await {
+                Ok(Event::Done(..) | Event::Continue) => {
+                    return self.lost(Error::Protocol("an answer to no command"));
+                }
+                Ok(_) | Err(Error::TimedOut) => {}
+                Err(error) => return error,
+            }
+        }
+    }
+
     /// [`Session::idle`], with IDLE issued again after `renew`.
     async fn idle_renewing(
         &mut self,
@@ -221,6 +235,20 @@ mod tests {
     async fn quiet_is_no_trouble_while_watching() {
         let transcript = "C: P3 IDLE\nS: + idling\nW: 539\nS: * 4 EXISTS\nC: DONE\nS: P3 OK done";
         assert_eq!(watch("IDLE", transcript, 2, 0).await.unwrap(), (IdleEnd::Stopped, 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_of_a_connection_that_nobody_uses_is_noticed_and_quiet_is_none() {
+        for (end, is_expected) in [
+            ("S: * BYE Idle for too long", (|error| matches!(error, Error::Bye(_))) as fn(&Error) -> bool),
+            ("S: P1 OK once more", |error| matches!(error, Error::Protocol(_))),
+            ("", |error| matches!(error, Error::Closed)),
+        ] {
+            let (mut session, server) = session("", &format!("S: * 3 EXISTS\nW: 1200\n{end}")).await;
+            let error = session.ended().await;
+            assert!(is_expected(&error), "{end}: {error}");
+            server.finished().await;
+        }
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@
 //! may the server's copy be deleted.
 
 use super::{Error, Ledger, commit, rows, visit};
-use crate::mail::{Identity, MailboxName, Uid, Uidl, UniqueName};
+use crate::mail::{Fingerprint, Identity, MailboxName, Uid, Uidl, UniqueName};
 use crate::sync::maildrop::{Enrolled, Maildrop, Note};
 use crate::sync::{Likeness, Outcome, RowState};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
@@ -52,7 +52,7 @@ impl Ledger {
 pub(super) fn read(connection: &Connection) -> rusqlite::Result<Maildrop> {
     let inbox = rows::id(connection, &MailboxName::inbox())?;
     let mut select = connection.prepare_cached(
-        "SELECT uidl.uidl, uidl.uid, uidl.size, missing IS NOT NULL, identity, strong, suspect FROM uidl
+        "SELECT uidl.uidl, uidl.uid, uidl.size, missing IS NOT NULL, identity, strong, suspect, fingerprint FROM uidl
          LEFT JOIN message ON message.mailbox = ? AND message.uid = uidl.uid",
     )?;
     let enrolled = select.query_map([inbox], |row| {
@@ -68,6 +68,7 @@ pub(super) fn read(connection: &Connection) -> rusqlite::Result<Maildrop> {
             is_missing: row.get(3)?,
             is_suspect: row.get(6)?,
             identity,
+            fingerprint: row.get::<_, Option<_>>(7)?.map(Fingerprint::from_digest),
         })
     })?;
     let enrolled = enrolled.collect::<rusqlite::Result<_>>()?;
@@ -108,6 +109,9 @@ fn take(transaction: &Transaction<'_>, note: &Note) -> rusqlite::Result<()> {
         Note::Rename { uid, uidl } => transaction
             .prepare_cached("UPDATE OR REPLACE uidl SET uidl = ?2, missing = NULL WHERE uid = ?1")?
             .execute(params![uid.value(), uidl.as_str()])?,
+        Note::Sent { uid, fingerprint } => transaction
+            .prepare_cached("UPDATE uidl SET fingerprint = ?2 WHERE uid = ?1")?
+            .execute(params![uid.value(), fingerprint.digest()])?,
         Note::Miss(uidl) => transaction
             .prepare_cached("UPDATE uidl SET missing = ?2 WHERE uidl = ?1")?
             .execute(params![uidl.as_str(), visit::clock(transaction)?])?,

@@ -24,6 +24,7 @@ use crate::mail::{Identity, MailboxName};
 use crate::sync::{self, Base, Entry, MailboxRecord, Outcome, Scope, Trouble};
 use rusqlite::Connection;
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
@@ -57,9 +58,6 @@ pub enum Error {
         /// The cause.
         source: rusqlite::Error,
     },
-    /// The thread of the ledger ended.
-    #[error("the ledger is closed")]
-    Closed,
 }
 
 impl Error {
@@ -72,7 +70,7 @@ impl Classified for Error {
     fn class(&self) -> Class {
         match self {
             Error::Newer { .. } => Class::GiveUp,
-            Error::Open { .. } | Error::Sql { .. } | Error::Closed => Class::RETRY,
+            Error::Open { .. } | Error::Sql { .. } => Class::RETRY,
         }
     }
 
@@ -154,11 +152,12 @@ impl Ledger {
         let (answer, outcome) = oneshot::channel();
         let job = Box::new(move |connection: &mut Connection| {
             // A caller that went away does not need its answer.
-            let _ = answer.send(work(connection));
+            let _ = answer.send(catch_unwind(AssertUnwindSafe(|| work(connection))));
         });
-        // When the thread is gone the answer never comes, and that is what is reported.
         let _ = self.jobs.as_ref().map(|jobs| jobs.send(job));
-        outcome.await.unwrap_or(Err(Error::Closed)).map_err(|error| Trouble::new(Scope::Pass, error))
+        let done = outcome.await.unwrap_or_else(|_gone| Err(Box::new("the thread of the ledger is gone")));
+        // A defect is the caller's: a transaction that it cut short is rolled back, and the account begins anew.
+        done.unwrap_or_else(|panic| resume_unwind(panic)).map_err(|error| Trouble::new(Scope::Pass, error))
     }
 }
 
@@ -166,10 +165,7 @@ impl Ledger {
 impl Drop for Ledger {
     fn drop(&mut self) {
         self.jobs = None;
-        let ended = self.thread.take().map(JoinHandle::join);
-        if let Some(Err(_)) = ended {
-            tracing::error!("the thread of the ledger panicked");
-        }
+        let _ended = self.thread.take().map(JoinHandle::join);
     }
 }
 

@@ -184,3 +184,19 @@ fn a_newer_version_is_refused_and_left_alone() {
     assert!(error.to_string().contains("version 99") && error.class() == Class::GiveUp);
     assert!(path.exists());
 }
+
+#[tokio::test]
+async fn a_defect_is_the_callers_and_leaves_nothing_half_done() {
+    let (_home, path, ledger) = open();
+    let defect = tokio::spawn(async move {
+        let work = |connection: &mut Connection| -> Result<(), Error> {
+            let transaction = connection.transaction().unwrap();
+            transaction.execute("INSERT INTO owner (id, name) VALUES (1, 'somebody else')", []).unwrap();
+            panic!("planted")
+        };
+        ledger.run(work).await
+    });
+    let panic = defect.await.unwrap_err().into_panic();
+    assert_eq!(panic.downcast_ref::<&str>(), Some(&"planted"));
+    assert_eq!(Ledger::open(&path).unwrap().owner().await.unwrap(), None);
+}

@@ -60,7 +60,7 @@ pub enum Error {
         /// The cause.
         source: notify::Error,
     },
-    /// The operation was cut off: the program is ending, or it hit a defect.
+    /// The operation was cut off: its file was taken away amid it.
     #[error("a Maildir operation was cut off")]
     Interrupted,
 }

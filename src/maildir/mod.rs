@@ -32,6 +32,7 @@ use crate::mail::{Flags, MailboxName, UniqueName};
 use crate::sync::{
     Arrival, DirectoryId, Likeness, Local, LocalChange, LocalView, Outcome, Outgoing, Seen, Staged,
 };
+use crate::task::off_reactor;
 use dir::Root;
 use name::UniqueNames;
 use std::collections::BTreeMap;
@@ -148,8 +149,7 @@ impl Maildir {
         work: impl FnOnce(&Store) -> Result<T, Error> + Send + 'static,
     ) -> Outcome<T> {
         let store = Arc::clone(&self.store);
-        let done = tokio::task::spawn_blocking(move || work(&store)).await;
-        done.unwrap_or(Err(Error::Interrupted)).map_err(Error::trouble)
+        off_reactor(move || work(&store)).await.map_err(Error::trouble)
     }
 }
 

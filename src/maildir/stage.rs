@@ -20,6 +20,7 @@ use crate::sync::{Arrival, Fetched, Staged};
 use rustix::fs::{Advice, AtFlags, Mode, OFlags};
 use std::fs::File;
 use std::io::BufWriter;
+use std::panic::resume_unwind;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
@@ -269,9 +270,9 @@ fn one_by_one(mailbox: &MailboxDir, mut batch: Vec<(Staged, TmpFile<'_>)>) -> (V
     let failure = std::thread::scope(|scope| {
         let others: Vec<_> = (1..SYNCERS.min(batch.len())).map(|_| scope.spawn(sync_some)).collect();
         let own = sync_some().err();
-        others
-            .into_iter()
-            .fold(own, |failure, thread| failure.or(thread.join().unwrap_or(Err(Error::Interrupted)).err()))
+        others.into_iter().fold(own, |failure, thread| {
+            failure.or(thread.join().unwrap_or_else(|panic| resume_unwind(panic)).err())
+        })
     });
     if let Err(error) = mailbox.sync(Place::Tmp) {
         // Without its directory entry no file is durable.

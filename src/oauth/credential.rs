@@ -4,6 +4,7 @@
 //! where the directory comes from: commands outside the unit have none and are told so.
 
 use super::error::Error;
+use crate::task::off_reactor;
 use secrecy::SecretString;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -19,12 +20,8 @@ pub async fn read(name: &str, directory: Option<&Path>) -> Result<SecretString, 
         return Err(none("is not there: this process was not given any credentials"));
     };
     let path = directory.join(name);
-    let text = tokio::task::spawn_blocking(move || content(path)).await;
-    let mut text = match text {
-        Ok(Ok(text)) => text,
-        Ok(Err(error)) => return Err(none(&format!("cannot be read: {error}"))),
-        Err(_) => return Err(none("could not be read: the program is ending")),
-    };
+    let text = off_reactor(move || content(path)).await;
+    let mut text = text.map_err(|error| none(&format!("cannot be read: {error}")))?;
     if u64::try_from(text.len()).unwrap_or(u64::MAX) > LONGEST {
         return Err(none("is too long for a secret"));
     }

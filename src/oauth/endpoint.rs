@@ -11,6 +11,7 @@ use super::gate::Trip;
 use super::keeper::KeeperConfig;
 use crate::error::chain;
 use crate::net::plain;
+use crate::task::off_reactor;
 use jiff::Timestamp;
 use oauth2::basic::BasicClient;
 use oauth2::{
@@ -177,9 +178,8 @@ async fn exchange(
     is_local: bool,
 ) -> reqwest::Result<Result<Raw, &'static str>> {
     let is_plain = request.uri().scheme_str() == Some("http");
-    let http = tokio::task::spawn_blocking(move || http_client(is_local, is_plain));
-    let Ok(http) = http.await else { return Ok(Err("the program is ending")) };
-    let mut response = http?.execute(request.try_into()?).await?;
+    let http = off_reactor(move || http_client(is_local, is_plain)).await?;
+    let mut response = http.execute(request.try_into()?).await?;
     let status = response.status().as_u16();
     let retry_after =
         response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);

@@ -14,6 +14,7 @@ use super::flow::{self, Granted};
 use super::token::AccessToken;
 use crate::application::App;
 use crate::error::{Class, Classified, chain};
+use crate::task;
 use jiff::Timestamp;
 use refresh::{Inner, State};
 use secrecy::{ExposeSecret, SecretString};
@@ -60,13 +61,10 @@ pub struct LoggedOut {
 }
 
 impl KeeperConfig {
+    /// But for the client's secret, of which there is only one that is good.
     fn is_same(&self, other: &KeeperConfig) -> bool {
-        let secret = |config: &KeeperConfig| {
-            config.client_secret.as_ref().map(|secret| secret.expose_secret().to_owned())
-        };
-        let names = |config: &KeeperConfig| (config.account.clone(), config.client_id.clone());
-        names(self) == names(other)
-            && secret(self) == secret(other)
+        self.account == other.account
+            && self.client_id == other.client_id
             && self.token_url == other.token_url
             && self.scopes == other.scopes
             && self.store == other.store
@@ -90,9 +88,9 @@ impl Keeper {
         Arc::strong_count(&self.inner) > 1 || self.inner.state().unsaved.is_some()
     }
 
-    /// Whether it keeps the same token, for the same client with the same secret, in the same file.
+    /// Whether it keeps the same token, for the same client, in the same file.
     pub fn serves(&self, config: &KeeperConfig) -> bool {
-        self.inner.client().is_same(config)
+        self.inner.config.is_same(config)
     }
 
     /// An access token that is good for a while: the one at hand, or a new one.
@@ -112,19 +110,14 @@ impl Keeper {
         }
     }
 
-    /// Whether the next [`Keeper::token`] needs no request.
-    pub fn is_fresh(&self) -> bool {
-        self.inner.fresh().is_some()
-    }
-
     /// Takes over the client's secret as it is now. Where it is another one, that the endpoint refused the client stands
     /// against nothing any more.
-    pub fn use_client_secret(&self, secret: SecretString) {
-        if self.inner.has_secret(&secret) {
-            return;
+    pub fn use_client_secret(&self, secret: Option<SecretString>) {
+        let exposed = |secret: &Option<SecretString>| secret.as_ref().map(|it| it.expose_secret().to_owned());
+        let before = std::mem::replace(&mut *self.inner.secret(), secret.clone());
+        if exposed(&before) != exposed(&secret) {
+            self.inner.state().failure.take_if(|(error, _)| matches!(error, Error::Client { .. }));
         }
-        *self.inner.secret() = Some(secret);
-        self.inner.state().failure.take_if(|(error, _)| matches!(error, Error::Client { .. }));
     }
 
     /// The scopes that were asked for and not given with the last refresh (RFC 6749 §5.1).
@@ -137,15 +130,19 @@ impl Keeper {
         self.inner.lend(token);
     }
 
-    /// A token other than the one that a mail server just refused. Refreshes only if nobody did so since; `None` where
-    /// that was done often of late: then it is not the token.
-    pub async fn renew(&self, refused: &AccessToken) -> Result<Option<AccessToken>, Error> {
-        let refused = refused.clone();
+    /// A token other than the one that a mail server just refused to `account`. Refreshes only if nobody did so since;
+    /// `None` where this account had that done often of late: then it is not the token.
+    pub async fn renew(&self, account: &str, refused: &AccessToken) -> Result<Option<AccessToken>, Error> {
+        let (account, refused) = (account.to_owned(), refused.clone());
         self.in_turn(|inner| async move {
             match inner.fresh() {
-                Some(token) if !token.is_same(&refused) => Ok(Some(token)),
-                _ => inner.force().await,
+                Some(token) if !token.is_same(&refused) => return Ok(Some(token)),
+                Some(_) if !inner.may_force(account) => return Ok(None),
+                // What is not at hand, or due, is asked for as ever: there the endpoint tells of a login that is lost.
+                _ => {}
             }
+            inner.state().lease = None;
+            inner.refresh().await.map(Some)
         })
         .await
     }
@@ -233,7 +230,7 @@ impl Keeper {
     async fn in_turn<T, E, F>(&self, work: impl FnOnce(Arc<Inner>) -> F) -> Result<T, E>
     where
         T: Send + 'static,
-        E: From<Error> + Send + 'static,
+        E: Send + 'static,
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
         let turn = Arc::clone(&self.turn).lock_owned().await;
@@ -243,7 +240,7 @@ impl Keeper {
             drop(turn);
             outcome
         });
-        task.await.unwrap_or_else(|_| Err(self.inner.unavailable("the refresh was interrupted", None).into()))
+        task::outcome(task).await
     }
 }
 
@@ -251,10 +248,6 @@ impl Inner {
     /// The configuration with the secret as it is now.
     fn client(&self) -> KeeperConfig {
         KeeperConfig { client_secret: self.secret().clone(), ..self.config.clone() }
-    }
-
-    fn has_secret(&self, secret: &SecretString) -> bool {
-        self.secret().as_ref().is_some_and(|known| known.expose_secret() == secret.expose_secret())
     }
 
     fn secret(&self) -> MutexGuard<'_, Option<SecretString>> {

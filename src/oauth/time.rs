@@ -4,6 +4,7 @@
 //! nothing: no token, no client. It is told apart from a refresh, so that asking for the time can rotate no token.
 
 use super::endpoint::{http_client, is_loopback, is_safe};
+use crate::task::off_reactor;
 use jiff::Timestamp;
 use reqwest::header::DATE;
 use std::time::Duration;
@@ -19,7 +20,7 @@ pub async fn server_time(token_url: &Url) -> Option<Timestamp> {
     }
     let is_local = is_loopback(token_url);
     let is_plain = token_url.scheme() == "http";
-    let client = tokio::task::spawn_blocking(move || http_client(is_local, is_plain)).await.ok()?.ok()?;
+    let client = off_reactor(move || http_client(is_local, is_plain)).await.ok()?;
     // Any answer has a Date, also the refusal of the method.
     let answer = tokio::time::timeout(DEADLINE, client.head(token_url.clone()).send()).await.ok()?.ok()?;
     parse(answer.headers().get(DATE)?.to_str().ok()?)

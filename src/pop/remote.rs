@@ -9,8 +9,8 @@
 
 use super::error::Error;
 use super::session::Session;
-use crate::mail::{Flags, MailboxName, Uid, UidSet, UidValidity, Uidl};
-use crate::sync::maildrop::Message;
+use crate::mail::{Fingerprint, Flags, MailboxName, Uid, UidSet, UidValidity, Uidl};
+use crate::sync::maildrop::{Message, Note, Seen};
 use crate::sync::{
     self, Arrival, At, Fate, FlagChange, Gone, Landed, Likeness, Listed, Listing, Marks, Outcome, Outgoing,
     RemoteMailbox, RemoteView, Scope, Since, Trouble,
@@ -28,6 +28,7 @@ pub struct Remote {
     messages: BTreeMap<Uid, Message>,
     suspects: BTreeSet<Uid>,
     spares_suspects: bool,
+    sent: BTreeMap<Uid, Fingerprint>,
 }
 
 impl Remote {
@@ -38,7 +39,7 @@ impl Remote {
         suspects: BTreeSet<Uid>,
         spares_suspects: bool,
     ) -> Remote {
-        Remote { session, messages, suspects, spares_suspects }
+        Remote { session, messages, suspects, spares_suspects, sent: BTreeMap::new() }
     }
 
     /// Whether anything more can be asked in this session.
@@ -46,11 +47,15 @@ impl Remote {
         self.session.wire.is_usable()
     }
 
-    /// The unique-id of the message at which the session broke, if it did so at one.
-    pub fn broken_at(&self) -> Option<Uidl> {
-        let number = self.session.broken_at()?;
-        let message = self.messages.values().find(|message| message.number == number)?;
-        Some(message.uidl.clone())
+    /// What is to be kept in mind of the session so far, once: what was sent, and at which message it broke.
+    pub fn notes(&mut self) -> Vec<Note> {
+        let sent = std::mem::take(&mut self.sent).into_iter();
+        let mut notes: Vec<Note> = sent.map(|(uid, fingerprint)| Note::Sent { uid, fingerprint }).collect();
+        if let Some(number) = self.session.broken_at() {
+            let broken = self.messages.values().find(|message| message.number == number);
+            notes.extend(broken.map(|message| Note::Suspect(message.uidl.clone())));
+        }
+        notes
     }
 
     /// The messages among these that are in the maildrop and are what they are held for, and the unique-ids of those
@@ -61,7 +66,7 @@ impl Remote {
         let (mut same, mut others) = (Vec::new(), Vec::new());
         for (uid, message) in there {
             let Some(seen) = found.get(&uid) else { continue };
-            match wanted.get(&uid).is_some_and(|here| here.identity == seen.identity) {
+            match wanted.get(&uid).is_some_and(|here| here.identity == seen.likeness.identity) {
                 true => same.push(uid),
                 false => others.push(message.uidl),
             }
@@ -97,12 +102,11 @@ impl Remote {
         found
     }
 
-    async fn recognise(&mut self, there: &[(Uid, Message)]) -> Outcome<BTreeMap<Uid, Likeness>> {
+    async fn recognise(&mut self, there: &[(Uid, Message)]) -> Outcome<BTreeMap<Uid, Seen>> {
         let messages: Vec<&Message> = there.iter().map(|(_, message)| message).collect();
         let found = scoped(Scope::Pass, self.session.identify(&messages).await)?;
-        let likeness =
-            |(uid, message): &(Uid, Message)| found.get(&message.number).map(|&likeness| (*uid, likeness));
-        Ok(there.iter().filter_map(likeness).collect())
+        let seen = |(uid, message): &(Uid, Message)| found.get(&message.number).map(|&seen| (*uid, seen));
+        Ok(there.iter().filter_map(seen).collect())
     }
 }
 
@@ -138,7 +142,10 @@ impl sync::Remote for Remote {
     }
 
     async fn identify(&mut self, _: &At, uids: &UidSet) -> Outcome<BTreeMap<Uid, Likeness>> {
-        self.recognise(&self.among(uids.iter())).await
+        let seen = self.recognise(&self.among(uids.iter())).await?;
+        // They are new, and may be paired with a file instead of being fetched.
+        self.sent.extend(seen.iter().map(|(&uid, seen)| (uid, seen.fingerprint)));
+        Ok(seen.into_iter().map(|(uid, seen)| (uid, seen.likeness)).collect())
     }
 
     async fn fetch(&mut self, _: &At, uids: &UidSet, into: mpsc::Sender<Arrival>) -> Outcome<()> {
@@ -146,7 +153,7 @@ impl sync::Remote for Remote {
         // One that is no longer in the maildrop is not asked for either; nothing is wrong with it.
         let is_spared = |uid: &Uid| self.messages.contains_key(uid) && self.suspects.contains(uid);
         let spared = if self.spares_suspects { uids.iter().filter(is_spared).count() } else { 0 };
-        let fetched = match self.session.fetch(&wanted, into).await {
+        let fetched = match self.session.fetch(&wanted, into, &mut self.sent).await {
             Ok(()) if spared > 0 => Err(Error::Undelivered { count: spared, text: SPARED.to_owned() }),
             Err(Error::Undelivered { count, text }) => {
                 Err(Error::Undelivered { count: count + spared, text })

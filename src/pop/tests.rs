@@ -1,4 +1,4 @@
-//! The driver against scripted servers: published transcripts, every way to refuse, hostile answers.
+//! The driver against scripted servers: every way to refuse, hostile answers.
 
 use super::script::{Server, bearer, endpoint, log_in, password, session};
 use super::{Error, Remote, Session};
@@ -7,51 +7,24 @@ use crate::mail::{MailboxName, Uid, UidSet, Uidl};
 use crate::net::Tls;
 use crate::sync::maildrop::{Message, generation};
 use crate::sync::{Arrival, At, Remote as _};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// The message of Microsoft's published example.
+/// What [`bearer`] says by XOAUTH2.
 const TOKEN: &str = "dXNlcj10ZXN0QGNvbnRvc28ub25taWNyb3NvZnQuY29tAWF1dGg9QmVhcmVyIEV3QkFBbDNCQUFVRkZwVUFvN0ozVmUwYmpMQldaV0NjbFJDM0VvQUEBAQ==";
 /// What Exchange offers.
 const EXCHANGE: &str = "S: +OK The Microsoft Exchange POP3 service is ready.\nC: CAPA\nS: +OK\nS: TOP\nS: UIDL\nS: SASL PLAIN XOAUTH2\nS: USER\nS: .\n";
-const GMAIL: &str = "S: +OK Gpop ready\nC: CAPA\nS: +OK Capability list follows\nS: USER\nS: RESP-CODES\nS: EXPIRE 0\nS: LOGIN-DELAY 300\nS: TOP\nS: UIDL\nS: SASL PLAIN XOAUTH2 OAUTHBEARER\nS: .\n";
 
 fn refused(outcome: Result<Session, Error>) -> Error {
     outcome.expect_err("the login was refused")
 }
 
 #[tokio::test]
-async fn the_published_exchange_success_goes_in_two_steps() {
-    let script = format!(
-        "{EXCHANGE}C: AUTH XOAUTH2\nS: + \nC: {TOKEN}\nS: +OK User successfully authenticated.\nC: CAPA\nS: -ERR no\n"
-    );
-    let session = log_in(&script, &bearer()).await.unwrap();
-    assert_eq!(session.mechanism(), "XOAUTH2");
-    assert!(session.offers().has("UIDL"), "what was offered before the login stays known");
-}
-
-#[tokio::test]
-async fn the_published_exchange_failure_needs_a_login() {
-    let script = format!(
-        "{EXCHANGE}C: AUTH XOAUTH2\nS: + \nC: {TOKEN}\nS: -ERR Authentication failure: unknown user name or bad password.\n"
-    );
-    let error = refused(log_in(&script, &bearer()).await);
-    assert_eq!(error.class(), Class::NeedsLogin);
-    assert!(error.to_string().contains("unknown user name or bad password"), "{error}");
-}
-
-#[tokio::test]
-async fn a_challenge_after_the_token_is_answered_as_the_mechanism_wants() {
-    let rest = "S: + eyJzdGF0dXMiOiI0MDEifQ==\nC:\nS: -ERR [AUTH] Authentication failed.\n";
-    let script = format!("{EXCHANGE}C: AUTH XOAUTH2\nS: +\nC: {TOKEN}\n{rest}");
-    assert_eq!(refused(log_in(&script, &bearer()).await).class(), Class::NeedsLogin);
-
-    let message = "bixhPXRlc3RAY29udG9zby5vbm1pY3Jvc29mdC5jb20sAWhvc3Q9bG9jYWxob3N0AXBvcnQ9OTk1AWF1dGg9QmVhcmVyIEV3QkFBbDNCQUFVRkZwVUFvN0ozVmUwYmpMQldaV0NjbFJDM0VvQUEBAQ==";
-    let rest = "S: + eyJzdGF0dXMiOiJpbnZhbGlkX3Rva2VuIn0=\nC: AQ==\nS: -ERR [AUTH] no\n";
-    let script = format!("{GMAIL}C: AUTH OAUTHBEARER\nS: + \nC: {message}\n{rest}");
-    assert_eq!(refused(log_in(&script, &bearer()).await).class(), Class::NeedsLogin);
+async fn what_was_offered_before_the_login_stays_known() {
+    let script = format!("{EXCHANGE}C: AUTH XOAUTH2\nS: +\nC: {TOKEN}\nS: +OK\nC: CAPA\nS: -ERR no\n");
+    assert!(log_in(&script, &bearer()).await.unwrap().offers().has("UIDL"));
 }
 
 #[tokio::test]
@@ -137,7 +110,7 @@ fn messages(count: u32) -> Vec<(Uid, Message)> {
 /// Complete messages with their UIDs, and how it ended.
 async fn fetch(session: &mut Session, count: u32) -> (Vec<(u32, String)>, Result<(), Error>) {
     let (into, mut from) = mpsc::channel(10_000);
-    let outcome = session.fetch(&messages(count), into).await;
+    let outcome = session.fetch(&messages(count), into, &mut BTreeMap::new()).await;
     let (mut found, mut body) = (Vec::new(), Vec::new());
     while let Some(arrival) = from.recv().await {
         match arrival {
@@ -233,7 +206,7 @@ async fn a_header_tells_what_a_message_is_with_top_or_without() {
     };
     let (one, other) = (identified("TOP", "TOP 1 0").await, identified("UIDL", "RETR 1").await);
     assert_eq!(one, other);
-    assert!(one.identity.is_strong() && one.size == 10);
+    assert!(one.likeness.identity.is_strong() && one.likeness.size == 10);
 }
 
 #[tokio::test]
@@ -256,7 +229,7 @@ async fn a_message_that_is_listed_too_large_is_not_asked_for() {
     let (into, _from) = mpsc::channel(10);
     let mut wanted = messages(2);
     wanted[0].1.size = 400 << 20;
-    let error = session.fetch(&wanted, into).await.unwrap_err();
+    let error = session.fetch(&wanted, into, &mut BTreeMap::new()).await.unwrap_err();
     assert!(error.to_string().contains("1 message(s): 400 MiB are more than the 256 MiB"), "{error}");
     server.finished().await;
 }

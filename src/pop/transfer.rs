@@ -7,8 +7,8 @@ use super::error::Error;
 use super::reply::{Refusal, Reply};
 use super::session::Session;
 use super::wire::{Incoming, MESSAGE, Wire};
-use crate::mail::{Flags, Identity, Uid, Uidl};
-use crate::sync::maildrop::Message;
+use crate::mail::{Fingerprint, Flags, Sight, Uid, Uidl};
+use crate::sync::maildrop::{Message, Seen};
 use crate::sync::{Arrival, Fetched, Likeness};
 use std::collections::BTreeMap;
 use std::vec;
@@ -16,8 +16,6 @@ use tokio::sync::mpsc;
 
 /// Commands sent ahead: some hundred octets, which no server's buffer refuses while it is busy answering.
 const AHEAD: usize = 32;
-/// Of a header this much is looked at; what identifies a message stands in its beginning.
-const HEADER: usize = 256 * 1024;
 
 /// Commands of which up to [`AHEAD`] wait for their answers.
 struct Pipeline {
@@ -33,11 +31,12 @@ impl Session {
     }
 
     /// Streams messages into `into`, in this order. A message that is refused or too large does not stop the others;
-    /// what was sent with `End` is good.
+    /// what was sent with `End` is good, and its fingerprint is in `sent`.
     pub(super) async fn fetch(
         &mut self,
         messages: &[(Uid, Message)],
         into: mpsc::Sender<Arrival>,
+        sent: &mut BTreeMap<Uid, Fingerprint>,
     ) -> Result<(), Error> {
         let (messages, large): (Vec<_>, Vec<_>) =
             messages.iter().partition(|(_, message)| message.size <= MESSAGE);
@@ -46,7 +45,9 @@ impl Session {
         for (uid, message) in messages {
             self.awaited = Some(message.number);
             match pipeline.reply(&mut self.wire).await? {
-                Reply::Ok(_) => self.stream(*uid, &into).await?,
+                Reply::Ok(_) => {
+                    sent.insert(*uid, self.stream(*uid, &into).await?);
+                }
                 Reply::Err(refusal) => missing.push(refusal.text),
                 other => return Err(self.unexpected("RETR", other)),
             }
@@ -59,73 +60,76 @@ impl Session {
         }
     }
 
-    async fn stream(&mut self, uid: Uid, into: &mpsc::Sender<Arrival>) -> Result<(), Error> {
+    async fn stream(&mut self, uid: Uid, into: &mpsc::Sender<Arrival>) -> Result<Fingerprint, Error> {
         let mut is_wanted = into.send(Arrival::Start { size: None }).await.is_ok();
-        let mut incoming = Incoming::default();
+        let (mut incoming, mut sight) = (Incoming::default(), Sight::default());
         while is_wanted {
             let Some(chunk) = self.wire.chunk(&mut incoming).await? else { break };
+            sight.add(&chunk);
             is_wanted = into.send(Arrival::Chunk(chunk)).await.is_ok();
         }
         let end = Arrival::End(Fetched { uid, flags: Flags::NONE, internal_date: None });
         if is_wanted && into.send(end).await.is_ok() {
-            return Ok(());
+            return Ok(sight.finish().1);
         }
         // Not the message's fault.
         self.awaited = None;
         Err(self.wire.lost(Error::Abandoned))
     }
 
-    /// How these messages are recognised, by number: their header and the size that was listed. A message of which the
-    /// server shows nothing is left out.
-    pub async fn identify(&mut self, messages: &[&Message]) -> Result<BTreeMap<u32, Likeness>, Error> {
+    /// What these messages are, by number. One of which the server shows nothing, or not enough, is left out.
+    pub async fn identify(&mut self, messages: &[&Message]) -> Result<BTreeMap<u32, Seen>, Error> {
         let mut found = BTreeMap::new();
-        // TOP is optional (RFC 1939 §7), and may be refused for one message: then the whole of it comes, and only its
-        // header is kept.
+        // TOP is optional (RFC 1939 §7), and may be refused for one message; without a Message-ID a header is not enough.
         let rest = match self.offers.may_have("TOP") {
-            true => self.headers("TOP", " 0", messages, &mut found).await?,
+            true => self.look("TOP", " 0", messages, &mut found).await?,
             false => messages.to_vec(),
         };
         let rest: Vec<&Message> = rest.into_iter().filter(|message| message.size <= MESSAGE).collect();
-        self.headers("RETR", "", &rest, &mut found).await?;
+        self.look("RETR", "", &rest, &mut found).await?;
         Ok(found)
     }
 
-    /// Reads the headers of messages into `found`; those that were refused.
-    async fn headers<'a>(
+    /// Looks at messages, into `found`; those of which too little came.
+    async fn look<'a>(
         &mut self,
         verb: &'static str,
         rest: &str,
         messages: &[&'a Message],
-        found: &mut BTreeMap<u32, Likeness>,
+        found: &mut BTreeMap<u32, Seen>,
     ) -> Result<Vec<&'a Message>, Error> {
         let mut pipeline = self.pipeline(lines(verb, messages.iter().copied(), rest));
-        let mut refused = Vec::new();
+        let mut left = Vec::new();
         for &message in messages {
             self.awaited = Some(message.number);
             match pipeline.reply(&mut self.wire).await? {
                 Reply::Ok(_) => {
-                    let identity = Identity::from_header(&self.header().await?);
-                    found.insert(message.number, Likeness { identity, size: message.size });
+                    let (identity, fingerprint) = self.sight().await?.finish();
+                    if identity.is_strong() || verb == "RETR" {
+                        let likeness = Likeness { identity, size: message.size };
+                        found.insert(message.number, Seen { likeness, fingerprint });
+                    } else {
+                        left.push(message);
+                    }
                 }
                 Reply::Err(Refusal { text, .. }) => {
                     tracing::debug!(verb, text, "refused");
-                    refused.push(message);
+                    left.push(message);
                 }
                 other => return Err(self.unexpected(verb, other)),
             }
         }
         self.awaited = None;
-        Ok(refused)
+        Ok(left)
     }
 
-    /// The beginning of a body, which is read to its end.
-    async fn header(&mut self) -> Result<Vec<u8>, Error> {
-        let (mut header, mut incoming) = (Vec::new(), Incoming::default());
+    /// Reads a body to its end.
+    async fn sight(&mut self) -> Result<Sight, Error> {
+        let (mut sight, mut incoming) = (Sight::default(), Incoming::default());
         while let Some(chunk) = self.wire.chunk(&mut incoming).await? {
-            let room = HEADER.saturating_sub(header.len()).min(chunk.len());
-            header.extend_from_slice(chunk.get(..room).unwrap_or_default());
+            sight.add(&chunk);
         }
-        Ok(header)
+        Ok(sight)
     }
 
     /// Marks messages as deleted; those that the server marked. They are gone only after [`Session::quit`].

@@ -14,6 +14,7 @@ use super::spool::Spool;
 use jiff::Timestamp;
 use std::fs;
 use std::io::{self, BufReader, BufWriter, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 /// Largest file that is accepted; no provider takes more (Exchange: 150 MB).
@@ -46,7 +47,9 @@ impl Spool {
         }
         let id = Id::new(now, fastrand::u32(..));
         let temporary = self.path(&id, "eml.tmp");
-        let taken = self.take(file, sender, now, &temporary);
+        // A file that meets a defect here is turned down like any other that cannot be sent, or no mail would leave again.
+        let taken = catch_unwind(AssertUnwindSafe(|| self.take(file, sender, now, &temporary)))
+            .unwrap_or_else(|_told_by_the_panic_hook| Err(Refusal::Defect.into()));
         let prepared = match taken {
             Ok(Some(prepared)) => prepared,
             Ok(None) => return self.discard(&temporary).map(|()| Accepted::Changed),
@@ -128,6 +131,7 @@ impl Spool {
                 disk::remove(path).map_err(at("remove from the outbox", path))?;
             }
             entry.source = None;
+            returned::forget_reason(&self.outbox, &entry.name);
         }
         Ok(())
     }

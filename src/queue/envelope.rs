@@ -89,6 +89,9 @@ pub enum Refusal {
         /// The bound.
         limit: usize,
     },
+    /// Our own fault.
+    #[error("internal error: this is a bug in posthaste, which cannot read this file; its log says more")]
+    Defect,
 }
 
 /// Reads a header block and makes the one that goes out. `random` distinguishes Message-IDs of one moment.

@@ -28,9 +28,6 @@ pub enum Error {
         /// What is wrong with it.
         problem: &'static str,
     },
-    /// The program is ending: the step was not taken, and nothing may be built on it.
-    #[error("the program is ending")]
-    Interrupted,
     /// No such submission.
     #[error("no message {0} in the queue")]
     Unknown(Id),
@@ -49,7 +46,7 @@ pub enum Error {
 impl Classified for Error {
     fn class(&self) -> Class {
         match self {
-            Error::Io { .. } | Error::UnsafeOutbox { .. } | Error::Interrupted => Class::RETRY,
+            Error::Io { .. } | Error::UnsafeOutbox { .. } => Class::RETRY,
             Error::Unknown(_) | Error::Illegal { .. } => Class::GiveUp,
         }
     }

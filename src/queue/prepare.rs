@@ -42,6 +42,8 @@ pub(super) fn prepare(
     random: u64,
 ) -> Result<Prepared, Failure> {
     let raw = read_header(&mut source)?;
+    #[cfg(test)]
+    assert!(!raw.starts_with(b"Planted-Defect:"), "planted");
     let mut header = Vec::with_capacity(raw.len());
     let mut normaliser = Normaliser::default();
     normaliser.push(&raw, &mut header)?;

@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 
 /// Where refused messages go, inside the outbox.
 const DIRECTORY: &str = "failed";
+/// How a reason begins.
+const HEADING: &str = "This message was not sent:\n";
 /// Names tried before giving up.
 const MAX_NAMES: u32 = 10_000;
 /// Bytes of a name that are kept.
@@ -29,9 +31,22 @@ pub(super) struct Message<'a> {
 /// Moves a file that was never accepted to `failed/` in the outbox `root`; gives its new place.
 pub fn refuse(root: &Path, file: &OutboxFile, words: &str) -> io::Result<PathBuf> {
     let name = file.path.file_name().unwrap_or_default().to_string_lossy();
+    forget_reason(root, &name);
     let directory = root.join(DIRECTORY);
     make_directory(&directory)?;
     move_in(&directory, &file.path, &name, words)
+}
+
+/// Removes the reason that a message left behind when it was moved back into the outbox under its name. Nothing depends on
+/// it, so that it may fail.
+pub(super) fn forget_reason(root: &Path, name: &str) {
+    let place = root.join(DIRECTORY).join(shortened(name));
+    let reason = root.join(DIRECTORY).join(format!("{}.txt", shortened(name)));
+    let mut heading = [0; HEADING.len()];
+    let is_reason = disk::open(&reason).and_then(|mut file| file.read_exact(&mut heading)).is_ok();
+    if is_reason && heading == *HEADING.as_bytes() && fs::symlink_metadata(place).is_err() {
+        let _ = disk::remove(&reason);
+    }
 }
 
 /// Writes an accepted message as the user had it, with its Bcc and its line ends; gives its place.
@@ -46,9 +61,8 @@ pub(super) fn give_back(root: &Path, message: &Message<'_>, prepared: File) -> i
 
 /// Renames `from` to the first free NAME of `directory`, its reason written before.
 fn move_in(directory: &Path, from: &Path, name: &str, words: &str) -> io::Result<PathBuf> {
-    let text = format!(
-        "This message was not sent:\n\n{words}\n\nTo try again, mend what is wrong and move it back into the outbox.\n"
-    );
+    let text =
+        format!("{HEADING}\n{words}\n\nTo try again, mend what is wrong and move it back into the outbox.\n");
     let name = shortened(name);
     for number in 0..MAX_NAMES {
         let name = if number == 0 { name.to_owned() } else { format!("{name}.{number}") };

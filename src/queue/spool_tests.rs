@@ -155,6 +155,21 @@ fn a_file_that_changes_while_it_is_taken_is_left_alone() {
 }
 
 #[test]
+fn a_file_that_meets_a_defect_is_turned_down_and_holds_up_no_other() {
+    let place = Place::new();
+    place.drop_in("a.eml", "Planted-Defect: yes\n\n.\n");
+    place.drop_in("b.eml", MESSAGE);
+    let mut spool = place.open().unwrap();
+    let accepted = place.accept(&mut spool).unwrap();
+    assert!(accepted.iter().any(|it| matches!(it, Accepted::Refused { refusal: Refusal::Defect, .. })));
+    assert_eq!(spool.due(now()).len(), 1, "{accepted:?}");
+    assert_eq!(names(&place.outbox()), ["failed"]);
+    assert_eq!(names(&place.queue()).len(), 2, "no copy is left");
+    assert_eq!(place.failed("a.eml"), "Planted-Defect: yes\n\n.\n");
+    assert!(place.failed("a.eml.txt").contains("internal error"));
+}
+
+#[test]
 fn illegal_steps_are_refused_and_change_nothing() {
     let place = Place::new();
     let (mut spool, id) = place.accepted();
@@ -198,6 +213,33 @@ fn a_failed_message_comes_back_with_its_bcc_and_line_ends_and_can_be_dropped_aga
     let entry = spool.entries().next().unwrap();
     assert_eq!(entry.envelope.recipients.len(), 2);
     assert_eq!(entry.message_id, "<1@x>");
+}
+
+#[test]
+fn the_reason_goes_with_a_message_that_is_moved_back_and_no_other_file_does() {
+    let place = Place::new();
+    let mut spool = place.open().unwrap();
+    let failed = place.outbox().join("failed");
+    for name in ["m", "n"] {
+        place.drop_in(name, "Subject: to nobody\n");
+    }
+    place.accept(&mut spool).unwrap();
+    fs::write(failed.join("o.txt"), "what the user keeps here").unwrap();
+    let move_back = |name: &str, text: &str| {
+        fs::rename(failed.join(name), place.outbox().join(name)).unwrap();
+        place.drop_in(name, text);
+    };
+    move_back("m", "To: a@x, bob\n");
+    place.accept(&mut spool).unwrap();
+    assert_eq!(names(&failed), ["m", "m.txt", "n", "n.txt", "o.txt"], "refused again, for another reason");
+    assert!(place.failed("m.txt").contains("bob"));
+    move_back("m", MESSAGE);
+    for name in ["n", "o"] {
+        place.drop_in(name, MESSAGE);
+    }
+    place.accept(&mut spool).unwrap();
+    assert_eq!(names(&failed), ["n", "n.txt", "o.txt"]);
+    assert_eq!(spool.counts().queued, 3);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A plan in words, as `sync --dry-run` prints it: one line per action, in the order in which they would be done.
+//! A plan in words, as `sync --dry-run` prints it: one line per action but for pairs, in the order in which they would be done.
 
 use super::plan::{Plan, Steps};
 use super::{Fate, Side};
@@ -25,8 +25,9 @@ impl fmt::Display for Plan {
 }
 
 fn changes(out: &mut fmt::Formatter<'_>, mailbox: &MailboxName, steps: &Steps) -> fmt::Result {
-    for row in &steps.adopt {
-        writeln!(out, "{mailbox}: pair message {} with the file {}", row.uid, row.name)?;
+    // Nothing is transferred, and after a lost ledger there are as many as messages.
+    if !steps.adopt.is_empty() {
+        writeln!(out, "{mailbox}: pair {} messages with the files that are here", steps.adopt.len())?;
     }
     for (uid, listed) in &steps.download {
         match listed.size {

@@ -115,6 +115,32 @@ fn a_mistake_in_the_configuration_is_shown_and_nothing_is_added() {
     fs::write(home.config(), "[accounts.a]\naddres = \"a@gmail.com\"\n").unwrap();
     let output = home.run(&["add", "you@gmail.com"]);
     assert_eq!(output.status.code(), Some(78));
-    assert!(told(&output).1.contains("config.toml:2:1: unknown field"), "{}", told(&output).1);
+    assert!(told(&output).1.contains("config.toml:2:1: unknown key"), "{}", told(&output).1);
     assert_eq!(config(&home), "[accounts.a]\naddres = \"a@gmail.com\"\n");
+}
+
+#[test]
+fn an_option_that_the_way_to_log_in_cannot_use_is_refused_by_name() {
+    let home = home();
+    let icloud = ["add", "me@icloud.com", "--password-command", "pass icloud"];
+    let servers = ["add", "me@own.test", "--imap", "imap.own.test"];
+    let refused = |base: &[&str], option: &[&str], words: &str| {
+        let output = home.run(&[base, option].concat());
+        let (_, stderr) = told(&output);
+        assert_eq!(output.status.code(), Some(2), "{option:?}: {stderr}");
+        assert!(stderr.contains(option[0]) && stderr.contains(words), "{option:?}: {stderr}");
+    };
+    for option in [&["--device"][..], &["--import"], &["--client-id", "x"], &["--login-as", "b@icloud.com"]] {
+        refused(&icloud, option, "--password-command");
+        refused(&["add", "me@icloud.com"], option, "has no use here: iCloud Mail wants an app password");
+        refused(&servers, option, "has no use here: the servers take a password");
+    }
+    assert_eq!(config(&home), "");
+    let _ = home.run(&icloud);
+    let written = config(&home);
+    assert!(written.contains("auth = \"password\""), "{written}");
+    for option in [&["--device"][..], &["--paste"], &["--tenant", "x"]] {
+        refused(&["add", "me@icloud.com"], option, "account icloud logs in with a password");
+    }
+    assert_eq!(config(&home), written);
 }

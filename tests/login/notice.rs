@@ -4,7 +4,7 @@ use std::fs;
 
 use super::scene::Scene;
 use super::support::Host;
-use super::support::process::{Account, Daemon};
+use super::support::process::{Account, Daemon, Home};
 use super::support::wait::{PATIENCE, until};
 
 /// A scene whose hook notes whom it was run for, keeps its environment and ends as `end` says.
@@ -77,4 +77,40 @@ fn one_notice_serves_all_accounts_of_a_login_and_a_hook_that_fails_is_a_warning(
     wait_log(&daemon, &["WARN", "hook needs_login failed", "exit status: 3", "said=\"no display\""]);
     assert_eq!(of_home(&scene, "notices"), "alice: posthaste login alice\n");
     scene.assert_mail_comes("bob", "beside it");
+}
+
+#[test]
+fn what_keeps_a_login_from_being_made_is_told_alike_and_once() {
+    let home = Home::new(env!("CARGO_BIN_EXE_posthaste"));
+    let hook = r#"echo "$POSTHASTE_COMMAND" >> "$HOME/notices""#;
+    let text = format!(
+        "[hooks]\nneeds_login = '{hook}'\n[accounts.g]\naddress = \"you@gmail.com\"\noauth.client_id = \"mine\"\n"
+    );
+    fs::write(home.config(), text).unwrap();
+    let daemon = home.start();
+    let account = home.wait_state("g", "needs-login");
+    assert_eq!(account["error"], "no client_secret is set");
+    let hint = account["hint"].as_str().unwrap();
+    assert!(
+        hint.contains("[accounts.g.oauth]") && hint.contains("https://console.cloud.google.com/"),
+        "{hint}"
+    );
+    for (arguments, code) in [
+        (&["sync"][..], 77),
+        (&["token", "g"], 77),
+        (&["login", "g", "--device"], 2),
+        (&["login", "g", "--paste"], 78),
+    ] {
+        let refused = home.run(arguments);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(code), "{said}");
+        assert!(
+            code == 2 || said.contains("no client_secret is set\nhint: ") && said.contains(hint),
+            "{said}"
+        );
+    }
+    until(PATIENCE, "a notice", || home.dir().join("home/notices").exists());
+    assert_eq!(fs::read_to_string(home.dir().join("home/notices")).unwrap(), "posthaste doctor g\n");
+    let log = daemon.stderr();
+    assert_eq!(log.matches("no client_secret is set").count(), 1, "{log}");
 }

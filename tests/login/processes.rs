@@ -4,7 +4,7 @@
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::Child;
+use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -107,7 +107,7 @@ fn processes_beside_each_other_and_beside_a_daemon_never_send_one_token_twice() 
 #[test]
 fn an_interrupted_command_waits_for_the_login_that_it_renews() {
     let rotation = Rotation::start();
-    for wanted in [Signal::INT, Signal::TERM] {
+    for wanted in [Signal::INT, Signal::TERM, Signal::HUP] {
         let mut command = rotation.amid_a_refresh(|| rotation.token_command());
         signal(&command, wanted);
         hears_that_it_waits(&mut command);
@@ -140,6 +140,32 @@ fn a_second_signal_waits_for_nothing() {
     hears_that_it_waits(&mut command);
     signal(&command, Signal::INT);
     assert_eq!(command.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+fn a_terminal_that_closes_hangs_up_twice_and_is_no_second_signal() {
+    let rotation = Rotation::start();
+    let mut command = rotation.amid_a_refresh(|| rotation.token_command());
+    signal(&command, Signal::HUP);
+    hears_that_it_waits(&mut command);
+    signal(&command, Signal::HUP);
+    rotation.proxy.set(Mood::Pass);
+    assert_eq!(command.wait().unwrap().signal(), Some(Signal::HUP.as_raw()));
+    rotation.assert_well();
+}
+
+#[test]
+fn a_command_that_was_told_to_outlive_its_terminal_does_so() {
+    let rotation = Rotation::start();
+    let mut deaf = Command::new("nohup");
+    deaf.arg(env!("CARGO_BIN_EXE_posthaste")).args(["token", "alice"]);
+    deaf.env_clear().envs(rotation.scene.home.environment()).stdout(Stdio::piped());
+    let command = rotation.amid_a_refresh(|| deaf.spawn().unwrap());
+    signal(&command, Signal::HUP);
+    rotation.proxy.set(Mood::Pass);
+    let output = command.wait_with_output().unwrap();
+    assert!(output.status.success() && !output.stdout.is_empty(), "{}", output.status);
+    rotation.assert_well();
 }
 
 #[test]

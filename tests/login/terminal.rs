@@ -2,6 +2,7 @@
 
 use super::scene::{Scene, parameter};
 use super::support::person::{Decision, activate, visit};
+use super::support::terminal::Terminal;
 
 #[test]
 fn in_a_terminal_the_browser_is_the_usual_way() {
@@ -32,4 +33,17 @@ fn over_ssh_the_line_for_the_other_machine_is_shown_and_works() {
     assert!(!scene.opened().exists(), "nobody sees a browser that is opened here");
     visit(&login.address(), Decision::Allow);
     login.succeeds();
+}
+
+#[test]
+fn a_refresh_token_is_asked_for_and_typed_unseen() {
+    let scene = Scene::of(&["alice"]);
+    let token = scene.host.tokens.refresh_token("alice");
+    let mut terminal = Terminal::run(scene.home.command(&["login", "alice", "--import"]));
+    terminal.expect("Refresh token (not shown): ");
+    assert!(!terminal.echoes());
+    terminal.answer("Refresh token (not shown): ", &token);
+    assert!(terminal.wait().success(), "{}", terminal.shown());
+    assert!(terminal.echoes() && !terminal.shown().contains(&token), "{}", terminal.shown());
+    assert!(scene.token_file("alice").exists());
 }

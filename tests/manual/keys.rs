@@ -55,7 +55,7 @@ fn every_table_is_described_with_its_keys_and_no_other() {
     for part in &parts {
         for table in tables(part) {
             let complaint = complaint(part, &format!("{}{NOBODY} = 1\n", header(&table)));
-            assert!(complaint.contains("unknown field"), "[{table}]: {complaint}");
+            assert!(complaint.contains("unknown key"), "[{table}]: {complaint}");
             assert_eq!(keys(part), expected(&complaint), "[{table}]");
         }
     }
@@ -76,7 +76,7 @@ fn a_key_that_is_a_table_has_a_part_of_its_own() {
                 .collect::<Vec<_>>()
                 .join(".");
             let complaint = complaint(part, &format!("[{below}]\n{NOBODY} = 1\n"));
-            let has_keys = complaint.contains("unknown field") && !expected(&complaint).is_empty();
+            let has_keys = complaint.contains("unknown key") && !expected(&complaint).is_empty();
             // A cloud has the tables of its row.
             assert!(!has_keys || below.contains("CLOUD") || known.contains(&below), "[{below}]: {complaint}");
         }
@@ -98,7 +98,7 @@ fn where_only_some_words_are_values_they_are_described_and_no_other() {
         {
             for key in item.head.iter().filter(|_| !values(item).is_empty()) {
                 let complaint = complaint(&part, &format!("{}{key} = \"{NOBODY}\"\n", header(table)));
-                if complaint.contains("unknown variant") {
+                if complaint.contains("unknown value") {
                     assert_eq!(values(item), expected(&complaint), "{table} {key}");
                     compared += 1;
                 }

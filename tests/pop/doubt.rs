@@ -58,6 +58,42 @@ fn messages_with_new_ids_are_not_fetched_again() {
     assert!(scene.sync().contains("in step"));
 }
 
+/// A message as one delivery leaves it in a maildrop.
+fn delivered(by: &str, message: &[u8]) -> Vec<u8> {
+    [format!("Received: by {by}.mail.test\r\n").into_bytes(), message.to_vec()].concat()
+}
+
+#[test]
+fn a_new_copy_that_comes_while_another_one_goes_is_fetched() {
+    let scene = Scene::start();
+    scene.server.put("one", &delivered("a", &message("copy")));
+    scene.sync();
+    // Of the same Message-ID and size.
+    scene.server.replace(vec![("other".into(), delivered("b", &message("copy")))]);
+    scene.sync();
+    assert_eq!((scene.here()["copy"], scene.seen("RETR")), (2, 2));
+    scene.server.replace(vec![("moved".into(), delivered("b", &message("copy")))]);
+    scene.sync();
+    assert_eq!((scene.here()["copy"], scene.seen("RETR")), (2, 2));
+}
+
+#[test]
+fn ids_that_are_positions_double_no_message_without_a_message_id_and_hide_none() {
+    let scene = Scene::start();
+    scene.server.number();
+    let log = |text: &str| (String::new(), format!("Subject: log\r\n\r\n{text}\r\n").into_bytes());
+    scene.server.replace(vec![log("first"), log("the second"), log("the last one")]);
+    scene.sync();
+    scene.server.replace(vec![log("the second"), log("the last one")]);
+    scene.sync();
+    assert_eq!(scene.here()["log"], 3);
+    // One of the same header and size as the last one, which goes.
+    scene.server.replace(vec![log("one more and longer"), log("short"), log("the last two")]);
+    scene.sync();
+    assert_eq!(scene.here()["log"], 6);
+    assert!(scene.sync().contains("in step"));
+}
+
 #[test]
 fn a_message_with_a_new_id_that_broke_a_session_is_still_looked_at() {
     let scene = Scene::start();

@@ -73,3 +73,30 @@ fn new_mail_arrives_by_the_sweep_and_nothing_idles_under_poll_only() {
         assert!(!commands.iter().any(|command| command.contains("IDLE")), "{commands:?}");
     });
 }
+
+#[test]
+fn a_mailbox_that_is_not_there_is_met_with_the_one_that_was_meant() {
+    let scene = Scene::with(&Options::default(), "mailboxes = [\"*\", \"!Secret\"]");
+    ["Archive", "Secret"].iter().for_each(|mailbox| scene.server().create(mailbox));
+    let refused = |arguments: &[&str], words: &[&str]| {
+        let output = scene.home.run(arguments);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+        words.iter().for_each(|words| assert!(said.contains(words), "{arguments:?}: no {words:?} in {said}"));
+    };
+    let all = || {
+        refused(&["sync", "--mailbox", "Archiv", "--dry-run"], &["no mailbox matches Archiv", "`Archive`?"]);
+        refused(&["sync", "--mailbox", "Archiv"], &["no mailbox matches Archiv", "did you mean `Archive`?"]);
+        refused(&["sync", "--mailbox", "Papers"], &["known: Archive, "]);
+        refused(&["sync", "--mailbox", "Secret"], &["no mailbox matches Secret"]);
+        refused(&["sync", "alise"], &["no account is called alise", "did you mean `alice`?"]);
+        assert!(scene.home.ok(&["sync", "--mailbox", "Archive"]).contains("alice: "));
+        assert!(scene.home.ok(&["sync", "--mailbox", "Arch*", "--dry-run"]).contains("alice: "));
+    };
+    all();
+    let _daemon = scene.home.start();
+    scene.home.wait_state("alice", "watching");
+    all();
+    refused(&["status", "alise"], &["no account is called alise", "did you mean `alice`?"]);
+    assert!(scene.home.ok(&["status", "alice"]).contains("\nalice "));
+}

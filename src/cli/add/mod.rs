@@ -5,7 +5,6 @@
 //! options that it is then given change the account. Invariant: without a terminal nothing is asked; what is missing is an
 //! error that names it. How the file is changed is the configuration's business.
 
-mod ask;
 mod checklist;
 mod client;
 mod options;
@@ -17,15 +16,15 @@ pub use options::{Add, Fetch};
 
 use super::doctor::Doctor;
 use super::error::{CommandError, Exit};
-use super::{Context, direct, login, output};
+use super::{Context, ask, direct, login, output, reload};
 use crate::config::edit::{self, Change, Draft};
 use crate::config::{self, Account, Auth};
-use crate::control::Request;
 use crate::control::client as control;
 use crate::doctor::Examination;
 use crate::error::{Class, Classified};
 use crate::net;
 use crate::provider::Table;
+use crate::task::off_reactor;
 use secret::{Kind, Secret};
 use std::path::Path;
 
@@ -46,7 +45,7 @@ impl Add {
         if let Auth::OAuth2(_) = &account.auth {
             self.log_in(context, &name).await?;
         }
-        let is_running = reload(context).await?;
+        let is_running = tell_daemon(context).await?;
         // A secret that was corrected stands in a file of its own: the configuration may be the same as before.
         login::tell(context, &name).await?;
         let examination = Doctor::of(&name).look(context).await?;
@@ -82,6 +81,9 @@ impl Add {
         let place = place::find(self, &name, context, known, providers).await?;
         if let Some(provider) = &place.draft.provider {
             say(context, &format!("{} is served by {}", self.address, title(providers, provider)));
+        }
+        if let (Some(why), Some(option)) = (&place.password, self.option_of_tokens()) {
+            return Err(CommandError::new(Exit::Usage, format!("{option} has no use here: {why}")));
         }
         let password = match (Kind::Password.of_options(self, context, &name).await?, &place.password) {
             (None, Some(why)) => Some(self.ask_password(context, &name, why).await?),
@@ -220,8 +222,7 @@ async fn change(
     let change = change(Box::new(draft));
     let (file, environment) = (context.config_file.clone(), context.environment.clone());
     let edit = move || edit::edit(&file, environment.variables.into_iter(), &environment.home, &change);
-    let done = tokio::task::spawn_blocking(edit).await;
-    let mut is_changed = done.map_err(|_| CommandError::new(Exit::TryLater, "interrupted"))??;
+    let mut is_changed = off_reactor(edit).await?;
     for secret in [password, client_secret].into_iter().flatten() {
         is_changed |= secret.keep(context).await?;
     }
@@ -229,14 +230,10 @@ async fn change(
 }
 
 /// Has a running daemon read the configuration again; whether there is one.
-async fn reload(context: &Context) -> Result<bool, CommandError> {
-    match control::request(&context.socket(), &Request::Reload).await {
+async fn tell_daemon(context: &Context) -> Result<bool, CommandError> {
+    match reload::reload(context).await {
         Err(control::Error::Absent) => Ok(false),
-        Err(error) => Err(error.into()),
-        Ok(mut responses) => {
-            while responses.next().await?.is_some() {}
-            Ok(true)
-        }
+        outcome => Ok(outcome.map(|()| true)?),
     }
 }
 

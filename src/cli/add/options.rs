@@ -4,7 +4,7 @@ use super::server::{Role, option};
 use crate::cli::error::{CommandError, Exit};
 use crate::cli::login::Way;
 use crate::config::edit::{Client, Draft, Server};
-use crate::config::{self, Account};
+use crate::config::{self, Account, Auth};
 use crate::net::Endpoint;
 use crate::provider::Protocol;
 use std::net::SocketAddr;
@@ -23,7 +23,7 @@ pub struct Add {
     #[arg(long)]
     pub name: Option<String>,
     /// The address is a shared mailbox: who logs in for it
-    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["password", "password_command"])]
+    #[arg(long, value_name = "ADDRESS")]
     pub login_as: Option<String>,
     /// By which protocol mail is fetched [default: imap]
     #[arg(long)]
@@ -59,10 +59,10 @@ pub struct Add {
     #[arg(long)]
     pub tenant: Option<String>,
     /// A command that prints an app password: log in with that instead of OAuth2
-    #[arg(long, value_name = "COMMAND", conflicts_with_all = CLIENT)]
+    #[arg(long, value_name = "COMMAND", conflicts_with_all = OF_TOKENS)]
     pub password_command: Option<String>,
     /// Ask for that password itself, or read it from stdin, and keep it in a file of its own
-    #[arg(long, conflicts_with = "password_command", conflicts_with_all = CLIENT)]
+    #[arg(long, conflicts_with = "password_command", conflicts_with_all = OF_TOKENS)]
     pub password: bool,
     /// How to log in.
     #[command(flatten)]
@@ -73,7 +73,17 @@ pub struct Add {
 }
 
 /// Options that have no meaning with a password.
-const CLIENT: [&str; 4] = ["client_id", "client_secret_command", "client_secret", "tenant"];
+const OF_TOKENS: [&str; 9] = [
+    "login_as",
+    "client_id",
+    "client_secret_command",
+    "client_secret",
+    "tenant",
+    "browser",
+    "device",
+    "paste",
+    "import",
+];
 
 /// A protocol by which mail is fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -125,6 +135,23 @@ impl Add {
         (server != Server::default()).then_some(server)
     }
 
+    /// The first option that has no meaning with a password.
+    pub(super) fn option_of_tokens(&self) -> Option<&'static str> {
+        let Way { browser, device, paste, import } = self.way;
+        let named = [
+            ("--login-as", self.login_as.is_some()),
+            ("--client-id", self.client_id.is_some()),
+            ("--client-secret-command", self.client_secret_command.is_some()),
+            ("--client-secret", self.client_secret),
+            ("--tenant", self.tenant.is_some()),
+            ("--browser", browser),
+            ("--device", device),
+            ("--paste", paste),
+            ("--import", import),
+        ];
+        named.iter().find(|(_, is_named)| *is_named).map(|(option, _)| *option)
+    }
+
     /// Whether a password is named.
     pub(super) fn names_password(&self) -> bool {
         self.password || self.password_command.is_some()
@@ -148,6 +175,13 @@ impl Add {
                 account.name, self.address
             );
             let hint = format!("change [accounts.{}] in the file by hand", account.name);
+            return Err(CommandError { hint: Some(hint), ..CommandError::new(Exit::Usage, message) });
+        }
+        let stays_password = matches!(account.auth, Auth::Password { .. }) && self.client_id.is_none();
+        if let Some(option) = self.option_of_tokens().filter(|_| stays_password) {
+            let message =
+                format!("{option} has no use here: account {} logs in with a password", account.name);
+            let hint = "--client-id turns it to OAuth2".to_owned();
             return Err(CommandError { hint: Some(hint), ..CommandError::new(Exit::Usage, message) });
         }
         Ok(Draft {

@@ -8,6 +8,7 @@ use crate::cli::Context;
 use crate::cli::error::{CommandError, Exit};
 use crate::cli::output;
 use crate::config::edit;
+use crate::task::off_reactor;
 use secrecy::SecretString;
 use std::path::{Path, PathBuf};
 
@@ -97,8 +98,7 @@ impl Secret {
     pub(super) async fn keep(self, context: &Context) -> Result<bool, CommandError> {
         let Some((path, value)) = self.typed else { return Ok(false) };
         let shown = path.display().to_string();
-        let kept = tokio::task::spawn_blocking(move || edit::keep_secret(&path, &value)).await;
-        let kept = kept.map_err(|_| CommandError::new(Exit::TryLater, "interrupted"))?;
+        let kept = off_reactor(move || edit::keep_secret(&path, &value)).await;
         kept.map_err(|cause| CommandError::io(&format!("cannot write {shown}"), &cause))?;
         say(context, &format!("kept in {shown}"));
         Ok(true)

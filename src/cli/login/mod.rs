@@ -12,7 +12,7 @@ mod paste;
 use super::error::{CommandError, Exit};
 use super::{Context, direct, output};
 use crate::account::{Adviser, Login as AccountLogin};
-use crate::config::{Account, Auth, OAuth2};
+use crate::config::{Account, Auth, MissingKey, OAuth2};
 use crate::control::Request;
 use crate::control::client::{self, Error};
 use crate::error::Classified;
@@ -138,10 +138,12 @@ impl<'a> Subject<'a> {
             let message = format!("account {name}: {way} is not possible: {why}");
             return Err(CommandError { hint, ..CommandError::new(Exit::Usage, message) });
         }
-        if self.oauth.needs_secret && self.keeper.config().client_secret.is_none() {
-            let message = format!("account {name}: clients of its provider have a secret, and none is set");
-            let hint = format!("set `client_secret` or `client_secret_command` in [accounts.{name}.oauth]");
-            return Err(CommandError { hint: Some(hint), ..CommandError::new(Exit::Configuration, message) });
+        if let Some(MissingKey { key, remedy }) = self.oauth.missing(name) {
+            let message = format!("account {name}: no {key} is set");
+            return Err(CommandError {
+                hint: Some(remedy),
+                ..CommandError::new(Exit::Configuration, message)
+            });
         }
         Ok(())
     }
@@ -195,9 +197,10 @@ pub(super) async fn keeper_of(context: &Context, name: &str) -> Result<(Account,
     let account = direct::chosen(context, &[name.to_owned()])?.remove(0);
     let login = AccountLogin::new(&account, &context.state_of(name), &context.keepers).await;
     let login = login.map_err(|error| CommandError::of_driver(&format!("account {name}"), &error))?;
-    match login.keeper() {
-        Some(keeper) => Ok((account, keeper.clone())),
-        None => Err(password(name)),
+    match (login.keeper(), login.impossible()) {
+        (Some(keeper), _) => Ok((account, keeper.clone())),
+        (None, Some(error)) => Err(CommandError::of_driver(&format!("account {name}"), &error)),
+        (None, None) => Err(password(name)),
     }
 }
 

@@ -286,7 +286,7 @@ fn a_secret_is_kept_for_its_owner_alone() {
 #[test]
 fn a_file_that_is_wrong_before_or_after_is_left_alone() {
     let (_directory, path) = file("[accounts.b]\naddres = \"b@gmail.com\"\n");
-    assert!(add(&path, draft()).unwrap_err().to_string().contains("config.toml:2:1: unknown field"));
+    assert!(add(&path, draft()).unwrap_err().to_string().contains("config.toml:2:1: unknown key"));
     let (_directory, path) = file(OLD);
     let wrong = Draft { provider: Some("gmial".into()), ..draft() };
     assert!(add(&path, wrong).unwrap_err().to_string().contains("unknown provider"));

@@ -31,6 +31,31 @@ fn a_shared_mailbox_is_opened_by_its_name_with_the_token_of_its_user() {
 }
 
 #[test]
+fn accounts_of_one_token_ask_for_it_alike_and_another_set_of_scopes_is_another_token() {
+    let account = |name: &str, oauth: &str| {
+        format!(
+            "[accounts.{name}]\naddress = \"{name}@x.test\"\nlogin_as = \"me@x.test\"\nimap.host = \"imap.x.test\"\n\
+             oauth = {{ client_id = \"c\", token_url = \"https://login.x.test/token\", {oauth} }}\n"
+        )
+    };
+    let config = load(
+        &[
+            account("a-team", "scopes = [\"send\", \"read\"]"),
+            account("b-sales", "scopes = [\"read\"]"),
+            account("me", "scopes = [\"read\", \"send\"], client_secret_command = \"pass x\""),
+        ]
+        .concat(),
+    );
+    let (own, team) = (oauth_of(&config, "me"), oauth_of(&config, "a-team"));
+    assert_eq!((own.token_of.as_str(), &own.scopes[0]), ("me", &"read".to_owned()));
+    assert_eq!(
+        (&team.token_of, &team.scopes, &team.client_secret),
+        (&own.token_of, &own.scopes, &own.client_secret)
+    );
+    assert_eq!(oauth_of(&config, "b-sales").token_of, "b-sales", "a file and a login of its own");
+}
+
+#[test]
 fn app_passwords_work_where_the_provider_takes_them() {
     let account = |provider: &str| {
         format!(

@@ -27,7 +27,7 @@ async fn a_wrong_configuration_leaves_the_old_one_in_force() {
     rig.write_config(Err("line 3: unknown key `prot`".into()));
     rig.signals.send(Signal::Reload).unwrap();
     rig.hears("RELOADING=1").await;
-    rig.hears("STATUS=configuration not reloaded, see the log; 1 account watching").await;
+    rig.hears("STATUS=configuration not reloaded, the former one stays in force: line 3: unknown key `prot`; 1 account watching").await;
     let refusal = rig.refusal(&Request::Reload).await;
     assert_eq!(refusal.code, Code::Configuration);
     assert!(refusal.message.contains("line 3"), "{refusal}");

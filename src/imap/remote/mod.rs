@@ -41,6 +41,11 @@ impl Remote {
         &self.session
     }
 
+    /// Waits for the end of the session while no operation runs; why it ended.
+    pub async fn ended(&mut self) -> Error {
+        self.session.ended().await
+    }
+
     /// Gives the session back, to log out or to watch with.
     pub fn into_session(self) -> Session {
         self.session

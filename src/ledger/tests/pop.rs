@@ -1,7 +1,7 @@
 //! What the ledger keeps of a maildrop.
 
 use super::*;
-use crate::mail::Uidl;
+use crate::mail::{Fingerprint, Uidl};
 use crate::sync::maildrop::{Enrolled, Maildrop, Note};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -55,6 +55,7 @@ async fn unique_ids_keep_their_uids_over_a_restart_and_no_uid_is_given_twice() {
         is_missing,
         is_suspect: false,
         identity,
+        fingerprint: None,
     };
     let known = vec![enrolled("a", 1, 11, false, identity), enrolled("b", 2, 10, true, None)];
     assert_eq!(ledger.maildrop().await.unwrap(), Maildrop { enrolled: known, next: uid(8) });
@@ -165,6 +166,20 @@ async fn ids_that_go_round_in_a_circle_keep_what_is_known_of_their_messages() {
 }
 
 #[tokio::test]
+async fn a_fingerprint_stays_with_its_message_under_another_id_and_ends_with_it() {
+    let (_home, path, mut ledger) = open();
+    let sent =
+        |number, octet| Note::Sent { uid: uid(number), fingerprint: Fingerprint::from_digest([octet; 16]) };
+    ledger.note(vec![enrol("a", 1), enrol("b", 2), sent(1, 7), sent(2, 8)]).await.unwrap();
+    ledger.note(vec![Note::Rename { uid: uid(1), uidl: id("x") }, enrol("b", 3)]).await.unwrap();
+    drop(ledger);
+    let known = Ledger::open(&path).unwrap().maildrop().await.unwrap().enrolled;
+    let known: BTreeMap<_, _> = known.iter().map(|one| (one.uidl.as_str(), one.fingerprint)).collect();
+    let seven = Some(Fingerprint::from_digest([7; 16]));
+    assert_eq!(known, BTreeMap::from([("x", seven), ("b", None)]));
+}
+
+#[tokio::test]
 async fn a_message_that_broke_two_visits_is_known_in_the_next_one() {
     let (_home, _path, mut ledger) = open();
     assert!(!ledger.begin_visit(day(1), Duration::ZERO).await.unwrap());
@@ -236,11 +251,23 @@ async fn a_file_of_the_second_version_knows_what_it_knew() {
     let old = rusqlite::Connection::open(&path).unwrap();
     old.execute_batch(
         "DROP TABLE visit; ALTER TABLE uidl DROP COLUMN first_size; ALTER TABLE uidl DROP COLUMN suspect;
-         PRAGMA user_version = 2",
+         ALTER TABLE uidl DROP COLUMN fingerprint; PRAGMA user_version = 2",
     )
     .unwrap();
     drop(old);
     let mut ledger = Ledger::open(&path).unwrap();
     visit(&mut ledger, 3).await;
     assert_eq!(due(&mut ledger, 2).await, [(1, true)]);
+}
+
+#[tokio::test]
+async fn a_file_of_the_third_version_knows_its_messages_and_no_fingerprint() {
+    let (_home, path, mut ledger) = open();
+    ledger.note(vec![enrol("a", 1)]).await.unwrap();
+    drop(ledger);
+    let old = rusqlite::Connection::open(&path).unwrap();
+    old.execute_batch("ALTER TABLE uidl DROP COLUMN fingerprint; PRAGMA user_version = 3").unwrap();
+    drop(old);
+    let known = Ledger::open(&path).unwrap().maildrop().await.unwrap().enrolled;
+    assert_eq!(known.iter().map(|one| (one.uid.value(), one.fingerprint)).collect::<Vec<_>>(), [(1, None)]);
 }

@@ -12,6 +12,7 @@ use crate::oauth::endpoint;
 use crate::oauth::error::Error;
 use crate::oauth::keeper::KeeperConfig;
 use crate::oauth::store;
+use crate::task::off_reactor;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::Timestamp;
@@ -78,7 +79,7 @@ pub(in crate::oauth) async fn request(
 async fn assertion(config: &KeeperConfig, certificate: &Path, key: &Path) -> Result<SecretString, Error> {
     let (client_id, audience) = (config.client_id.clone(), config.token_url.to_string());
     let (certificate, key) = (certificate.to_owned(), key.to_owned());
-    off_reactor(config, move || {
+    off_reactor(move || {
         let pem = store::read_limited(&certificate, LONGEST)?;
         let thumbprint = X509::from_pem(&pem)
             .and_then(|certificate| certificate.digest(MessageDigest::sha256()))
@@ -100,7 +101,7 @@ async fn assertion(config: &KeeperConfig, certificate: &Path, key: &Path) -> Res
 async fn delegation(config: &KeeperConfig, key: &Path, subject: &str) -> Result<SecretString, Error> {
     let (audience, scope) = (config.token_url.to_string(), config.scopes.join(" "));
     let (key, subject) = (key.to_owned(), subject.to_owned());
-    off_reactor(config, move || {
+    off_reactor(move || {
         let text = store::read_private(&key, LONGEST)?;
         let parts: ServiceKey = serde_json::from_slice(&text)
             .map_err(|_| unusable(&key, "it is no key file of a service account"))?;
@@ -148,15 +149,6 @@ fn serial() -> Result<String, ErrorStack> {
 
 fn unusable(path: &Path, complaint: &str) -> Error {
     Error::Key { path: path.to_owned(), complaint: complaint.to_owned() }
-}
-
-/// Reading files and signing block.
-async fn off_reactor<T: Send + 'static>(
-    config: &KeeperConfig,
-    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|_| Err(Error::unavailable(&config.account, "the program is ending", None)))
 }
 
 #[cfg(test)]

@@ -18,14 +18,16 @@ use crate::oauth::flow::{self, Granted};
 use crate::oauth::gate::Gate;
 use crate::oauth::store::{Grant, Lock, Store};
 use crate::oauth::token::{AccessToken, Lease, Moment};
+use crate::task::off_reactor;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use url::Url;
 
-/// Refreshes that mail servers force by refusing a token, in [`FORCED_SPAN`]: one that refuses every token must not make
-/// us hammer the token endpoint. More than one: a token may be revoked twice in a minute.
+/// Refreshes that the mail server of one account forces by refusing a token, in [`FORCED_SPAN`]: one that refuses every
+/// token must not make us hammer the token endpoint. More than one: a token may be revoked twice in a minute. Each
+/// account of a shared token has its own, so that one that is refused for ever leaves the others theirs.
 const FORCED: usize = 4;
 const FORCED_SPAN: Duration = Duration::from_secs(3600);
 /// For the lock of another process: longer than its request may take.
@@ -60,8 +62,8 @@ pub(super) struct State {
     /// The last failure, when it is over, and how many came in a row.
     pub(super) failure: Option<(Error, Moment)>,
     failures: u32,
-    /// When the last forced refreshes were; at most [`FORCED`].
-    pub(super) forced: Vec<Moment>,
+    /// For which account the last refreshes were forced, and when; at most [`FORCED`] for each.
+    pub(super) forced: Vec<(String, Moment)>,
     /// What the disk refused.
     pub(super) unsaved: Option<Unsaved>,
 }
@@ -130,19 +132,16 @@ impl Inner {
         self.state().lease.as_ref().filter(|lease| !lease.is_over(now)).map(|lease| lease.token.clone())
     }
 
-    /// Drops the token at hand and refreshes, but not again and again.
-    pub(super) async fn force(&self) -> Result<Option<AccessToken>, Error> {
+    /// Whether a refresh may be forced for this account, which counts as one.
+    pub(super) fn may_force(&self, account: String) -> bool {
         let now = now();
-        {
-            let mut state = self.state();
-            state.forced.retain(|then| !now.has_reached(then.after(FORCED_SPAN)));
-            if state.forced.len() >= FORCED {
-                return Ok(None);
-            }
-            state.forced.push(now);
-            state.lease = None;
+        let forced = &mut self.state().forced;
+        forced.retain(|(_, then)| !now.has_reached(then.after(FORCED_SPAN)));
+        let is_allowed = forced.iter().filter(|(by, _)| *by == account).count() < FORCED;
+        if is_allowed {
+            forced.push((account, now));
         }
-        self.refresh().await.map(Some)
+        is_allowed
     }
 
     /// A new access token by the saved login, unless a pause or a refusal stands against it.
@@ -369,8 +368,7 @@ impl Inner {
         work: impl FnOnce(&Store) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let store = self.store.clone();
-        let done = tokio::task::spawn_blocking(move || work(&store)).await;
-        done.unwrap_or_else(|_| Err(self.unavailable("the program is ending", None)))
+        off_reactor(move || work(&store)).await
     }
 
     pub(super) fn unavailable(&self, cause: &str, after: Option<Duration>) -> Error {

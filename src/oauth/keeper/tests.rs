@@ -383,7 +383,7 @@ async fn renewal_replaces_the_refused_token_once_for_all_who_saw_it() {
     let (home, server) = (Home::new(), Server::start(script).await);
     let keeper = home.logged_in(&server);
     let refused = keeper.token().await.unwrap();
-    let renewed = join_all((0..5).map(|_| keeper.renew(&refused))).await;
+    let renewed = join_all((0..5).map(|_| keeper.renew("lab", &refused))).await;
     assert!(renewed.iter().all(|token| secret(token.as_ref().unwrap().as_ref().unwrap()) == "a2"));
     assert_eq!(server.refresh_tokens(), ["r1", "r2"]);
     assert_eq!(home.saved(), "r3");
@@ -396,13 +396,13 @@ async fn a_mail_server_that_refuses_every_token_forces_few_refreshes_and_a_login
     let keeper = home.logged_in(&server);
     let mut token = keeper.token().await.unwrap();
     for _ in 0..4 {
-        token = keeper.renew(&token).await.unwrap().expect("a token may be revoked more than once");
+        token = keeper.renew("lab", &token).await.unwrap().expect("a token may be revoked more than once");
     }
-    assert!(keeper.renew(&token).await.unwrap().is_none());
+    assert!(keeper.renew("lab", &token).await.unwrap().is_none());
     assert_eq!(secret(&keeper.token().await.unwrap()), "a5", "others may still be served by it");
     assert_eq!(server.requests().len(), 5);
     keeper.reconsider();
-    assert_eq!(secret(&keeper.renew(&token).await.unwrap().unwrap()), "a6");
+    assert_eq!(secret(&keeper.renew("lab", &token).await.unwrap().unwrap()), "a6");
 }
 
 #[tokio::test]
@@ -462,7 +462,7 @@ async fn nothing_that_can_be_printed_holds_a_secret() {
     let token = keeper.token().await.unwrap();
     let mut shown = format!("{token:?} {keeper:?} {:?}", keeper.inner.config);
     end_pause(&keeper);
-    let error = keeper.renew(&token).await.unwrap_err();
+    let error = keeper.renew("lab", &token).await.unwrap_err();
     shown.push_str(&format!("{error} {error:?} {:?} {keeper:?}", error.hint()));
     shown.push_str(&format!("{:?}", keeper.inner.store.load().unwrap()));
     assert!(shown.contains("AADSTS700082"), "the server's words are there");
@@ -515,4 +515,5 @@ async fn a_token_endpoint_whose_certificate_is_not_trusted_gets_no_token() {
 }
 
 mod ending;
+mod guests;
 mod logout;

@@ -97,7 +97,7 @@ pub(super) async fn token(code: &str, description: &str) -> oauth::Error {
     let store = state.path().join("work/token.json");
     let keeper = Keeper::new(KeeperConfig { account: "work".into(), store, ..config(&script.url) });
     let access = keeper.import("refresh".to_owned().into()).await.unwrap();
-    keeper.renew(&access).await.unwrap_err()
+    keeper.renew("lab", &access).await.unwrap_err()
 }
 
 /// What a login makes of a redirect that brings a refusal.

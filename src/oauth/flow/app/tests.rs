@@ -163,7 +163,7 @@ async fn a_keeper_asks_again_by_the_same_request_and_saves_nothing() {
     let keeper = Keeper::new(config);
     let first = keeper.token().await.unwrap();
     assert!(keeper.token().await.unwrap().is_same(&first), "kept while it is good");
-    assert_eq!(keeper.renew(&first).await.unwrap().unwrap().secret.expose_secret(), "a2");
+    assert_eq!(keeper.renew("lab", &first).await.unwrap().unwrap().secret.expose_secret(), "a2");
     assert_eq!(script.count(), 2);
     assert!(!store.exists());
 }

@@ -4,8 +4,9 @@
 //! Ctrl-C would leave it mute. It ends the line instead, and then the program as it always does. A crate for this was rejected: those at hand have that fault, and throw
 //! away what was typed before the question.
 
-use crate::cli::error::{CommandError, Exit};
-use crate::cli::output;
+use super::error::{CommandError, Exit};
+use super::output;
+use crate::task::off_reactor;
 use rustix::process::{Signal, getpid, kill_process};
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 use secrecy::{SecretString, zeroize::Zeroize};
@@ -74,7 +75,7 @@ fn show(question: &str) -> io::Result<()> {
 
 /// A line of stdin with its end, nothing where there are no more; off the reactor, so that the command can be interrupted.
 async fn line() -> Result<Vec<u8>, CommandError> {
-    let read = tokio::task::spawn_blocking(|| {
+    let read = off_reactor(|| {
         let mut line = Vec::new();
         let mut input = io::stdin().lock();
         loop {
@@ -88,7 +89,7 @@ async fn line() -> Result<Vec<u8>, CommandError> {
             }
         }
     });
-    let read = read.await.map_err(|_| CommandError::new(Exit::TryLater, "interrupted"))?;
+    let read = read.await;
     read.map_err(|cause| unreadable(&cause))
 }
 
