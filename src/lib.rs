@@ -6,9 +6,9 @@
 //!
 //! | layer | modules | may import |
 //! |---|---|---|
-//! | 0 | [`mail`] [`error`] [`backoff`] [`status`] [`ownership`] [`application`] | nothing above |
+//! | 0 | [`mail`] [`error`] [`backoff`] [`status`] [`ownership`] [`application`] [`keeping`] | nothing above |
 //! | 1 | [`sync`] and the pure leaves inside drivers | `mail error` |
-//! | 2 | [`net`] [`disk`] [`command`] [`task`] | `error` |
+//! | 2 | [`net`] [`disk`] [`command`] [`task`] [`lock`] | `error` |
 //! | 3 | [`imap`] [`pop`] [`smtp`] [`maildir`] [`ledger`] [`queue`] [`oauth`] [`provider`] [`supervisor`] [`control`] [`config`] | below; never each other |
 //! | 4 | [`account`]: the only place where drivers meet | 0–3 but `supervisor` and `control` |
 //! | 4 | [`doctor`]: what works and what does not, from DNS to MAIL FROM | 0–3 but `supervisor` and `control`, and `account` |
@@ -30,7 +30,9 @@ pub mod disk;
 pub mod doctor;
 pub mod error;
 pub mod imap;
+pub mod keeping;
 pub mod ledger;
+pub mod lock;
 pub mod mail;
 pub mod maildir;
 pub mod net;

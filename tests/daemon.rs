@@ -150,6 +150,21 @@ fn a_dead_server_does_not_delay_a_stop() {
     assert_stops(daemon);
 }
 
+/// The mistake in line 2 is told wherever somebody looks, and who serves says by what.
+fn assert_mistake_is_told(home: &Home) {
+    for words in ["config.toml:2:1: unknown key `addres`", "the former one stays in force"] {
+        let notice = home.status()["notice"].clone();
+        assert!(notice.as_str().unwrap().contains(words), "{notice}");
+        assert!(home.ok(&["status"]).contains(words), "{}", home.ok(&["status"]));
+        let refused = home.run(&["reload"]);
+        assert_eq!(refused.status.code(), Some(78), "{}", stderr(&refused));
+        assert!(stderr(&refused).contains(words), "{}", stderr(&refused));
+    }
+    let served = home.run(&["sync", "alice"]);
+    assert!(served.status.success() && stderr(&served).contains("config.toml:2:1"), "{}", stderr(&served));
+    assert!(stderr(&served).contains("goes on with the former configuration"), "{}", stderr(&served));
+}
+
 #[test]
 fn a_reload_touches_only_what_changed() {
     let host = Host::start();
@@ -180,17 +195,7 @@ fn a_reload_touches_only_what_changed() {
     daemon.reload();
     wait_status(&mut daemon, "configuration not reloaded");
     until(PATIENCE, "the place of the mistake", || daemon.stderr().contains("config.toml:2:1"));
-    for words in ["config.toml:2:1: unknown key `addres`", "the former one stays in force"] {
-        let notice = home.status()["notice"].clone();
-        assert!(notice.as_str().unwrap().contains(words), "{notice}");
-        assert!(home.ok(&["status"]).contains(words), "{}", home.ok(&["status"]));
-        let refused = home.run(&["reload"]);
-        assert_eq!(refused.status.code(), Some(78), "{}", stderr(&refused));
-        assert!(stderr(&refused).contains(words), "{}", stderr(&refused));
-    }
-    let served = home.run(&["sync", "alice"]);
-    assert!(served.status.success() && stderr(&served).contains("config.toml:2:1"), "{}", stderr(&served));
-    assert!(stderr(&served).contains("goes on with the former configuration"), "{}", stderr(&served));
+    assert_mistake_is_told(&home);
     for user in [alice, bob, carol] {
         host.deliver(user, &message("under the old configuration"));
         wait_mail(&home, user, "under the old configuration");

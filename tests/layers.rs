@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// What everybody may import.
-const VOCABULARY: &[&str] = &["mail", "error", "backoff", "status", "ownership", "application"];
+const VOCABULARY: &[&str] = &["mail", "error", "backoff", "status", "ownership", "application", "keeping"];
 
 /// Top-level modules, and what each may import beside itself and, unless it is strict, the vocabulary.
 const LAYERS: &[(&str, Imports)] = &[
@@ -22,11 +22,13 @@ const LAYERS: &[(&str, Imports)] = &[
     ("status", Strictly(&[])),
     ("ownership", Strictly(&[])),
     ("application", Strictly(&[])),
+    ("keeping", Strictly(&[])),
     ("sync", Also(&[])),
     ("net", Also(&[])),
     ("disk", Strictly(&[])),
     ("command", Strictly(&[])),
     ("task", Strictly(&[])),
+    ("lock", Strictly(&["disk", "error"])),
     ("imap", Also(&["net", "sync"])),
     ("pop", Also(&["net", "sync"])),
     ("smtp", Also(&["net"])),
@@ -47,7 +49,9 @@ const LAYERS: &[(&str, Imports)] = &[
     ),
     (
         "doctor",
-        Also(&["sync", "net", "imap", "pop", "smtp", "oauth", "provider", "config", "account", "task"]),
+        Also(&[
+            "sync", "net", "imap", "pop", "smtp", "oauth", "provider", "config", "account", "task", "lock",
+        ]),
     ),
     ("daemon", AllBut(&["cli"])),
     ("cli", AllBut(&[])),
@@ -73,6 +77,7 @@ const PURE: &[&str] = &[
     "mail",
     "backoff.rs",
     "application.rs",
+    "keeping.rs",
     "ownership.rs",
     "sync/delta.rs",
     "sync/plan.rs",

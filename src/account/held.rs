@@ -3,11 +3,11 @@
 use super::HeldList;
 use super::inbound::Inbound;
 use crate::error::{Class, Classified};
+use crate::keeping::Side;
 use crate::mail::MailboxName;
 use crate::sync::guard::{Ground, ground};
 use crate::sync::{
-    Base, Entry, Held, Ledger as _, Local as _, MailboxRecord, Outcome, Remote, Row, Scope, Side, Trouble,
-    delta,
+    Base, Entry, Held, Ledger as _, Local as _, MailboxRecord, Outcome, Remote, Row, Scope, Trouble, delta,
 };
 use std::collections::BTreeMap;
 

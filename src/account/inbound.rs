@@ -15,13 +15,13 @@ use super::{Order, Shared, Told};
 use crate::config::{self, Incoming};
 use crate::error::Class;
 use crate::imap;
+use crate::keeping::Side;
 use crate::mail::MailboxName;
 use crate::maildir::{Hint, KEEP};
 use crate::status::{State, Summary};
-use crate::sync::guard::DeletionLimit;
-use crate::sync::plan::{OnDelete, Policy};
+use crate::sync::plan::Policy;
 use crate::sync::report::Report;
-use crate::sync::{Extent, Ledger as _, MailboxRecord, Pass, Remote, Side};
+use crate::sync::{Extent, Ledger as _, MailboxRecord, Pass, Remote};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 use tokio::sync::{mpsc, watch};
@@ -62,16 +62,11 @@ impl Inbound {
         stores: Stores,
         sent_mailbox: watch::Sender<Option<Target>>,
     ) -> Inbound {
-        let limit = shared.account.deletion_limit;
         let policy = Policy {
-            on_delete: match (&shared.account.incoming, shared.account.on_delete) {
-                // Also without `delete_after`: one that is set later takes all that was deleted here.
-                (Incoming::Pop(_), _) => OnDelete::KeepForNow,
-                (_, config::OnDelete::Trash) => OnDelete::Trash,
-                (_, config::OnDelete::Expunge) => OnDelete::Expunge,
-                (_, config::OnDelete::Keep) => OnDelete::Keep,
-            },
-            limit: DeletionLimit { messages: limit.messages, percent: u32::from(limit.percent) },
+            on_delete: shared.account.on_delete,
+            // Also without `delete_after`: one that is set later takes all that was deleted here.
+            keeps_for_now: matches!(shared.account.incoming, Incoming::Pop(_)),
+            limit: shared.account.deletion_limit,
             recent: BTreeMap::new(),
         };
         let watched = Watched::start(&stores.maildir);

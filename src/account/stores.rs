@@ -1,11 +1,12 @@
 //! What an account keeps on disk: its Maildir, its ledger, and the watch on the Maildir.
 
 use super::board::Complaint;
-use crate::config::{self, Account, Incoming};
+use crate::config::{Account, Incoming};
 use crate::error::{Class, Classified};
+use crate::keeping::{Layout, LineEndings};
 use crate::ledger::{self, Ledger};
 use crate::mail::MailboxName;
-use crate::maildir::{self, Hints, Layout, LineEndings, Maildir, MaildirWatch};
+use crate::maildir::{self, Hints, Maildir, MaildirWatch};
 use crate::sync::MailboxRecord;
 use crate::task::off_reactor;
 use std::collections::BTreeSet;
@@ -95,15 +96,7 @@ fn owner(account: &Account) -> String {
 
 /// The Maildir of an account as configured, opened by `open`.
 pub(super) fn maildir<T>(account: &Account, open: impl FnOnce(PathBuf, Layout, LineEndings) -> T) -> T {
-    let layout = match account.layout {
-        config::Layout::Nested => Layout::Nested,
-        config::Layout::MaildirPlusPlus => Layout::MaildirPlusPlus,
-    };
-    let line_endings = match account.line_endings {
-        config::LineEndings::Lf => LineEndings::Lf,
-        config::LineEndings::Crlf => LineEndings::Crlf,
-    };
-    open(account.maildir.clone(), layout, line_endings)
+    open(account.maildir.clone(), account.layout, account.line_endings)
 }
 
 /// The watch on the Maildir. Where the kernel refuses watches, directories are scanned instead.

@@ -6,7 +6,7 @@ use crate::account::{self, Order, Wish};
 use crate::config::{Account, suggestion};
 use crate::control::Response;
 use crate::daemon::fleet::response;
-use crate::daemon::lock::Lock;
+use crate::lock::Lock;
 use crate::task::off_reactor;
 use tokio::sync::mpsc;
 

@@ -8,7 +8,8 @@ use super::sync::View;
 use super::{Context, direct, output};
 use crate::account::Wish;
 use crate::control::client;
-use crate::control::{Deletions, HeldRequest, Quarantined, Request, Response, Side};
+use crate::control::{Deletions, HeldRequest, Quarantined, Request, Response};
+use crate::keeping::Side;
 use crate::mail::MailboxName;
 use std::str::FromStr;
 

@@ -5,7 +5,8 @@ use super::error::{CommandError, Exit};
 use crate::config;
 use crate::control::server;
 use crate::daemon::fleet::Accounts;
-use crate::daemon::{self, Places, lock};
+use crate::daemon::{self, Places};
+use crate::lock;
 
 /// Arguments of `run`: none of its own.
 #[derive(Debug, clap::Args)]

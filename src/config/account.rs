@@ -6,6 +6,7 @@
 use super::mailboxes::Mailboxes;
 use super::secret::Hidden;
 use crate::application::App;
+use crate::keeping::{DeletionLimit, Layout, LineEndings, OnDelete};
 use crate::mail::{MailboxName, SpecialUse};
 use crate::net::Endpoint;
 use crate::provider::Flow;
@@ -226,29 +227,6 @@ pub struct Credential {
     pub directory: Option<PathBuf>,
 }
 
-/// How the hierarchy of mailboxes is laid out on disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Layout {
-    /// Directories inside directories.
-    Nested,
-    /// `.a.b` beside each other, INBOX at the top.
-    #[serde(rename = "maildir++")]
-    MaildirPlusPlus,
-}
-
-/// What a local deletion does on the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OnDelete {
-    /// The message moves to the server's Trash.
-    Trash,
-    /// The message is expunged.
-    Expunge,
-    /// Nothing.
-    Keep,
-}
-
 /// Who files the copy of a sent message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
@@ -258,23 +236,4 @@ pub enum Sent {
     Server,
     /// Nobody.
     None,
-}
-
-/// How many deletions at once need no approval: a plan that exceeds both is held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DeletionLimit {
-    /// Messages.
-    pub messages: u32,
-    /// Share of the mailbox, 0–100.
-    pub percent: u8,
-}
-
-/// Line ends of the files in the Maildir.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LineEndings {
-    /// LF, as readers on Unix expect.
-    Lf,
-    /// CRLF, byte for byte what the server sent.
-    Crlf,
 }

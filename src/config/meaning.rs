@@ -3,11 +3,12 @@
 //! Pure: the home directory is passed in and no file is looked at. A refusal names the path of keys that is to blame;
 //! the caller knows which line or variable that is.
 
-use super::account::{Account, DeletionLimit, Layout, LineEndings, OnDelete, Sent, TokenStore};
+use super::account::{Account, Sent, TokenStore};
 use super::mailboxes::Mailboxes;
 use super::servers::{self, Servers};
 use super::typed::{self, SentKind};
 use super::{duration, logins, paths, pop, tokens};
+use crate::keeping::{DeletionLimit, Layout, LineEndings, OnDelete};
 use crate::mail::MailboxName;
 use crate::provider::{Filing, Table};
 use std::path::{Path, PathBuf};
@@ -17,8 +18,6 @@ use std::time::Duration;
 const SWEEP: Duration = Duration::from_secs(60);
 /// A mailbox that is looked at less than once a day is a mistake of units.
 const LONGEST_SWEEP: Duration = Duration::from_secs(24 * 3600);
-/// Deletions beyond both are held: a clean-up by hand stays below one of them, a lost directory exceeds both.
-const DELETIONS: DeletionLimit = DeletionLimit { messages: 20, percent: 25 };
 
 /// A contradiction: which keys, and what is wrong.
 #[derive(Debug, PartialEq, Eq)]
@@ -208,11 +207,12 @@ impl Written<'_> {
     }
 
     fn deletion_limit(&self) -> Result<DeletionLimit, Refusal> {
-        let Some(written) = &self.account.deletion_limit else { return Ok(DELETIONS) };
-        let percent = written.percent.unwrap_or(DELETIONS.percent);
+        let usual = DeletionLimit::default();
+        let Some(written) = &self.account.deletion_limit else { return Ok(usual) };
+        let percent = written.percent.unwrap_or(usual.percent);
         match percent > 100 {
             true => Err(self.refuse(&["deletion_limit", "percent"], "a share is at most 100 percent")),
-            false => Ok(DeletionLimit { messages: written.messages.unwrap_or(DELETIONS.messages), percent }),
+            false => Ok(DeletionLimit { messages: written.messages.unwrap_or(usual.messages), percent }),
         }
     }
 }

@@ -28,10 +28,7 @@ mod tokens;
 mod typed;
 mod words;
 
-pub use account::{
-    Account, Auth, Credential, DeletionLimit, Incoming, Layout, LineEndings, MissingKey, OAuth2, OnDelete,
-    Pop, Secret, Sent, TokenStore,
-};
+pub use account::{Account, Auth, Credential, Incoming, MissingKey, OAuth2, Pop, Secret, Sent, TokenStore};
 pub use error::{Error, Place};
 pub use hooks::Hooks;
 pub use mailboxes::Mailboxes;

@@ -3,11 +3,10 @@
 //! Reading it back gives the same account, so what is shown is what is done; a test keeps that. A client's secret is
 //! never written, and what a provider's row supplies stands in comments, because the file may not repeat it.
 
-use super::account::{
-    Account, Auth, Credential, Incoming, Layout, LineEndings, OAuth2, OnDelete, Pop, Secret, Sent,
-};
+use super::account::{Account, Auth, Credential, Incoming, OAuth2, Pop, Secret, Sent};
 use super::duration;
 use crate::application::App;
+use crate::keeping::{Layout, LineEndings, OnDelete};
 use crate::net::{Endpoint, Tls};
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Write};

@@ -5,6 +5,7 @@ mod show;
 
 use super::*;
 use crate::application::App;
+use crate::keeping::{DeletionLimit, OnDelete};
 use crate::mail::MailboxName;
 use crate::net::Tls;
 use crate::provider::Flow;

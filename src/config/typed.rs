@@ -5,8 +5,9 @@
 //! file, one environment variable) is allowed to be incomplete. `flatten` is not used: it would switch the refusal of
 //! unknown keys off.
 
-use super::account::{Layout, LineEndings, OnDelete, TokenStore};
+use super::account::TokenStore;
 use super::secret::Hidden;
+use crate::keeping::{Layout, LineEndings, OnDelete};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 

@@ -14,4 +14,4 @@ pub mod server;
 mod socket;
 
 pub use lease::Lease;
-pub use protocol::{Code, Deletions, HeldRequest, PROTOCOL, Quarantined, Refusal, Request, Response, Side};
+pub use protocol::{Code, Deletions, HeldRequest, PROTOCOL, Quarantined, Refusal, Request, Response};

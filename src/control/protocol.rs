@@ -7,6 +7,7 @@
 
 use super::Lease;
 use crate::error::{Class, Classified};
+use crate::keeping::Side;
 use crate::status::{Progress, Status, Summary};
 use serde::{Deserialize, Serialize};
 
@@ -132,16 +133,6 @@ pub struct Deletions {
     pub of: u32,
     /// Whether the next pass will carry them out.
     pub approved: bool,
-}
-
-/// Which side messages disappeared from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Side {
-    /// From the server: local copies would go.
-    Remote,
-    /// From the Maildir: the server's copies would go.
-    Local,
 }
 
 /// Copies of one mailbox in quarantine.

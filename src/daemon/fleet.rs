@@ -5,7 +5,7 @@ use super::{Fleet, Unit};
 use crate::account::{self, Handle, HeldList, Keepers, Order, Told, Wish};
 use crate::config::{Account, Config, Mailboxes, suggestion};
 use crate::control::server::Replies;
-use crate::control::{Code, Deletions, HeldRequest, Lease, Quarantined, Refusal, Request, Response, Side};
+use crate::control::{Code, Deletions, HeldRequest, Lease, Quarantined, Refusal, Request, Response};
 use crate::error::{Classified, chain};
 use crate::mail::MailboxName;
 use crate::oauth::AccessToken;
@@ -287,10 +287,7 @@ fn held(account: &str, list: HeldList) -> Response {
     let deletion = |(mailbox, held): (MailboxName, sync::Held)| Deletions {
         account: account.to_owned(),
         mailbox: mailbox.to_string(),
-        side: match held.side {
-            sync::Side::Remote => Side::Remote,
-            sync::Side::Local => Side::Local,
-        },
+        side: held.side,
         count: held.count,
         of: held.of,
         approved: held.approved,

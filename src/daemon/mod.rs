@@ -11,7 +11,6 @@ mod bell;
 mod board;
 pub mod fleet;
 mod herald;
-pub mod lock;
 mod pulse;
 pub mod signals;
 mod unit;
@@ -20,6 +19,7 @@ pub use signals::Signal;
 
 use crate::control::server::{Handler, Replies, Server};
 use crate::control::{Code, Refusal, Request, Response};
+use crate::lock::Lock;
 use crate::status::{Account, Stranded};
 use crate::supervisor::plan::Law;
 use crate::supervisor::{Bounds, Failure, Supervisor};
@@ -30,7 +30,6 @@ use futures_util::future::{BoxFuture, join};
 use futures_util::{Stream, StreamExt};
 use herald::Herald;
 use jiff::Timestamp;
-use lock::Lock;
 use pulse::Pulses;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -92,7 +91,7 @@ pub struct Places {
 }
 
 /// Runs the daemon until a signal ends it. Errors are those of the start: a configuration that is wrong
-/// ([`Fleet::load`]'s own error), a second daemon ([`lock::Error`], [`crate::control::server::Error`]).
+/// ([`Fleet::load`]'s own error), a second daemon ([`crate::lock::Error`], [`crate::control::server::Error`]).
 pub async fn run<F: Fleet>(fleet: F, places: Places) -> anyhow::Result<()> {
     let signals = signals::listen().context("cannot listen to signals")?;
     serve(Arc::new(fleet), places, signals, Herald::systemd(), sd_notify::watchdog_enabled()).await

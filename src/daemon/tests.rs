@@ -211,7 +211,7 @@ async fn a_second_daemon_is_refused_and_the_first_runs_on() {
     let stream = futures_util::stream::poll_fn(move |context| arriving.poll_recv(context));
     let (fleet, places) = (Arc::clone(&first.fleet), places(first.directory.path()));
     let refused = serve(fleet, places, stream, Herald::new(|_| {}), None).await.unwrap_err();
-    assert!(refused.downcast_ref::<lock::Error>().is_some());
+    assert!(refused.downcast_ref::<crate::lock::Error>().is_some());
     assert!(refused.to_string().contains(&format!("(pid {})", std::process::id())), "{refused}");
     first.account("a").await;
 }

@@ -1,9 +1,9 @@
 //! One account as a unit: its lock, its status, its pulse, around the worker that the [`Fleet`] runs.
 
 use super::board::Board;
-use super::lock::Lock;
 use super::pulse::{Pulse, Pulses};
 use super::{Fleet, Unit};
+use crate::lock::Lock;
 use crate::status::Account;
 use crate::supervisor::{Bounds, Failure};
 use crate::task::off_reactor;

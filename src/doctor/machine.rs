@@ -5,8 +5,8 @@
 
 use super::Surroundings;
 use super::chart::{Chart, Failed, Finding, Passed};
-use super::lock;
 use super::record::Step;
+use crate::lock;
 use crate::status::Status;
 use std::process::Stdio;
 use std::time::Duration;
@@ -45,7 +45,7 @@ fn daemon(surroundings: &Surroundings) -> Finding {
         return Ok(running(&daemon.status));
     }
     let start = "start it: systemctl --user enable --now posthaste, or posthaste run";
-    match lock::holder(&surroundings.state_dir.join("lock")) {
+    match lock::holder(&surroundings.state_dir) {
         Some(pid) => Err(Failed::new(
             format!("process {pid} holds the state and does not answer here"),
             "it may run with another XDG_RUNTIME_DIR than this shell, or hang: restart it with `systemctl --user \

@@ -11,7 +11,6 @@ pub mod chart;
 mod clock;
 mod disk;
 mod imap;
-mod lock;
 mod machine;
 mod pop;
 pub mod record;

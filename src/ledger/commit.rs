@@ -1,8 +1,9 @@
 //! Writing steps of the base: one transaction, so all of them or none.
 
 use super::rows;
+use crate::keeping::Side;
 use crate::mail::{MailboxName, Uid, UidSet, UidValidity, UniqueName};
-use crate::sync::{Entry, Held, Likeness, Loose, Marks, Row, RowState, Side};
+use crate::sync::{Entry, Held, Likeness, Loose, Marks, Row, RowState};
 use rusqlite::{Connection, Params, Transaction, TransactionBehavior, params};
 
 pub(super) fn commit(connection: &mut Connection, entries: &[(MailboxName, Entry)]) -> rusqlite::Result<()> {

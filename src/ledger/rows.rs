@@ -1,8 +1,9 @@
 //! Reading the base. What a row says is checked when it becomes a type: a value that cannot be (a zero UID, an
 //! unknown state) is an error of the read, never a panic and never a guess.
 
+use crate::keeping::Side;
 use crate::mail::{Flags, Identity, MailboxName, ModSeq, SpecialUse, Uid, UidValidity, UniqueName};
-use crate::sync::{Base, DirectoryId, Held, Likeness, Loose, MailboxRecord, Marks, Row, RowState, Side};
+use crate::sync::{Base, DirectoryId, Held, Likeness, Loose, MailboxRecord, Marks, Row, RowState};
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, types::Type};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,8 +1,9 @@
 //! The ledger on real files; the functions generic over [`sync::Ledger`] are the contract of any ledger.
 
 use super::*;
+use crate::keeping::Side;
 use crate::mail::{Flags, Identity, ModSeq, SpecialUse, Uid, UidSet, UidValidity, UniqueName};
-use crate::sync::{DirectoryId, Held, Ledger as _, Likeness, Loose, Marks, Row, RowState, Side};
+use crate::sync::{DirectoryId, Held, Ledger as _, Likeness, Loose, Marks, Row, RowState};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -4,6 +4,7 @@
 //! that what is on disk turns back into exactly what was on the wire. Works on pieces cut anywhere; RFC 9051 §4.3
 //! puts no line structure on the pieces of a literal. No IO and no knowledge of files.
 
+use crate::keeping::LineEndings;
 use crate::mail::{Identity, Sizer};
 use crate::sync::Likeness;
 use std::io::{self, Read, Write};
@@ -12,15 +13,6 @@ use std::io::{self, Read, Write};
 const HEADER_LIMIT: usize = 256 * 1024;
 /// One read from a file.
 const PIECE: usize = 64 * 1024;
-
-/// Line ends on disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LineEndings {
-    /// As every reader expects them.
-    Lf,
-    /// As on the wire.
-    Crlf,
-}
 
 /// Turns CRLF into LF, piece by piece.
 #[derive(Debug)]

@@ -5,8 +5,9 @@
 //! [`super::layout`] made, so neither a hostile name nor a planted symlink leads elsewhere.
 
 use super::error::Error;
-use super::layout::{self, Layout};
+use super::layout;
 use crate::disk::make_directory;
+use crate::keeping::Layout;
 use crate::mail::MailboxName;
 use crate::ownership;
 use crate::sync::DirectoryId;

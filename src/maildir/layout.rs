@@ -7,17 +7,9 @@
 //!
 //! Rejected: a table of names in the ledger alone: a lost ledger would then lose the names.
 
+use crate::keeping::Layout;
 use crate::mail::MailboxName;
 use sha2::{Digest, Sha256};
-
-/// How mailboxes become directories below the root.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
-    /// `Archive/2024` is `Archive/2024`, INBOX is `INBOX`.
-    Nested,
-    /// `Archive/2024` is `.Archive.2024`, INBOX is the root itself (Courier's Maildir++).
-    MaildirPlusPlus,
-}
 
 /// Longest encoded level in bytes: room for suffixes below the 255 of every Linux file system.
 const LONGEST: usize = 200;

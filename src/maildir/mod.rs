@@ -22,12 +22,11 @@ mod store;
 mod tests;
 mod watch;
 
-pub use content::LineEndings;
 pub use error::Error;
-pub use layout::Layout;
 pub use quarantine::{KEEP, Quarantined};
 pub use watch::{Hint, Hints, MaildirWatch};
 
+use crate::keeping::{Layout, LineEndings};
 use crate::mail::{Flags, MailboxName, UniqueName};
 use crate::sync::{
     Arrival, DirectoryId, Likeness, Local, LocalChange, LocalView, Outcome, Outgoing, Seen, Staged,

@@ -6,8 +6,9 @@
 
 use super::dir::{self, MailboxDir, Place, Root};
 use super::error::Error;
-use super::layout::{self, DEEPEST, Layout};
+use super::layout::{self, DEEPEST};
 use super::name;
+use crate::keeping::Layout;
 use crate::mail::{Flags, MailboxName, UniqueName};
 use rustix::fs::{AtFlags, Dir, FileType};
 use rustix::io::Errno;

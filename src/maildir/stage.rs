@@ -11,10 +11,11 @@
 //! write-out 0.5, 0.6 and 1.4 s. The disk is flushed once for a batch instead of once for each file. The price: it waits
 //! for what other programs wrote to the same disk, so small batches, which somebody may wait for, never use it.
 
-use super::content::{LineEndings, Recogniser, ToDisk};
+use super::content::{Recogniser, ToDisk};
 use super::dir::{self, MailboxDir, Place};
 use super::error::Error;
 use super::name::UniqueNames;
+use crate::keeping::LineEndings;
 use crate::mail::UniqueName;
 use crate::sync::{Arrival, Fetched, Staged};
 use rustix::fs::{Advice, AtFlags, Mode, OFlags};

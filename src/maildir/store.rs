@@ -7,12 +7,13 @@
 //!
 //! Rejected: one readdir per change (quadratic), and an index of every mailbox (memory for what is rarely used).
 
-use super::content::{self, LineEndings};
+use super::content;
 use super::dir::{self, MailboxDir, Place, Root};
 use super::error::Error;
 use super::name::{self, UniqueNames};
 use super::quarantine::Quarantine;
 use super::scan::{self, Found};
+use crate::keeping::LineEndings;
 use crate::mail::{Flags, MailboxName, UniqueName};
 use crate::sync::{Likeness, LocalChange, LocalView, Outgoing, Seen, Staged};
 use rustix::fs::AtFlags;

@@ -1,7 +1,8 @@
 //! A plan in words, as `sync --dry-run` prints it: one line per action but for pairs, in the order in which they would be done.
 
+use super::Fate;
 use super::plan::{Plan, Steps};
-use super::{Fate, Side};
+use crate::keeping::Side;
 use crate::mail::{Flags, MailboxName};
 use std::fmt;
 

@@ -1,21 +1,7 @@
 //! What may stop a plan: too many deletions, or a directory that is not the one we knew. Pure.
 
-use super::{DirectoryId, Held, Seen, Side};
-
-/// How many deletions of one mailbox in one pass need no approval. Both must be exceeded to hold a plan back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DeletionLimit {
-    /// Messages.
-    pub messages: u32,
-    /// Percent of the mailbox.
-    pub percent: u32,
-}
-
-impl Default for DeletionLimit {
-    fn default() -> DeletionLimit {
-        DeletionLimit { messages: 20, percent: 25 }
-    }
-}
+use super::{DirectoryId, Held, Seen};
+use crate::keeping::{DeletionLimit, Side};
 
 /// Whether `count` deletions out of `of` messages must wait for the user: `None` lets them through. `recent` were deleted a
 /// moment ago: a mass deletion seen in slices is still one.

@@ -2,9 +2,10 @@
 
 use super::fakes::{Directory, FakeLedger, FakeLocal, FakeRemote, Fuse};
 use super::pass::{Extent, Pass};
-use super::plan::{OnDelete, Policy};
+use super::plan::Policy;
 use super::report::{Report, Unobserved};
 use super::*;
+use crate::keeping::{OnDelete, Side};
 use crate::mail::{Flags, MailboxName, Uid, UniqueName};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -396,7 +397,7 @@ fn kept_messages_stay_on_the_server_and_do_not_come_back() {
 #[test]
 fn what_is_kept_only_for_now_is_asked_about_and_can_be_had_again() {
     let mut world = World::new(true, true);
-    world.policy.on_delete = OnDelete::KeepForNow;
+    (world.policy.on_delete, world.policy.keeps_for_now) = (OnDelete::Keep, true);
     for number in 1..=40 {
         world.remote.add(&mailbox("INBOX"), &content(number), flags(""));
     }
@@ -412,7 +413,7 @@ fn what_is_kept_only_for_now_is_asked_about_and_can_be_had_again() {
 #[test]
 fn what_was_kept_before_is_no_part_of_what_a_mass_deletion_is_measured_by() {
     let mut world = World::new(true, true);
-    world.policy.on_delete = OnDelete::KeepForNow;
+    (world.policy.on_delete, world.policy.keeps_for_now) = (OnDelete::Keep, true);
     let mut number = 0;
     for _ in 0..10 {
         (0..15).for_each(|_| {

@@ -1,6 +1,7 @@
 //! The base: what the ledger keeps, and the steps in which it moves.
 
 use super::{DirectoryId, Likeness, Marks, Outcome};
+use crate::keeping::Side;
 use crate::mail::{Flags, Identity, MailboxName, SpecialUse, Uid, UidSet, UidValidity, UniqueName};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,15 +42,6 @@ pub enum Loose {
     Orphan,
     /// It is new in a mailbox that takes nothing: it was read once, to be recognised, and waits for what may come.
     Stranger,
-}
-
-/// Which side messages disappeared from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Side {
-    /// They are gone from the server; local copies would be removed.
-    Remote,
-    /// They are gone from the Maildir; the server's copies would be removed.
-    Local,
 }
 
 /// Deletions that the guard holds back.

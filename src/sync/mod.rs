@@ -35,7 +35,7 @@ mod sources;
 #[cfg(test)]
 mod testing;
 
-pub use ledger::{Base, Entry, Held, Ledger, Loose, MailboxRecord, Row, RowState, Side};
+pub use ledger::{Base, Entry, Held, Ledger, Loose, MailboxRecord, Row, RowState};
 pub use local::{DirectoryId, Local, LocalChange, LocalView, Seen, Staged};
 pub use pass::{Extent, Pass, directory_lost};
 pub use remote::{

@@ -4,10 +4,11 @@
 //! and a new message. Trouble with one mailbox leaves out that mailbox; trouble with everything ends the pass.
 
 use super::apply::Apply;
-use super::plan::{Observed, OnDelete, Policy, plan};
+use super::plan::{Observed, Policy, plan};
 use super::report::{Observer, Report};
 use super::{Ledger, Likeness, Local, MailboxRecord, Outcome, Remote, Scope, Trouble};
 use crate::error::{Class, Classified};
+use crate::keeping::OnDelete;
 use crate::mail::{MailboxName, SpecialUse};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -8,32 +8,21 @@
 //! quarantine; flags merge bit by bit; a read-only mailbox is only read.
 
 use super::delta::{LocalDelta, RemoteDelta};
-use super::guard::{DeletionLimit, hold};
+use super::guard::hold;
 use super::moves;
 use super::pair::{Candidate, pair};
-use super::{DirectoryId, Fate, FlagChange, Held, Likeness, Listed, Marks, Row, RowState, Side};
+use super::{DirectoryId, Fate, FlagChange, Held, Likeness, Listed, Marks, Row, RowState};
+use crate::keeping::{DeletionLimit, OnDelete, Side};
 use crate::mail::{Flags, MailboxName, SpecialUse, Uid, UidValidity, UniqueName};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// What becomes of the server's copy when the local one is deleted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnDelete {
-    /// It is moved to the Trash; inside the Trash it is expunged.
-    #[default]
-    Trash,
-    /// It is expunged.
-    Expunge,
-    /// It stays.
-    Keep,
-    /// It stays until its time comes (`delete_after` of a maildrop): asked about first, like a deletion.
-    KeepForNow,
-}
 
 /// What the user wants of deletions.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
     /// What becomes of the server's copy.
     pub on_delete: OnDelete,
+    /// What is kept stays only until its time comes (`delete_after` of a maildrop): asked about first, like a deletion.
+    pub keeps_for_now: bool,
     /// When to ask first.
     pub limit: DeletionLimit,
     /// How many messages of a mailbox were deleted a moment ago, by the side on which they had disappeared.
@@ -226,7 +215,7 @@ impl Steps {
     fn new(mailbox: &Observed, on_delete: OnDelete, trash: &MailboxName) -> Steps {
         let fate = match on_delete {
             OnDelete::Trash if *trash != mailbox.mailbox => Fate::MoveTo(trash.clone()),
-            OnDelete::Trash | OnDelete::Expunge | OnDelete::Keep | OnDelete::KeepForNow => Fate::Expunge,
+            OnDelete::Trash | OnDelete::Expunge | OnDelete::Keep => Fate::Expunge,
         };
         Steps {
             uid_validity: mailbox.uid_validity,
@@ -327,7 +316,7 @@ impl Steps {
         }
         match policy.on_delete {
             // Only the base changes: possible also where the server lets nothing be changed.
-            OnDelete::Keep | OnDelete::KeepForNow => {
+            OnDelete::Keep => {
                 self.keep = mailbox.local.gone.into_values().collect();
             }
             OnDelete::Trash | OnDelete::Expunge if mailbox.read_only => {}
@@ -366,8 +355,8 @@ impl Steps {
             self.held.push(held);
         }
         let last = match policy.on_delete {
+            OnDelete::Keep if policy.keeps_for_now => self.keep.len(),
             OnDelete::Keep => 0,
-            OnDelete::KeepForNow => self.keep.len(),
             OnDelete::Trash | OnDelete::Expunge => self.remove.len(),
         };
         if let Some(held) = hold(Side::Local, last) {

@@ -135,6 +135,7 @@ fn an_option_that_the_way_to_log_in_cannot_use_is_refused_by_name() {
         refused(&["add", "me@icloud.com"], option, "has no use here: iCloud Mail wants an app password");
         refused(&servers, option, "has no use here: the servers take a password");
     }
+    refused(&servers, &["--protocol", "pop3"], "--imap names no server for --protocol pop3");
     assert_eq!(config(&home), "");
     let _ = home.run(&icloud);
     let written = config(&home);

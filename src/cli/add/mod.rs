@@ -31,6 +31,7 @@ use std::path::Path;
 impl Add {
     /// Adds, or goes on where the last run ended.
     pub async fn run(self, context: &Context) -> Result<(), CommandError> {
+        self.check_protocol()?;
         if let Some(ca) = self.ca() {
             net::check_anchor(&ca).map_err(|error| CommandError::of_driver("--ca", &error))?;
         }

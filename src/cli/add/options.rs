@@ -104,6 +104,16 @@ impl Add {
         }
     }
 
+    /// Refuses a server of another protocol than the one that is named.
+    pub(super) fn check_protocol(&self) -> Result<(), CommandError> {
+        let (protocol, option) = match (self.protocol, &self.imap, &self.pop) {
+            (Some(Fetch::Imap), _, Some(_)) => ("imap", "--pop"),
+            (Some(Fetch::Pop3), Some(_), _) => ("pop3", "--imap"),
+            _ => return Ok(()),
+        };
+        Err(CommandError::new(Exit::Usage, format!("{option} names no server for --protocol {protocol}")))
+    }
+
     /// Whether a server to fetch from is named.
     pub(super) fn names_server(&self) -> bool {
         self.imap.is_some() || self.pop.is_some()

@@ -2,16 +2,23 @@
 //!
 //! The daemon holds one on the whole state, and one on each account whose unit runs; `posthaste sync` without a daemon
 //! holds that of its account. It is a flock, which the kernel releases when the process dies: a pid file was rejected,
-//! because pids come back after a reboot. The pid in the file is only for the message. The file is never removed:
+//! because pids come back after a reboot. The pid in the file is only for words. The file is never removed:
 //! another process may have just opened it. Blocking: call it off the reactor.
+//!
+//! Who only wants to know the holder does not touch the lock: a daemon that starts in that moment would be refused. The
+//! kernel's own list (proc_locks(5)) tells whether the process that left its pid still has it. Devices are not compared:
+//! for btrfs and overlays the list names another one than stat(2) does.
 
 use crate::disk::make_directory;
 use crate::error::{Class, Classified};
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+/// In the directory that is locked.
+const FILE: &str = "lock";
 
 /// The holder has the directory for itself until this is dropped.
 #[derive(Debug)]
@@ -23,7 +30,7 @@ pub struct Lock {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Another process has it.
-    #[error("{what} is in use by another posthaste process{}", holder(*.pid))]
+    #[error("{what} is in use by another posthaste process{}", named(*.pid))]
     Held {
         /// What is locked, in the user's words.
         what: String,
@@ -40,7 +47,7 @@ pub enum Error {
     },
 }
 
-fn holder(pid: Option<u32>) -> String {
+fn named(pid: Option<u32>) -> String {
     pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
 }
 
@@ -67,7 +74,7 @@ impl Lock {
 
     /// Locks a directory, made where it is missing; `what` names it in the error.
     pub fn directory(directory: &Path, what: impl Into<String>) -> Result<Lock, Error> {
-        let path = directory.join("lock");
+        let path = directory.join(FILE);
         let outcome = make_directory(directory).and_then(|()| open(&path)).and_then(take);
         match outcome {
             Ok(file) => Ok(Lock { _file: file }),
@@ -97,9 +104,51 @@ fn written_pid(path: &Path) -> Option<u32> {
     text.trim().parse().ok()
 }
 
+/// The process that has a directory locked; not one that lives in another container.
+pub fn holder(directory: &Path) -> Option<u32> {
+    let path = directory.join(FILE);
+    let (inode, pid) = (path.metadata().ok()?.ino(), written_pid(&path)?);
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    holds(&locks, pid, inode).then_some(pid)
+}
+
+/// A line is `1: FLOCK  ADVISORY  WRITE 708 fe:00:1050 0 EOF`: the device in hexadecimal, the inode in decimal.
+fn holds(locks: &str, pid: u32, inode: u64) -> bool {
+    let (pid, inode) = (pid.to_string(), inode.to_string());
+    locks.lines().any(|line| {
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        match words.as_slice() {
+            [_, "FLOCK", _, _, holder, place, ..] => {
+                *holder == pid && place.rsplit(':').next() == Some(&inode)
+            }
+            _ => false,
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_line_of_the_process_and_the_file_counts_whatever_the_device() {
+        let locks = "1: POSIX  ADVISORY  WRITE 11 fe:01:50 0 EOF\n2: FLOCK  ADVISORY  WRITE 22 00:2f:50 0 EOF\n\
+                     2: -> FLOCK  ADVISORY  WRITE 33 fe:01:51 0 EOF\n";
+        assert!(holds(locks, 22, 50));
+        for (pid, inode) in [(11, 50), (33, 51), (22, 51), (2, 50), (22, 5), (22, 0)] {
+            assert!(!holds(locks, pid, inode), "{pid} {inode}");
+        }
+    }
+
+    #[test]
+    fn a_lock_of_this_process_is_seen_and_still_there() {
+        let state = tempfile::tempdir().unwrap();
+        std::fs::write(state.path().join(FILE), format!("{}\n", std::process::id())).unwrap();
+        assert_eq!(holder(state.path()), None);
+        let _held = Lock::directory(state.path(), "the state").unwrap();
+        assert_eq!(holder(state.path()), Some(std::process::id()));
+        Lock::directory(state.path(), "the state").unwrap_err();
+    }
 
     #[test]
     fn the_second_holder_is_refused_with_the_pid_of_the_first() {
