@@ -177,8 +177,7 @@ async fn exchange(
     request: http::Request<Body>,
     is_local: bool,
 ) -> reqwest::Result<Result<Raw, &'static str>> {
-    let is_plain = request.uri().scheme_str() == Some("http");
-    let http = off_reactor(move || http_client(is_local, is_plain)).await?;
+    let http = off_reactor(move || http_client(is_local)).await?;
     let mut response = http.execute(request.try_into()?).await?;
     let status = response.status().as_u16();
     let retry_after =
@@ -193,17 +192,13 @@ async fn exchange(
     Ok(Ok(Raw { status, retry_after, body }))
 }
 
-/// Blocks while it reads the system's certificates, which plain text does without. Plain text never goes through a proxy:
-/// it is for this machine.
-pub(super) fn http_client(is_local: bool, is_plain: bool) -> reqwest::Result<reqwest::Client> {
-    let mut builder = reqwest::Client::builder()
+/// Blocks while it reads the system's certificates. What is for this machine never goes through a proxy.
+pub(super) fn http_client(is_local: bool) -> reqwest::Result<reqwest::Client> {
+    let builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .https_only(!is_local)
         .tls_version_min(reqwest::tls::Version::TLS_1_2)
         .user_agent(concat!("posthaste/", env!("CARGO_PKG_VERSION")));
-    if is_plain {
-        builder = builder.tls_certs_only([]);
-    }
     if is_local { builder.no_proxy() } else { builder }.build()
 }
 

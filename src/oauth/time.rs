@@ -19,8 +19,7 @@ pub async fn server_time(token_url: &Url) -> Option<Timestamp> {
         return None;
     }
     let is_local = is_loopback(token_url);
-    let is_plain = token_url.scheme() == "http";
-    let client = off_reactor(move || http_client(is_local, is_plain)).await.ok()?;
+    let client = off_reactor(move || http_client(is_local)).await.ok()?;
     // Any answer has a Date, also the refusal of the method.
     let answer = tokio::time::timeout(DEADLINE, client.head(token_url.clone()).send()).await.ok()?.ok()?;
     parse(answer.headers().get(DATE)?.to_str().ok()?)
