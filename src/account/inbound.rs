@@ -241,8 +241,12 @@ impl Inbound {
         summary: &mut Summary,
     ) -> Result<(), Complaint> {
         let (to, chosen) = (order.map(|(to, _)| to.clone()), order.and_then(|(_, chosen)| chosen));
-        for _ in 0..FOLLOW_UPS {
+        for turn in 0..FOLLOW_UPS {
             let report = self.pass(remote, &extent, to.clone(), chosen).await;
+            if turn == 0 && report.plan.is_some() && !report.unfinished().is_empty() {
+                sleep(UNTOUCHED).await;
+                continue;
+            }
             observe::add(summary, &report);
             observe::log(&self.shared.account.name, &report);
             if let (Some(plan), Some(to)) = (&report.plan, &to) {

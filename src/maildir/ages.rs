@@ -16,6 +16,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The longest time that counts between two looks: a longer one is a machine that was off, or a clock that was set.
 pub(super) const LONGEST: Duration = Duration::from_secs(24 * 3600);
+/// Ages are not written more often: a pass that changes nothing writes nothing.
+const OFTEN_ENOUGH: Duration = Duration::from_secs(3600);
 const FILE: &str = ".ages";
 const DRAFT: &str = ".ages.tmp";
 /// More than a file of a few days ever has.
@@ -37,7 +39,8 @@ pub(super) fn count(home: BorrowedFd<'_>, days: &[Date], now: SystemTime) -> (Ag
     let is_steady = last.is_some_and(|last| last <= now && now.saturating_sub(last) <= LONGEST);
     let age = |day: &Date| before.get(day).map_or(Duration::ZERO, |age| age.saturating_add(since));
     let ages = Ages { days: days.iter().map(|day| (*day, age(day))).collect(), is_steady };
-    let kept = write(home, now, &ages);
+    let is_recent = is_steady && since < OFTEN_ENOUGH;
+    let kept = if is_recent { Ok(()) } else { write(home, now, &ages) };
     (ages, kept)
 }
 

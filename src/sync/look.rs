@@ -102,6 +102,7 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         let remote_likeness = observed.leave_out_silent(found, report);
         let strangers = candidates.iter().filter(|(name, _)| !base.loose.contains_key(*name));
         let strangers = strangers.map(|(name, candidate)| (name.clone(), candidate.likeness)).collect();
+        report.mailbox(name).unfinished |= has_unfinished;
         let begun =
             base.loose.into_iter().filter(|(_, (kind, _))| kind.is_begun()).map(|(name, _)| name).collect();
         let seen =
