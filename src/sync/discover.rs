@@ -29,11 +29,11 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
                 entries.extend(remember_use(mailbox, record));
                 continue;
             }
-            if record.is_none_or(|record| record.directory.is_none()) {
-                if let Err(trouble) = self.has_own_directory(&mailbox.name, &records, &entries).await {
-                    report.leave_out(&mailbox.name, trouble)?;
-                    continue;
-                }
+            if record.is_none_or(|record| record.directory.is_none())
+                && let Err(trouble) = self.has_own_directory(&mailbox.name, &records, &entries).await
+            {
+                report.leave_out(&mailbox.name, trouble)?;
+                continue;
             }
             match self.welcome(mailbox, record, dry_run, report).await {
                 Ok(entry) => entries.extend(entry),
@@ -46,11 +46,7 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         }
         entries.extend(absences(&listed, &records, report));
         report.absent.retain(|name| (self.wanted)(name));
-        for mailbox in self.local_only(&listed, &records).await? {
-            if listed.iter().any(|there| there.name == mailbox) {
-                self.tell_unselectable(&mailbox, report).await?;
-                continue;
-            }
+        for mailbox in self.local_only(&listed, &records, report).await? {
             if !dry_run {
                 match self.introduce(&mailbox).await {
                     Ok(entry) => entries.push((mailbox.clone(), entry)),
@@ -126,15 +122,21 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         )))
     }
 
-    /// Directories of the user's that are mailboxes neither of the server nor of the ledger.
+    /// Directories of the user's that neither the server nor the ledger knows.
     async fn local_only(
         &mut self,
         listed: &[RemoteMailbox],
         records: &BTreeMap<MailboxName, MailboxRecord>,
+        report: &mut Report,
     ) -> Outcome<Vec<MailboxName>> {
         let mut found = self.local.list().await?;
         let on_server = selectable(listed);
         found.retain(|name| !on_server.contains(name) && !records.contains_key(name) && (self.wanted)(name));
+        let is_bare = |name: &MailboxName| listed.iter().any(|mailbox| mailbox.name == *name);
+        let (bare, found): (Vec<_>, Vec<_>) = found.into_iter().partition(is_bare);
+        for name in &bare {
+            self.tell_unselectable(name, report).await?;
+        }
         Ok(found)
     }
 

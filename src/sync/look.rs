@@ -97,17 +97,27 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         }
         // A base that is empty after a complete pass is that of an empty mailbox; else it may have been lost.
         let were_paired = resettle.is_some() || (base.rows.is_empty() && !was_complete);
+        let seen = self.compared(observed, base, were_paired, report).await?;
+        Ok(Some(Observed { resettle, ..seen }))
+    }
+
+    /// The same with what both sides have that is new, recognised.
+    async fn compared(
+        &mut self,
+        mut observed: Observed,
+        base: Base,
+        were_paired: bool,
+        report: &mut Report,
+    ) -> Outcome<Observed> {
         let Compared { found, candidates, has_unfinished } =
             self.recognise(&observed, &base, were_paired).await?;
         let remote_likeness = observed.leave_out_silent(found, report);
         let strangers = candidates.iter().filter(|(name, _)| !base.loose.contains_key(*name));
         let strangers = strangers.map(|(name, candidate)| (name.clone(), candidate.likeness)).collect();
-        report.mailbox(name).unfinished |= has_unfinished;
-        let begun =
-            base.loose.into_iter().filter(|(_, (kind, _))| kind.is_begun()).map(|(name, _)| name).collect();
-        let seen =
-            Observed { remote_likeness, candidates, strangers, begun, resettle, has_unfinished, ..observed };
-        Ok(Some(seen))
+        report.mailbox(&observed.mailbox).unfinished |= has_unfinished;
+        let begun = base.loose.into_iter().filter(|(_, (kind, _))| kind.is_begun());
+        let begun = begun.map(|(name, _)| name).collect();
+        Ok(Observed { remote_likeness, candidates, strangers, begun, has_unfinished, ..observed })
     }
 
     /// Settles what a crash left between `tmp` and its place. Whether something was lost and must be fetched again.
