@@ -26,11 +26,11 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
                 entries.extend(remember_use(mailbox, record));
                 continue;
             }
-            if record.is_none_or(|record| record.directory.is_none()) {
-                if let Err(trouble) = self.has_own_directory(&mailbox.name, &records, &entries).await {
-                    report.leave_out(&mailbox.name, trouble)?;
-                    continue;
-                }
+            let has_none = record.is_none_or(|record| record.directory.is_none());
+            if has_none && let Err(trouble) = self.has_own_directory(&mailbox.name, &records, &entries).await
+            {
+                report.leave_out(&mailbox.name, trouble)?;
+                continue;
             }
             match self.welcome(mailbox, record, dry_run, report).await {
                 Ok(entry) => entries.extend(entry),

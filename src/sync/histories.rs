@@ -606,7 +606,7 @@ impl History {
         let records = &self.world.ledger.mailboxes;
         let is_known =
             |name: &&str| records.get(&mailbox(name)).is_some_and(|(record, _)| record.marks.is_some());
-        let may_edit = !self.amnesia && MAILBOXES.iter().all(|name| is_known(&name));
+        let may_edit = !self.amnesia && MAILBOXES.iter().all(is_known);
         let Some((name, _, text)) = self.pick_local(pick).filter(|_| may_edit) else { return };
         self.is_editing = true;
         self.delete(true, pick, None);
