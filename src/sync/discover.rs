@@ -29,8 +29,8 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
                 entries.extend(remember_use(mailbox, record));
                 continue;
             }
-            if record.is_none_or(|record| record.directory.is_none())
-                && let Err(trouble) = self.has_own_directory(&mailbox.name, &records, &entries).await
+            let has_none = record.is_none_or(|record| record.directory.is_none());
+            if has_none && let Err(trouble) = self.has_own_directory(&mailbox.name, &records, &entries).await
             {
                 report.leave_out(&mailbox.name, trouble)?;
                 continue;

@@ -30,6 +30,10 @@ pub(super) fn content(id: u32) -> String {
     format!("Message-ID: <{id}@x>\n\nbody {id}\n")
 }
 
+fn edited(text: &str) -> String {
+    format!("{text}edited\n")
+}
+
 fn flags(letters: &str) -> Flags {
     Flags::from_maildir(letters)
 }
@@ -530,6 +534,7 @@ impl History {
             .flat_map(|(name, found)| {
                 found.messages.iter().map(move |(uid, message)| (name.clone(), *uid, message.content.clone()))
             })
+            .filter(|(_, _, text)| !self.is_editing || !self.edited.contains(&edited(text)))
             .collect();
         (!all.is_empty()).then(|| all[pick % all.len()].clone())
     }
@@ -605,17 +610,20 @@ impl History {
         }
     }
 
-    /// Saves another text of a message under another name, as readers do. Not where a mailbox was never seen whole: what is
-    /// new on both sides there may be one message whose size the server only estimates.
+    /// Saves another text of a message under another name, as readers do. Not where the server's copy may be new at the same
+    /// time (it is moved there, a mailbox was never seen whole): two sizes may be one message of an estimated size.
     fn edit(&mut self, pick: usize) {
         let records = &self.world.ledger.mailboxes;
         let is_known =
             |name: &&str| records.get(&mailbox(name)).is_some_and(|(record, _)| record.marks.is_some());
-        let may_edit = !self.amnesia && MAILBOXES.iter().all(|name| is_known(name));
-        let Some((name, _, text)) = self.pick_local(pick).filter(|_| may_edit) else { return };
+        let may_edit = !self.amnesia && MAILBOXES.iter().all(is_known);
+        let is_alone = |text: &String| may_edit && !self.touched[usize::from(false)].contains(text);
+        let Some((name, _, text)) = self.pick_local(pick).filter(|(_, _, text)| is_alone(text)) else {
+            return;
+        };
         self.is_editing = true;
         self.delete(true, pick, None);
-        let text = format!("{text}edited\n");
+        let text = edited(&text);
         self.world.add_local(&name, &text, "");
         self.edited.insert(text);
     }

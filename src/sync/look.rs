@@ -76,16 +76,7 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
             report.mailbox(name).orphans = orphans(&base);
             return Ok(None);
         }
-        let mut since = since(record, &base, extent);
-        let mut view = self.remote.open(name, since).await?;
-        let scanned = if continues(record, &base, &view.marks) {
-            scanned
-        } else {
-            if since.take().is_some() {
-                view = self.remote.open(name, None).await?;
-            }
-            self.enter_generation(record, view.marks.uid_validity, &mut base, scanned, extent).await?
-        };
+        let Opened { view, since, scanned } = self.open(record, &mut base, scanned, extent).await?;
         let (local, ground, view_directory) = scanned.unwrap_or((LocalDelta::default(), Ground::Firm, None));
         report.mailbox(name).orphans = orphans(&base);
         let resettle = view_directory.filter(|_| ground != Ground::Firm);
@@ -118,6 +109,25 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         let begun = base.loose.into_iter().filter(|(_, (kind, _))| kind.is_begun());
         let begun = begun.map(|(name, _)| name).collect();
         Ok(Observed { remote_likeness, candidates, strangers, begun, has_unfinished, ..observed })
+    }
+
+    /// Opens the mailbox on the server. Where it does not go on from the base, all of it is listed, and the base is made
+    /// that of a new generation.
+    async fn open(
+        &mut self,
+        record: &MailboxRecord,
+        base: &mut Base,
+        scanned: Option<Scanned>,
+        extent: &Extent,
+    ) -> Outcome<Opened> {
+        let since = since(record, base, extent);
+        let view = self.remote.open(&record.name, since).await?;
+        if continues(record, base, &view.marks) {
+            return Ok(Opened { view, since, scanned });
+        }
+        let view = if since.is_some() { self.remote.open(&record.name, None).await? } else { view };
+        let scanned = self.enter_generation(record, view.marks.uid_validity, base, scanned, extent).await?;
+        Ok(Opened { view, since: None, scanned })
     }
 
     /// Settles what a crash left between `tmp` and its place. Whether something was lost and must be fetched again.
@@ -233,6 +243,13 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
 
 /// How new messages of the server are recognised; `None` for those that it does not show.
 type Found = BTreeMap<Uid, Option<Likeness>>;
+
+/// A mailbox opened on the server, what its listing is relative to, and the directory against the base that goes with it.
+struct Opened {
+    view: RemoteView,
+    since: Option<Since>,
+    scanned: Option<Scanned>,
+}
 
 /// How the new messages of both sides are recognised.
 struct Compared {
