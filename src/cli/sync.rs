@@ -114,7 +114,7 @@ impl View {
 
     fn count(&mut self, summary: &Summary) {
         self.is_matched = true;
-        self.errors += summary.errors.len();
+        self.errors += summary.errors.iter().collect::<BTreeSet<_>>().len();
     }
 
     /// Whether all of it went well, and over what was asked for.
@@ -147,8 +147,9 @@ mod tests {
         let report = |errors| Response::Report { account: "lab".into(), summary: summary(errors) };
         let mut view = View::new(true);
         view.show(report(&[])).unwrap();
-        view.show(report(&["INBOX: lost"])).unwrap();
-        assert_eq!(view.end().unwrap_err().exit, Exit::Failed);
+        view.show(report(&["INBOX: lost", "INBOX: lost"])).unwrap();
+        let error = view.end().unwrap_err();
+        assert_eq!((error.exit, error.message.as_str()), (Exit::Failed, "the pass is not complete: 1 error"));
         let mut view = View::new(true);
         view.show(report(&[])).unwrap();
         assert_eq!(view.end(), Ok(()));
