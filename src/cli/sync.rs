@@ -10,7 +10,7 @@ use crate::config::suggestion;
 use crate::control::client;
 use crate::control::{Request, Response};
 use crate::daemon::fleet::wish_to_sync;
-use crate::status::Summary;
+use crate::status::{self, Summary};
 use std::collections::BTreeSet;
 
 /// Arguments of `sync`.
@@ -66,8 +66,9 @@ impl Sync {
             }
             outcome => outcome?,
         };
-        if let Err(error) = context.configuration() {
-            output::complain(&format!("{error}\nthe running daemon goes on with the former configuration"));
+        // Its own word: it may read another file than this command.
+        if let Ok(status::Status { notice: Some(notice), .. }) = super::status::ask(&context.socket()).await {
+            output::complain(&notice);
         }
         while let Some(response) = responses.next().await? {
             view.show(response)?;
