@@ -124,7 +124,11 @@ impl Outbound {
             }
             Verdict::Throttled { pause, .. } => {
                 let text = format!("the submission server takes nothing more for now: {words}");
-                self.step(&id, State::Deferred, Some(words)).await?;
+                let told = words.clone();
+                let count = move |desk: &mut Desk| desk.spool.throttle(&id, &told, Timestamp::now());
+                if self.on_disk(count).await.map_err(|error| Complaint::new(&error))? {
+                    tracing::warn!(account, message_id = %entry.message_id, %words, "given up");
+                }
                 Err(Complaint::passing(text, Some(pause)))
             }
             Verdict::Temporary { .. } => {

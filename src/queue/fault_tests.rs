@@ -9,10 +9,11 @@ type Answer = fn(&mut Spool, &Id) -> Result<(), Error>;
 
 #[test]
 fn one_fault_of_the_disk_after_any_answer_loses_neither_the_message_nor_the_answer() {
-    let answers: [(&str, bool, Answer, State); 6] = [
+    let answers: [(&str, bool, Answer, State); 7] = [
         ("sent", true, |spool, id| spool.transition(id, State::Sent, Some("250 ok")), State::Sent),
         ("perhaps sent", true, |spool, id| spool.transition(id, State::Uncertain, None), State::Uncertain),
         ("put off", true, |spool, id| spool.defer(id, "451", now(), 1.0).map(drop), State::Deferred),
+        ("too much", true, |spool, id| spool.throttle(id, "450", now()).map(drop), State::Deferred),
         ("refused", true, |spool, id| spool.fail(id, "550").map(drop), State::Failed),
         ("broken off", false, |spool, id| spool.break_off(id, "lost", now()).map(drop), State::Queued),
         ("no connection", false, |spool, id| spool.transition(id, State::Queued, None), State::Queued),

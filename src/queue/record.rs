@@ -75,7 +75,7 @@ pub struct Entry {
     pub accepted: Timestamp,
     /// How often the server refused it for now.
     pub attempts: u32,
-    /// How often the connection ended amid it.
+    /// How often the connection ended amid it, or the server refused it with words for the whole account.
     #[serde(default)]
     pub breaks: u32,
     /// Not to be tried before.

@@ -37,7 +37,8 @@ pub fn next_attempt(attempts: u32, accepted: Timestamp, now: Timestamp, random: 
     Next::At(now.checked_add(delay).unwrap_or(now))
 }
 
-/// Whether to give a message up after so many attempts, or connections that ended amid it.
+/// Whether to give a message up after so many attempts, or connections that ended amid it, or limits of the
+/// account that it met.
 pub(super) fn is_hopeless(attempts: u32, accepted: Timestamp, now: Timestamp) -> bool {
     attempts >= MANY && now.duration_since(accepted) >= LIFETIME
 }

@@ -127,12 +127,28 @@ impl Spool {
     /// After a connection that ended amid the message: it may be tried again at once, or fails when that has happened
     /// too often and for too long. `true`: it failed.
     pub fn break_off(&mut self, id: &Id, words: &str, now: Timestamp) -> Result<bool, Error> {
-        let mut entry = self.step(id, State::Queued)?;
+        self.put_back(id, State::Queued, "connections that ended amid it; the last time", words, now)
+    }
+
+    /// After a refusal that means the account: it may be tried again at the end of the account's pause, or fails as with
+    /// [`Spool::break_off`], for the words may have meant this message after all. `true`: it failed.
+    pub fn throttle(&mut self, id: &Id, words: &str, now: Timestamp) -> Result<bool, Error> {
+        self.put_back(id, State::Deferred, "refusals for the account; the last answer", words, now)
+    }
+
+    /// Counts what may or may not be the message's own trouble; `what` says it in the plural.
+    fn put_back(
+        &mut self,
+        id: &Id,
+        to: State,
+        what: &str,
+        words: &str,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        let mut entry = self.step(id, to)?;
         entry.breaks = entry.breaks.saturating_add(1);
         if is_hopeless(entry.breaks, entry.accepted, now) {
-            let count = entry.breaks;
-            let words =
-                format!("given up after {count} connections that ended amid it; the last time: {words}");
+            let words = format!("given up after {} {what}: {words}", entry.breaks);
             return self.fail(id, &words).map(|_| true);
         }
         entry.words = Some(words.to_owned());

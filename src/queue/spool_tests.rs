@@ -204,6 +204,24 @@ fn a_deferred_message_waits_and_one_refused_for_too_long_fails() {
 }
 
 #[test]
+fn a_message_that_meets_the_accounts_limit_each_time_for_days_fails() {
+    let place = Place::new();
+    let (mut spool, id) = place.accepted();
+    let begin = now();
+    for attempt in 1..=20 {
+        let at = begin + SignedDuration::from_hours(if attempt == 20 { 121 } else { 119 });
+        spool.transition(&id, State::Sending, None).unwrap();
+        assert_eq!(spool.throttle(&id, "450 4.7.1 too many", at).unwrap(), attempt == 20);
+        assert_eq!(spool.due(at).len(), usize::from(attempt < 20), "it waits for the account alone");
+    }
+    let told = place.failed("m.eml.txt");
+    assert!(
+        told.contains("after 20 refusals for the account; the last answer: 450 4.7.1 too many"),
+        "{told}"
+    );
+}
+
+#[test]
 fn a_clock_that_is_set_back_delays_no_message() {
     let place = Place::new();
     let (mut spool, id) = place.accepted();

@@ -5,7 +5,7 @@
 //! one message (a greylist, a scanner): there the words tell. At RCPT only the day's limit is believed; the rest may be
 //! the recipient's.
 
-use super::error::{Stage, says};
+use super::error::Stage;
 use super::reply::{EnhancedCode, Reply};
 use std::time::Duration;
 
@@ -13,8 +13,19 @@ use std::time::Duration;
 const MINUTE: Duration = Duration::from_secs(60);
 /// A day's limit is counted over the last 24 hours and ends at any time.
 const DAILY: Duration = Duration::from_secs(3600);
-/// Of a sender who is too busy, not of a message.
-const TOO_MUCH: [&str; 4] = ["rate", "limit", "too many", "throttl"];
+/// Of a sender who is too busy, not of a message. Whole words: "moderated" and "unlimited" say nothing of the kind.
+const TOO_MUCH: [&str; 10] = [
+    "rate",
+    "rates",
+    "limit",
+    "limits",
+    "limited",
+    "ratelimit",
+    "ratelimited",
+    "throttled",
+    "throttling",
+    "too many",
+];
 
 /// How long to submit nothing after this refusal; `None` where it is about the message.
 pub(super) fn pause(stage: Stage, reply: &Reply) -> Option<Duration> {
@@ -23,9 +34,17 @@ pub(super) fn pause(stage: Stage, reply: &Reply) -> Option<Duration> {
         Some((5, 4, 5)) => Some(DAILY),
         _ if stage == Stage::Rcpt || !reply.is_temporary() => None,
         Some((_, 3, 2)) => Some(MINUTE),
-        Some((_, 7, _)) => TOO_MUCH.iter().any(|words| says(reply, words)).then_some(MINUTE),
+        Some((_, 7, _)) => is_too_much(reply).then_some(MINUTE),
         _ => (reply.code() == 432).then_some(MINUTE),
     }
+}
+
+fn is_too_much(reply: &Reply) -> bool {
+    let text = reply.to_string().to_ascii_lowercase();
+    let words: Vec<&str> =
+        text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let text = format!(" {} ", words.join(" "));
+    TOO_MUCH.iter().any(|words| text.contains(&format!(" {words} ")))
 }
 
 #[cfg(test)]
@@ -43,7 +62,10 @@ mod tests {
             (Stage::Mail, "451 4.7.500 Too many requests", Some(MINUTE)),
             (Stage::Dot, "550 5.4.5 Daily user sending limit exceeded.", Some(DAILY)),
             (Stage::Rcpt, "550 5.4.5 Daily user sending limit exceeded.", Some(DAILY)),
+            (Stage::Mail, "450 4.7.0 Sender is rate-limited", Some(MINUTE)),
             (Stage::Dot, "451 4.7.1 Greylisted", None),
+            (Stage::Dot, "451 4.7.1 To be moderated", None),
+            (Stage::Dot, "450 4.7.1 Upgrade for unlimited mail", None),
             (Stage::Rcpt, "450 4.7.1 Rate limit for this recipient", None),
             (Stage::Mail, "451 4.3.0 Local error", None),
             (Stage::Mail, "550 5.7.1 Rate of spam too high", None),
