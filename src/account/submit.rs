@@ -31,7 +31,11 @@ impl Outbound {
                 _ => self.connect(&endpoint).await?,
             };
             self.suspects.insert(entry.id.clone());
-            self.send(&mut open, &entry).await?;
+            if let Err(complaint) = self.send(&mut open, &entry).await {
+                // A limit of the account leaves a session that is in order.
+                open.quit().await;
+                return Err(complaint);
+            }
             self.suspects.remove(&entry.id);
             self.tell().await;
             session = Some(open);

@@ -42,7 +42,8 @@ const ANSWERS: &[(Stage, &str, Outcome)] = &[
     (Stage::Auth, "432 4.3.2 Concurrent connections limit exceeded.", Kept),
     (Stage::Greeting, "421 4.3.2 Service not available", Kept),
     (Stage::Mail, "530 5.7.57 Client not authenticated to send mail.", Kept),
-    (Stage::Dot, "451 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded.", Deferred),
+    (Stage::Dot, "451 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded.", Kept),
+    (Stage::Dot, "451 4.3.0 Temporary server error", Deferred),
     (Stage::Recipient, "550 5.1.10 RESOLVER.ADR.RecipientNotFound; Recipient not found", Failed),
     (Stage::Dot, "550 5.7.60 SMTP; Client does not have permissions to send as this sender", Failed),
     (Stage::Dot, "554 5.2.252 SendAsDenied; not allowed to send as somebody else", Failed),
@@ -62,11 +63,15 @@ fn wait_outcome(scene: &Scene, sink: &Sink, user: &str, outcome: Outcome, words:
             Kept => {
                 account["outbox"]["queued"] == 1 && error.contains("submission: ") && error.contains(words)
             }
-            Deferred => account["outbox"]["queued"] == 1 && sink.commands().iter().any(|line| line == "QUIT"),
+            Deferred => account["outbox"]["queued"] == 1 && has_quit(sink),
             Failed => account["outbox"]["failed"] == 1 && given_back(scene, user).contains(words),
         };
         is_so.then_some(account)
     })
+}
+
+fn has_quit(sink: &Sink) -> bool {
+    sink.commands().iter().any(|line| line == "QUIT")
 }
 
 /// Everything in the account's `failed/`.
@@ -91,11 +96,14 @@ fn every_refusal_of_a_submission_server_is_its_own_accounts_and_mail_goes_on() {
         scene.home.wait_state(&user, "watching");
         scene.home.send(&user, "letter", &letter(&user, "from somebody in trouble"));
     }
-    for (number, ((_, answer, outcome), sink)) in ANSWERS.iter().zip(&sinks).enumerate() {
+    for (number, ((stage, answer, outcome), sink)) in ANSWERS.iter().zip(&sinks).enumerate() {
         let user = format!("user{number}");
         let words = answer.split(' ').nth(1).unwrap();
         let status = wait_outcome(&scene, sink, &user, *outcome, words);
         assert_eq!(status["state"], "watching", "{answer}: {status}");
+        if *stage == Stage::Dot {
+            until(PATIENCE, &format!("{user}: QUIT"), || has_quit(sink));
+        }
         if number % 4 == 0 {
             scene.home.send("bob", &format!("letter{number}"), &letter("bob", &format!("number {number}")));
             scene.host.sink.wait_for(number / 4 + 1);
