@@ -6,7 +6,7 @@
 
 use super::error::{Error, at};
 use super::record::{Entry, Id};
-use super::spool::Spool;
+use super::spool::{Spool, Unreadable};
 use std::fs;
 use std::path::Path;
 
@@ -37,7 +37,7 @@ impl Spool {
             Ok(entry) => drop(self.entries.insert(entry.id.clone(), entry)),
             Err(why) => {
                 tracing::error!(path = %path.display(), why, "unreadable queue record");
-                self.unreadable.push(format!("{} is no record of a message ({why})", path.display()));
+                self.unreadable.push(Unreadable { path: path.to_owned(), why });
             }
         }
         Ok(())

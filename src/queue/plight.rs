@@ -2,7 +2,7 @@
 
 use super::record::{Entry, State};
 use super::returned;
-use super::spool::Spool;
+use super::spool::{Spool, Unreadable};
 use crate::status;
 
 /// Refusals after which a message that waits is worth a word: the first is a greylist's, which passes by itself.
@@ -28,9 +28,10 @@ impl Spool {
 
     /// Why a message does not leave although nothing is wrong with the way: the gravest case, and how many more there are.
     pub fn plight(&self) -> Option<String> {
-        let unreadable = self.unreadable.iter().map(|why| {
+        let unreadable = self.unreadable.iter().map(|Unreadable { path, why }| {
+            let path = path.display();
             format!(
-                "a message is not sent: {why}; put its text back into the outbox, and remove both files there"
+                "a message is not sent: {path} is no record of a message ({why}); put its text back into the outbox, and remove both files there"
             )
         });
         let damaged =

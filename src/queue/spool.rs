@@ -27,7 +27,15 @@ pub struct Spool {
     /// Those of which the disk does not know yet what happened.
     unwritten: BTreeSet<Id>,
     /// Records that are none, and why: their messages are not sent.
-    pub(super) unreadable: Vec<String>,
+    pub(super) unreadable: Vec<Unreadable>,
+}
+
+/// A file in the place of a record.
+#[derive(Debug)]
+pub(super) struct Unreadable {
+    pub(super) path: PathBuf,
+    /// Why it is no record.
+    pub(super) why: String,
 }
 
 impl Spool {
@@ -50,9 +58,10 @@ impl Spool {
     }
 
     /// Finishes what a crash interrupted or a disk did not allow: writing what happened, removing accepted files, giving
-    /// failed messages back. To be called now and then while nothing is being sent; what still cannot be done waits for
-    /// the next call, and the first trouble is told.
+    /// failed messages back, forgetting unreadable records that the user removed. To be called now and then while nothing
+    /// is being sent; what still cannot be done waits for the next call, and the first trouble is told.
     pub fn settle(&mut self) -> Result<(), Error> {
+        self.unreadable.retain(|it| !matches!(it.path.try_exists(), Ok(false)));
         let ids: Vec<Id> = self.entries.keys().cloned().collect();
         ids.iter().map(|id| self.settle_one(id)).fold(Ok(()), Result::and)
     }

@@ -299,11 +299,14 @@ fn leftovers_go_and_what_cannot_be_read_stays() {
     for name in ["1-1.eml", "2-2.eml.tmp", "2-2.json.tmp", "3-3.eml", "3-3.json"] {
         fs::write(place.queue().join(name), "{").unwrap();
     }
-    let spool = place.open().unwrap();
+    let mut spool = place.open().unwrap();
     assert_eq!((spool.entries().count(), spool.counts().held), (0, 1));
     let told = spool.plight().unwrap();
     assert!(told.contains("3-3.json is no record of a message") && told.contains("outbox"), "{told}");
     assert_eq!(names(&place.queue()), ["3-3.eml", "3-3.json"]);
+    fs::remove_file(place.queue().join("3-3.json")).unwrap();
+    spool.settle().unwrap();
+    assert_eq!((spool.counts().held, spool.plight()), (0, None), "the user did as told");
 }
 
 #[test]
