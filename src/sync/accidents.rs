@@ -257,6 +257,25 @@ fn a_file_that_is_still_being_written_waits_and_makes_no_deletion_meanwhile() {
 }
 
 #[test]
+fn a_flag_set_on_the_server_while_a_moved_file_is_still_being_written_stays() {
+    let mut world = settled();
+    drop_file(&mut world, 1);
+    let moved = UniqueName::new("moved");
+    world.files("Archive").insert(moved.clone(), ("Message-ID: <1@x>\n\nbo".to_owned(), Flags::NONE));
+    world.local.unfinished = Some(moved.clone());
+    let is_it = |content: &str| content.contains("<1@x>");
+    let inbox = &world.remote.mailboxes[&mailbox("INBOX")].messages;
+    let uid = inbox.iter().find(|(_, message)| is_it(&message.content)).map(|(&uid, _)| uid).unwrap();
+    world.remote.flag(&mailbox("INBOX"), uid, Flags::FLAGGED, Flags::NONE);
+    world.pass();
+    world.files("Archive").insert(moved, (content(1), Flags::NONE));
+    world.local.unfinished = None;
+    world.settle();
+    assert!(world.on_server()["Archive"].contains(&(content(1), "F".to_owned())), "{:?}", world.on_server());
+    world.assert_equal();
+}
+
+#[test]
 fn a_file_that_grows_between_look_and_upload_is_looked_at_again() {
     let mut world = settled();
     world
