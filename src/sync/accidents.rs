@@ -405,23 +405,46 @@ fn a_full_mailbox_is_offered_one_file_and_what_was_refused_rests() {
         world.files("INBOX").insert(UniqueName::new(format!("mine{id}")), (content(id), Flags::NONE));
     }
     let server = world.on_server();
-    for (scope, offered) in [(Scope::Mailbox, 1), (Scope::Message, 4)] {
+    for (scope, offered) in [(Scope::Mailbox, 1), (Scope::Message, 5)] {
         world.remote.full = Some(scope);
-        world.remote.appended = 0;
+        (world.remote.appended, world.policy.resting) = (0, BTreeMap::new());
         let report = world.pass();
         assert_eq!(world.remote.appended, offered);
         let refused = &report.mailboxes[&mailbox("INBOX")].refused;
-        assert_eq!(refused.len(), offered as usize);
+        assert_eq!(refused.len(), 5, "{scope:?}: all of them rest");
         let resting = |(name, why): &(UniqueName, String)| ((mailbox("INBOX"), name.clone()), why.clone());
-        world.policy.resting.extend(refused.iter().map(resting));
+        world.policy.resting = refused.iter().map(resting).collect();
     }
     let report = world.pass();
-    assert_eq!((world.remote.appended, world.on_server()), (4, server));
+    assert_eq!((world.remote.appended, world.on_server()), (5, server));
     let trouble = report.mailboxes[&mailbox("INBOX")].trouble.as_ref().unwrap();
     assert_eq!(trouble.to_string(), "5 message(s) are not uploaded and wait for the next try: no room");
     (world.remote.full, world.policy.resting) = (None, BTreeMap::new());
     world.settle();
     world.assert_equal();
+}
+
+#[test]
+fn a_refused_text_is_not_taken_for_another_one_with_its_message_id() {
+    for scope in [Scope::Mailbox, Scope::Message] {
+        let mut world = settled();
+        for id in 60..63 {
+            world.files("INBOX").insert(UniqueName::new(format!("mine{id}")), (content(id), Flags::NONE));
+        }
+        world.remote.full = Some(scope);
+        world.pass();
+        // Another client saves other texts of the same drafts.
+        let others: Vec<String> = (60..63).map(|id| content(id).replace("body", "another body")).collect();
+        for other in &others {
+            world.remote.add(&mailbox("INBOX"), other, Flags::NONE);
+        }
+        world.remote.full = None;
+        world.settle();
+        for (id, other) in (60..63).zip(&others) {
+            assert_eq!((world.count(&content(id)), world.count(other)), (1, 1), "{scope:?} {id}");
+        }
+        world.assert_equal();
+    }
 }
 
 #[test]

@@ -89,7 +89,7 @@ pub struct MailboxReport {
     pub kept: u64,
     /// Files that were on the server, are not recognised there, and are kept here only.
     pub orphans: u64,
-    /// Files whose upload failed, and why.
+    /// Files whose upload failed, or that a full mailbox was not offered, and why.
     pub refused: Vec<(UniqueName, String)>,
     /// Deletions held back.
     pub held: Vec<Held>,
