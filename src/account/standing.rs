@@ -28,7 +28,8 @@ pub(super) struct Standing {
 }
 
 impl Standing {
-    /// What a pass met, mailbox by mailbox. What it did not look at stays as it was, unless it is gone.
+    /// What a pass met, mailbox by mailbox. What it did not look at stays as it was, unless it is gone. A name of which there
+    /// is no record (its directory is that of another mailbox) is met only where everything is listed.
     /// `advised` adds the help for known answers.
     pub(super) fn passed(
         &mut self,
@@ -37,8 +38,11 @@ impl Standing {
         advised: impl Fn(Complaint) -> Complaint,
     ) {
         self.mailboxes.retain(|name, _| {
-            let is_there = |record: &MailboxRecord| record.name == *name && !record.absent;
-            report.mailboxes.contains_key(name) || records.iter().any(is_there)
+            let is_there = match records.iter().find(|record| record.name == *name) {
+                Some(record) => !record.absent,
+                None => !report.listed,
+            };
+            is_there || report.mailboxes.contains_key(name)
         });
         for (name, done) in &report.mailboxes {
             match complaint(name, done) {
@@ -152,6 +156,8 @@ mod tests {
         pass(&mut standing, &all, &report(vec![("a", MailboxReport::default())]));
         assert!(shown(&standing).0.starts_with("mailbox b: "), "{standing:?}");
         pass(&mut standing, &all[..1], &Report::default());
+        assert!(shown(&standing).0.starts_with("mailbox b: "), "a pass that listed nothing: {standing:?}");
+        pass(&mut standing, &all[..1], &Report { listed: true, ..Report::default() });
         assert_eq!(standing.shown(), (None, None), "what is gone");
     }
 

@@ -125,6 +125,7 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
             Some(_) => BTreeMap::new(),
             None => self.discover(extent.dry_run, report).await?,
         };
+        report.listed = extent.only.is_none();
         let mut records = self.ledger.mailboxes().await?;
         let trash = trash(&records);
         let all = records.clone();

@@ -51,6 +51,8 @@ impl Observer for Unobserved {
 pub struct Report {
     /// By mailbox; only those that were looked at.
     pub mailboxes: BTreeMap<MailboxName, MailboxReport>,
+    /// Whether all mailboxes of both sides were listed for it.
+    pub listed: bool,
     /// Mailboxes in which our own actions left something to pick up (the Trash after a deletion).
     pub follow_up: BTreeSet<MailboxName>,
     /// Mailboxes that the server does not have any more since this pass; their local copies are left alone.
