@@ -96,6 +96,7 @@ pub(super) fn add(summary: &mut Summary, report: &Report) {
             }
             None => {}
         }
+        summary.errors.extend(mailbox.left.as_ref().map(|left| format!("{name}: {}", chain(left))));
     }
     summary.errors.extend(report.trouble.as_ref().map(|trouble| chain(trouble)));
 }

@@ -383,6 +383,31 @@ fn a_message_that_the_server_does_not_show_keeps_only_itself_back() {
 }
 
 #[test]
+fn a_message_that_is_too_large_is_named_and_the_mailbox_not_listed_anew_for_it() {
+    let mut world = settled();
+    let huge = world.remote.add(&mailbox("INBOX"), &content(50), Flags::NONE);
+    world.remote.huge.insert(huge);
+    let report = world.pass();
+    let done = &report.mailboxes[&mailbox("INBOX")];
+    assert_eq!((done.left.is_some(), done.incomplete, done.trouble.is_some()), (true, false, false));
+    let opened = world.remote.opened;
+    world.pass();
+    assert_eq!(world.remote.opened, opened);
+    // Another one, which may still come, is asked for each time.
+    let other = world.remote.add(&mailbox("INBOX"), &content(51), Flags::NONE);
+    world.remote.withheld.insert(other);
+    for _ in 0..2 {
+        let opened = world.remote.opened;
+        let report = world.pass();
+        assert!(report.mailboxes[&mailbox("INBOX")].incomplete);
+        assert_eq!(world.remote.opened, opened + 1);
+    }
+    world.remote.withheld.clear();
+    world.pass();
+    assert!(world.on_disk()["INBOX"].iter().any(|(text, _)| *text == content(51)));
+}
+
+#[test]
 fn what_may_be_a_message_that_is_not_shown_is_not_uploaded_again() {
     let mut world = settled();
     let uids: Vec<Uid> = world.remote.mailboxes[&mailbox("INBOX")].messages.keys().copied().collect();

@@ -88,6 +88,10 @@ pub(super) struct FakeRemote {
     pub(super) refuses: Option<MailboxName>,
     /// Messages of which this server shows nothing but their bodies.
     pub(super) silent: BTreeSet<Uid>,
+    /// Messages too large to be fetched.
+    pub(super) huge: BTreeSet<Uid>,
+    /// Messages that it lists and does not send.
+    pub(super) withheld: BTreeSet<Uid>,
     /// Names that hold no messages, whatever is in `mailboxes`.
     pub(super) unselectable: BTreeSet<MailboxName>,
     /// How each upload is refused, where it is.
@@ -205,7 +209,11 @@ impl Remote for FakeRemote {
         let found = self.mailboxes.get(mailbox).ok_or_else(|| trouble(Scope::Mailbox, "no such mailbox"))?;
         let marks = found.marks(self.condstore);
         let since = since.filter(|since| since.marks.uid_validity == marks.uid_validity && self.condstore);
-        let (read_only, listing) = (self.read_only, found.listing(since));
+        let (read_only, mut listing) = (self.read_only, found.listing(since));
+        if let Listing::Full(listed) | Listing::Changes { changed: listed, .. } = &mut listing {
+            let huge = listed.iter_mut().filter(|(uid, _)| self.huge.contains(uid));
+            huge.for_each(|(_, listed)| listed.size = Some(LARGEST + 1));
+        }
         Ok(RemoteView { marks, read_only, storable: Flags::ALL, listing })
     }
 
@@ -229,8 +237,10 @@ impl Remote for FakeRemote {
             .messages
             .iter()
             .filter(|(uid, _)| wanted.contains_key(uid))
+            .filter(|(uid, _)| !self.huge.contains(uid) && !self.withheld.contains(uid))
             .map(|(&uid, m)| (uid, m.clone()))
             .collect();
+        let is_short = wanted.keys().any(|uid| self.huge.contains(uid) || self.withheld.contains(uid));
         let sent = async {
             let gone = |_| trouble(Scope::Pass, "receiver gone");
             for (uid, message) in messages {
@@ -241,7 +251,7 @@ impl Remote for FakeRemote {
                 let fetched = Fetched { uid, flags: message.flags, internal_date: None };
                 into.send(Arrival::End(fetched)).await.map_err(gone)?;
             }
-            Ok(())
+            if is_short { Err(trouble(Scope::Message, "not all of it")) } else { Ok(()) }
         }
         .await;
         if into.is_closed() {

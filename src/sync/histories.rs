@@ -52,6 +52,8 @@ impl World {
             refuses_flags: false,
             refuses: None,
             silent: BTreeSet::new(),
+            huge: BTreeSet::new(),
+            withheld: BTreeSet::new(),
             unselectable: BTreeSet::new(),
             full: None,
             in_vain: 0,

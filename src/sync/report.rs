@@ -101,6 +101,10 @@ pub struct MailboxReport {
     pub unfinished: bool,
     /// Whether something asked for did not arrive.
     pub incomplete: bool,
+    /// Messages that stay on the server for good, being too large: all else is complete.
+    pub left: Option<Trouble>,
+    /// Whether both sides were compared, and the end of it was reached.
+    pub compared: bool,
     /// What went wrong here.
     pub trouble: Option<Trouble>,
 }
