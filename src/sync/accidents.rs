@@ -431,3 +431,23 @@ fn a_full_disk_does_not_wait_for_what_the_server_still_sends() {
     world.settle();
     world.assert_equal();
 }
+
+#[test]
+fn a_deletion_that_was_cut_off_is_not_copied_to_the_trash_again_by_a_hint() {
+    for point in 0.. {
+        let mut world = settled();
+        world.remote.has_move = false;
+        drop_file(&mut world, 1);
+        let hint = Extent { only: Some([mailbox("INBOX")].into()), ..Extent::default() };
+        world.fuse.set(Some(point));
+        let is_whole = world.pass_over(&hint).trouble.is_none() && world.fuse.burnt() <= point;
+        world.fuse.set(None);
+        world.pass_over(&hint);
+        world.settle();
+        assert_eq!(world.count(&content(1)), 1, "stopped at effect {point}");
+        if is_whole {
+            assert!(point > 3);
+            break;
+        }
+    }
+}
