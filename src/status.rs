@@ -27,6 +27,20 @@ pub struct Status {
     pub notice: Option<String>,
     /// Every configured account, by name.
     pub accounts: Vec<Account>,
+    /// Queued messages that no account sends, as the configuration was read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stranded: Vec<Stranded>,
+}
+
+/// A queue whose account is not configured any more, or has no way out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stranded {
+    /// The account that queued them.
+    pub account: String,
+    /// Where they lie.
+    pub queue: String,
+    /// How many.
+    pub messages: u64,
 }
 
 /// What an account is doing.
@@ -184,6 +198,7 @@ impl Status {
             since: None,
             notice: None,
             accounts: Vec::new(),
+            stranded: Vec::new(),
         }
     }
 }

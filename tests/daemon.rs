@@ -20,7 +20,6 @@ use support::filler;
 use support::meddler::{Act, Meddler};
 use support::process::{Account, Daemon, Home};
 use support::proxy::{Mood, Proxy};
-use support::sink::{Sink, Stage, Step};
 use support::wait::{PATIENCE, until};
 use support::{Host, message};
 
@@ -119,32 +118,6 @@ fn a_stop_in_the_middle_of_a_first_sync_is_quick_and_leaves_nothing_half_done() 
     home.ok(&["sync"]);
     assert_eq!(home.maildir("alice").count("INBOX"), COUNT);
     assert_eq!(fs::read_dir(home.maildir("alice").directory("INBOX/tmp")).unwrap().count(), 0);
-}
-
-#[test]
-fn a_stop_in_the_middle_of_a_submission_is_quick_and_doubles_nothing() {
-    let host = Host::start();
-    let sink = Sink::submission(&host.authority, |_, _| true);
-    // The server keeps us waiting after the dot for longer than a stop may take.
-    sink.script(Stage::Dot, Step::Delay(Duration::from_secs(8)), 1);
-    let account = Account { smtp: (sink.port(), "implicit"), ..Account::of(&host, "alice") };
-    let home = home_of(&host, &[account]);
-    let daemon = home.start();
-    home.wait_state("alice", "watching");
-    let draft = b"From: alice@mail.test\nTo: bob@mail.test\nSubject: slow\n\nHello.\n";
-    home.send("alice", "draft", draft);
-    let queue = home.state("alice").join("queue");
-    let says = |path: &Path| fs::read_to_string(path).is_ok_and(|record| record.contains("dot-sent"));
-    until(PATIENCE, "the dot to be on its way", || {
-        let entries = fs::read_dir(&queue).unwrap().flatten();
-        entries.filter(|entry| entry.file_type().unwrap().is_file()).any(|entry| says(&entry.path()))
-    });
-    assert_stops(daemon);
-    let _daemon = home.start();
-    home.wait_state("alice", "watching");
-    let outbox = home.status()["accounts"][0]["outbox"].clone();
-    assert_eq!((&outbox["uncertain"], &outbox["queued"]), (&1.into(), &0.into()), "{outbox}");
-    assert_eq!(sink.commands().iter().filter(|line| *line == "DATA").count(), 1);
 }
 
 #[test]

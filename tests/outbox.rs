@@ -1,4 +1,5 @@
-//! The outbox against its enemies: other users of the machine, and servers that break off, put off and want less.
+//! The outbox against its enemies: other users of the machine, servers that break off, put off, want less or think for
+//! long, a configuration that forgets what is queued.
 
 // The helpers below are test code too; clippy's exceptions cover only functions marked `#[test]`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
@@ -10,6 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use serde_json::Value;
 use support::Host;
 use support::process::{Account, Daemon, Home};
@@ -191,4 +193,80 @@ fn a_pass_by_the_users_word_ends_the_wait_for_a_server_that_was_away() {
         !sink.received().is_empty()
     });
     until(PATIENCE, "all to be well", || account(&home)["error"].is_null());
+}
+
+/// A daemon that waits for the answer to a message, which comes after `time`.
+fn amid_a_dot(time: Duration) -> (Host, Sink, Home, Daemon) {
+    let host = Host::start();
+    let sink = Sink::submission(&host.authority, |_, _| true);
+    sink.script(Stage::Dot, Step::Delay(time), 1);
+    let (home, daemon) =
+        watching(&host, Account { smtp: (sink.port(), "implicit"), ..Account::of(&host, "alice") });
+    home.send("alice", "draft", &draft("slow"));
+    let queue = home.state("alice").join("queue");
+    let says = |path: &Path| fs::read_to_string(path).is_ok_and(|record| record.contains("dot-sent"));
+    until(PATIENCE, "the dot to be on its way", || {
+        let entries = fs::read_dir(&queue).unwrap().flatten();
+        entries.filter(|entry| entry.file_type().unwrap().is_file()).any(|entry| says(&entry.path()))
+    });
+    (host, sink, home, daemon)
+}
+
+fn uncertain_after(home: &Home, sink: &Sink) -> Value {
+    let _daemon = home.start();
+    home.wait_state("alice", "watching");
+    let outbox = account(home)["outbox"].clone();
+    assert_eq!(outbox["queued"], 0, "{outbox}");
+    assert_eq!(sink.commands().iter().filter(|line| *line == "DATA").count(), 1);
+    outbox["uncertain"].clone()
+}
+
+#[test]
+fn a_stop_waits_for_the_answer_to_a_message_that_is_out() {
+    // Longer than any other stop may take.
+    let (_host, sink, home, daemon) = amid_a_dot(Duration::from_secs(5));
+    let (status, _time) = daemon.stop();
+    assert!(status.success(), "{status}");
+    assert_eq!(uncertain_after(&home, &sink), 0);
+}
+
+#[test]
+fn a_second_signal_does_not_wait_for_an_answer_and_nothing_is_sent_twice() {
+    let (_host, sink, home, mut daemon) = amid_a_dot(Duration::from_secs(8));
+    daemon.signal(Signal::TERM);
+    daemon.wait_notified("STOPPING=1");
+    daemon.signal(Signal::TERM);
+    let status = daemon.ends_within(Duration::from_secs(3));
+    assert_eq!(status.and_then(|status| status.code()), Some(143));
+    assert_eq!(uncertain_after(&home, &sink), 1);
+}
+
+#[test]
+fn queued_mail_of_an_account_that_sends_no_more_is_told_until_it_does() {
+    let host = Host::start();
+    let sink = Sink::submission(&host.authority, |_, _| true);
+    sink.script(Stage::Recipient, Step::Reply("450 later"), usize::MAX);
+    let alice = Account { smtp: (sink.port(), "implicit"), ..Account::of(&host, "alice") };
+    let (home, daemon) = watching(&host, alice.clone());
+    home.send("alice", "draft", &draft("left behind"));
+    until(PATIENCE, "the message to wait", || account(&home)["outbox"]["queued"] == 1);
+    let whole = fs::read_to_string(home.config()).unwrap();
+    let (before, rest) = whole.split_once("[accounts.alice.smtp]").unwrap();
+    let (_, after) = rest.split_once("\n\n").unwrap();
+    fs::write(home.config(), format!("{before}{after}")).unwrap();
+    daemon.reload();
+    let told = |home: &Home| home.status()["stranded"][0].clone();
+    until(PATIENCE, "the queue to be told", || told(&home)["messages"] == 1);
+    let queue = home.state("alice").join("queue").display().to_string();
+    assert_eq!((&told(&home)["account"], &told(&home)["queue"]), (&"alice".into(), &queue.into()));
+    assert!(home.ok(&["status"]).contains("nobody sends 1 message that account alice queued"));
+    assert!(daemon.stop().0.success());
+
+    home.configure(&[Account { name: "renamed".into(), ..alice }]);
+    let daemon = home.start();
+    assert_eq!(told(&home)["account"], "alice");
+    assert!(daemon.stderr().contains("nobody sends it"), "{}", daemon.stderr());
+    fs::write(home.config(), whole).unwrap();
+    daemon.reload();
+    until(PATIENCE, "the queue to be somebody's again", || told(&home).is_null());
 }

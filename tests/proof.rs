@@ -157,6 +157,28 @@ fn a_secret_of_the_service_manager_is_read_from_its_directory() {
 }
 
 #[test]
+fn a_password_that_was_mended_in_its_store_is_tried_at_the_next_order_or_reload() {
+    let host = Host::start();
+    host.furnish("bob");
+    let home = home();
+    let store = home.dir().join("password");
+    let password_command = format!("cat '{}'", store.display());
+    home.configure(&[Account { token_url: None, password_command, ..Account::of(&host, "bob") }]);
+    for mend in ["sync", "reload"] {
+        std::fs::write(&store, "wrong").unwrap();
+        let daemon = home.start();
+        home.wait_state("bob", "needs-login");
+        std::fs::write(&store, support::dovecot::PASSWORD).unwrap();
+        match mend {
+            "sync" => drop(home.ok(&["sync"])),
+            _ => daemon.reload(),
+        }
+        home.wait_state("bob", "watching");
+        assert!(daemon.stop().0.success());
+    }
+}
+
+#[test]
 fn an_account_that_turns_from_a_password_to_tokens_keeps_its_mail_and_its_state() {
     let host = Host::start();
     host.furnish("alice");

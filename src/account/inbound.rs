@@ -6,6 +6,7 @@
 use super::board::Complaint;
 use super::observe::{self, Counter};
 use super::orders::Chosen;
+use super::refused::Refused;
 use super::rest::{delay, rest};
 use super::sent::Target;
 use super::session::connect;
@@ -47,6 +48,10 @@ pub(super) struct Inbound {
     pub(super) stores: Stores,
     pub(super) watched: Watched,
     policy: Policy,
+    /// Messages at which connections broke.
+    pub(super) suspects: imap::Suspects,
+    /// Files whose upload failed.
+    refused: Refused,
     /// Mailboxes whose directory may have changed since it was last seen in step: trouble came before, or a hint that
     /// was not followed to its end.
     pub(super) unclean: BTreeSet<MailboxName>,
@@ -72,6 +77,7 @@ impl Inbound {
             keeps_for_now: matches!(shared.account.incoming, Incoming::Pop(_)),
             limit: shared.account.deletion_limit,
             recent: BTreeMap::new(),
+            resting: BTreeMap::new(),
         };
         let watched = Watched::start(&stores.maildir);
         Inbound {
@@ -79,6 +85,8 @@ impl Inbound {
             stores,
             watched,
             policy,
+            suspects: imap::Suspects::default(),
+            refused: Refused::default(),
             unclean: BTreeSet::new(),
             sent_mailbox,
             last_scan: None,
@@ -122,6 +130,12 @@ impl Inbound {
         }
     }
 
+    /// The user wants everything: nothing rests any more.
+    pub(super) fn try_again(&mut self) {
+        self.suspects.try_again();
+        self.refused.try_again();
+    }
+
     /// Carries out one order and ends.
     pub(super) async fn once(mut self, order: Order) {
         self.try_order(order).await;
@@ -138,7 +152,7 @@ impl Inbound {
         self.shared.board.logged_in(connected.session.mechanism(), connected.expires);
         self.stores.claim(&self.shared.account, false).await?;
         let ends = Instant::now() + connected.life();
-        let mut remote = imap::Remote::new(connected.session);
+        let mut remote = imap::Remote::new(connected.session, self.suspects.clone());
         let mut looks = Looks { everything: self.last_scan.is_none(), sweep: true, ..Looks::default() };
         let mut next_sweep = Instant::now();
         loop {
@@ -215,7 +229,7 @@ impl Inbound {
         } else {
             looks.local.difference(&looks.remote).cloned().collect()
         };
-        Extent { only, local_clean, remote_quiet, dry_run: false }
+        Extent { only, local_clean, remote_quiet, flags_may_wait: true, dry_run: false }
     }
 
     /// Passes until nothing is left to pick up.
@@ -234,7 +248,7 @@ impl Inbound {
                 continue;
             }
             observe::add(summary, &report);
-            self.log(&report);
+            observe::log(&self.shared.account.name, &report);
             if let (Some(plan), Some(to)) = (&report.plan, &to) {
                 let text = format!("{}{plan}", report.new_mailboxes());
                 let unmatched = chosen.and_then(Chosen::unmatched);
@@ -257,7 +271,7 @@ impl Inbound {
                 break;
             }
             let only = report.follow_up.union(&unfinished).cloned().collect();
-            extent = Extent { only: Some(only), ..Extent::default() };
+            extent = Extent { only: Some(only), flags_may_wait: true, ..Extent::default() };
         }
         Ok(())
     }
@@ -270,6 +284,7 @@ impl Inbound {
         chosen: Option<&Chosen>,
     ) -> Report {
         let observer = Counter::new(self.shared.board.clone(), to);
+        self.policy.resting = self.refused.resting();
         self.policy.recent.clear();
         for (_, name, side, count) in self.deleted.iter().filter(|(when, ..)| when.elapsed() < ONE_DELETION) {
             let recent = self.policy.recent.entry((name.clone(), *side)).or_default();
@@ -295,6 +310,7 @@ impl Inbound {
     /// Tells the board and the watch what a pass brought; passes on what ended it.
     async fn after(&mut self, report: &Report) -> Result<(), Complaint> {
         self.remember_deletions(report);
+        self.refused.learn(report);
         // Also in trouble: what is cleaned up may be what a full disk lacks.
         self.housekeep().await;
         for (name, mailbox) in &report.mailboxes {
@@ -322,20 +338,6 @@ impl Inbound {
         self.shared.board.well(&records);
         self.sent_mailbox.send_replace(Some(Target::of(&records)));
         Ok(())
-    }
-
-    /// What a pass did, a line for each mailbox that changed; nothing when idle.
-    fn log(&self, report: &Report) {
-        for (mailbox, done) in
-            report.mailboxes.iter().filter(|(_, done)| done.actions() > 0 || !done.held.is_empty())
-        {
-            let held: u32 = done.held.iter().map(|held| held.count).sum();
-            tracing::info!(
-                account = %self.shared.account.name, %mailbox, arrived = done.arrived, uploaded = done.uploaded,
-                moved = done.moved, reflagged = done.reflagged, removed = done.removed,
-                quarantined = done.quarantined, held, "synced"
-            );
-        }
     }
 
     /// Lets the guard see deletions of several passes as one.

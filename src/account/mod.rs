@@ -17,11 +17,13 @@ mod observe;
 mod orders;
 mod outbound;
 mod poll;
+mod refused;
 mod rest;
 mod sent;
 mod session;
 mod standing;
 mod stores;
+mod stranded;
 mod submit;
 #[cfg(test)]
 mod tests;
@@ -33,6 +35,7 @@ pub use advice::Adviser;
 pub use keepers::Keepers;
 pub use login::{Error as LoginError, Login, Proof};
 pub use stores::Error as StoreError;
+pub use stranded::stranded;
 
 use crate::config::{Account, Mailboxes};
 use crate::error::Class;
@@ -40,14 +43,18 @@ use crate::mail::MailboxName;
 use crate::oauth::AccessToken;
 use crate::status::{self, Progress, Summary};
 use board::{Board, Complaint};
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use inbound::Inbound;
 use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use stores::Stores;
 use tokio::sync::{Notify, mpsc, watch as status_watch};
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use wake::{LoginNews, Wake};
 
 /// Orders that may wait while a pass runs.
@@ -56,8 +63,18 @@ const ORDERS: usize = 16;
 /// What keeps others off the account's state, held until the last job on the disk that it protects has ended.
 pub type Hold = Arc<dyn Any + Send + Sync>;
 
+/// How long a run has its account to itself.
+pub struct Tenure {
+    /// Cancelled when the run has to end.
+    pub stop: CancellationToken,
+    /// The run is not to be aborted while it holds a token of this.
+    pub uncut: TaskTracker,
+    /// Let go when nothing of the run writes to the queue any more, which may be after it was aborted.
+    pub hold: Hold,
+}
+
 /// What a running account can be told.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Order {
     /// What to do.
     pub wish: Wish,
@@ -209,11 +226,12 @@ struct Shared {
     wake: Arc<Wake>,
     login_changed: LoginNews,
     stop: CancellationToken,
+    /// Keeps the account from being cut off where it holds a token of this.
+    uncut: TaskTracker,
     state_dir: PathBuf,
 }
 
-/// Runs an account until `stop`; the accounts of one process share `keepers`, which whoever ends it has to close. `hold`
-/// is let go when nothing of this run writes to the queue any more, which may be after the run was aborted.
+/// Runs an account for its tenure; the accounts of one process share `keepers`, which whoever ends it has to close.
 ///
 /// # Errors
 /// Only what makes running impossible; trouble on the way is in the status, and a panic of any loop is passed on.
@@ -223,44 +241,44 @@ pub async fn run(
     status: status_watch::Sender<status::Account>,
     inbox: Inbox,
     keepers: Keepers,
-    stop: CancellationToken,
-    hold: Hold,
+    Tenure { stop, uncut, hold }: Tenure,
 ) -> Result<(), Error> {
     let board = Board::new(&account, status);
-    let started = start(account, state_dir, board.clone(), inbox.login_changed, &keepers, stop).await;
+    let started = start(account, state_dir, board.clone(), inbox.login_changed, &keepers, stop, uncut).await;
     let (shared, stores) = started.inspect_err(|error| board.trouble(&Complaint::new(error), None))?;
     // An inbox serves one run.
     let _first = inbox.login.set(shared.login.clone());
-    let (sent_mailbox, sent) = status_watch::channel(None);
-    let mut loops = JoinSet::new();
-    loops.spawn(Inbound::new(shared.clone(), stores, sent_mailbox).run(inbox.orders));
-    if shared.account.poll_only {
-        shared.board.push(Some("poll"));
-    } else {
-        for mailbox in shared.account.idle.clone() {
-            loops.spawn(watch::run(shared.clone(), mailbox));
-        }
-    }
-    if shared.account.smtp.is_some() {
-        loops.spawn(outbound::run(shared.clone(), sent, inbox.send_now, hold));
-    } else {
-        loops.spawn(unsent::run(shared.clone()));
-    }
-    let mut panic = None;
-    while let Some(end) = loops.join_next().await {
-        if let Err(failure) = end
-            && failure.is_panic()
-        {
-            shared.stop.cancel();
-            panic = Some(failure.into_panic());
-            break;
-        }
-    }
+    let loops = loops(&shared, stores, inbox.orders, inbox.send_now, hold);
+    let end = AssertUnwindSafe(loops.collect::<()>()).catch_unwind().await;
     // The next run may have another keeper, which would wait for the lock of this one.
     if let Some(keeper) = shared.login.keeper() {
         keeper.save().await;
     }
-    panic.map_or(Ok(()), |panic| std::panic::resume_unwind(panic))
+    end.or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// The loops, in the task of whoever runs the account: what blocks one of them blocks that task, where it is noticed.
+fn loops(
+    shared: &Shared,
+    stores: Stores,
+    orders: mpsc::Receiver<Order>,
+    send_now: Arc<Notify>,
+    hold: Hold,
+) -> FuturesUnordered<BoxFuture<'static, ()>> {
+    let (sent_mailbox, sent) = status_watch::channel(None);
+    let mut loops = FuturesUnordered::new();
+    loops.push(Inbound::new(shared.clone(), stores, sent_mailbox).run(orders).boxed());
+    if shared.account.poll_only {
+        shared.board.push(Some("poll"));
+    } else {
+        let watches = shared.account.idle.iter().map(|mailbox| watch::run(shared.clone(), mailbox.clone()));
+        loops.extend(watches.map(FutureExt::boxed));
+    }
+    loops.push(match shared.account.smtp {
+        Some(_) => outbound::run(shared.clone(), sent, send_now, hold).boxed(),
+        None => unsent::run(shared.clone()).boxed(),
+    });
+    loops
 }
 
 async fn start(
@@ -270,12 +288,13 @@ async fn start(
     login_changed: LoginNews,
     keepers: &Keepers,
     stop: CancellationToken,
+    uncut: TaskTracker,
 ) -> Result<(Shared, Stores), Error> {
     let stores = Stores::open(&account, &state_dir).await?;
     let login = Login::new(&account, &state_dir, keepers).await?;
     let account = Arc::new(account);
     let wake = Arc::new(Wake::default());
-    Ok((Shared { account, login, board, wake, login_changed, stop, state_dir }, stores))
+    Ok((Shared { account, login, board, wake, login_changed, stop, uncut, state_dir }, stores))
 }
 
 /// One order without a daemon: connects, carries it out, ends.
@@ -290,8 +309,9 @@ pub async fn carry_out(
 ) -> Result<(), Error> {
     let (status, _) = status_watch::channel(status::Account::default());
     let board = Board::new(&account, status);
-    let stop = CancellationToken::new();
-    let (shared, stores) = start(account, state_dir, board, LoginNews::channel().1, keepers, stop).await?;
+    let (stop, uncut) = (CancellationToken::new(), TaskTracker::new());
+    let login_changed = LoginNews::channel().1;
+    let (shared, stores) = start(account, state_dir, board, login_changed, keepers, stop, uncut).await?;
     let (sent_mailbox, _) = status_watch::channel(None);
     Inbound::new(shared, stores, sent_mailbox).once(order).await;
     Ok(())

@@ -52,6 +52,26 @@ impl Observer for Counter {
     }
 }
 
+/// What a pass did, a line for each mailbox that changed; nothing when idle.
+pub(super) fn log(account: &str, report: &Report) {
+    for mailbox in &report.absent {
+        tracing::warn!(
+            account, %mailbox,
+            "the server does not have this mailbox any more: its copy here is left alone, and what is put there stays"
+        );
+    }
+    for (mailbox, done) in
+        report.mailboxes.iter().filter(|(_, done)| done.actions() > 0 || !done.held.is_empty())
+    {
+        let held: u32 = done.held.iter().map(|held| held.count).sum();
+        tracing::info!(
+            account, %mailbox, arrived = done.arrived, uploaded = done.uploaded,
+            moved = done.moved, reflagged = done.reflagged, removed = done.removed,
+            quarantined = done.quarantined, held, "synced"
+        );
+    }
+}
+
 /// Adds what one pass did.
 pub(super) fn add(summary: &mut Summary, report: &Report) {
     summary.held = 0;

@@ -46,6 +46,7 @@ impl Inbound {
         order: Order,
     ) -> Result<(), Complaint> {
         let to = order.to.clone();
+        self.try_again();
         let outcome = self.obey(remote, order).await;
         outcome.inspect_err(|complaint| self.refuse(&to, complaint))
     }
@@ -105,7 +106,7 @@ impl Inbound {
         }
     }
 
-    /// An order in times of trouble: one attempt. What its failure means for the account the next turn finds out.
+    /// An order in times of trouble: one attempt, and more only where a message broke it. What its failure means for the account the next turn finds out.
     pub(super) async fn try_order(&mut self, order: Order) {
         if let Wish::ListHeld = order.wish {
             return self.tell_held(&order.to).await;
@@ -116,17 +117,29 @@ impl Inbound {
             let _ = self.visit(pop, Some(order)).await;
             return;
         }
-        match connect(&self.shared).await {
-            Ok(connected) => {
-                let mut remote = imap::Remote::new(connected.session);
-                match self.stores.claim(&account, order.is_dry_run()).await {
-                    Ok(()) => drop(self.obey_or_refuse(&mut remote, order).await),
-                    Err(complaint) => self.refuse(&order.to, &complaint),
-                }
-                remote.into_session().logout().await;
+        self.try_again();
+        for is_last in [false, false, true] {
+            let breaks = self.suspects.breaks();
+            let Err(complaint) = self.attempt(&order).await else { return };
+            // A message at which connections break is asked for last, then spared: nobody else will try again.
+            let is_worth_another = matches!(order.wish, Wish::Sync { .. }) && self.suspects.breaks() > breaks;
+            if is_last || !is_worth_another {
+                return self.refuse(&order.to, &complaint);
             }
-            Err(complaint) => self.refuse(&order.to, &complaint),
         }
+    }
+
+    /// One connection for one order.
+    async fn attempt(&mut self, order: &Order) -> Result<(), Complaint> {
+        let connected = connect(&self.shared).await?;
+        let mut remote = imap::Remote::new(connected.session, self.suspects.clone());
+        let claimed = self.stores.claim(&self.shared.account, order.is_dry_run()).await;
+        let outcome = match claimed {
+            Ok(()) => self.obey(&mut remote, order.clone()).await,
+            Err(complaint) => Err(complaint),
+        };
+        remote.into_session().logout().await;
+        outcome
     }
 
     pub(super) fn refuse(&self, to: &mpsc::UnboundedSender<Told>, complaint: &Complaint) {

@@ -7,6 +7,7 @@ use super::board::Complaint;
 use super::desk::{Desk, NextLook};
 use super::rest::delay;
 use super::sent::{self, Target};
+use super::stranded::QUEUE;
 use super::{Hold, Shared};
 use crate::config::Sent;
 use crate::error::{Class, Classified};
@@ -81,7 +82,7 @@ pub(super) async fn run(
     shared.board.outbox_at(&shared.account.outbox);
     let mut failures = 0;
     while !shared.stop.is_cancelled() {
-        let (root, directory) = (shared.account.outbox.clone(), shared.state_dir.join("queue"));
+        let (root, directory) = (shared.account.outbox.clone(), shared.state_dir.join(QUEUE));
         let sender = Sender { address: shared.account.address.clone() };
         let hold = Arc::clone(&hold);
         let opened = off_reactor(move || Desk::open(root, directory, sender, hold)).await;

@@ -74,18 +74,24 @@ impl Outbound {
             size: entry.size,
             eight_bit: entry.eight_bit,
         };
+        // From the dot on, whoever stops waits for the answer: cut off, the message would be uncertain.
+        let mut uncut = None;
         let before_dot = async {
+            uncut = Some(self.shared.uncut.token());
             let noted = self.note(&id, State::DotSent, None).await;
             noted.map_err(|error| Box::new(error) as Box<dyn std::error::Error + Send + Sync>)
         };
-        match session.send(&envelope, tokio::fs::File::from_std(message), before_dot).await {
+        let sent = session.send(&envelope, tokio::fs::File::from_std(message), before_dot).await;
+        let concluded = match sent {
             Ok(verdict) => self.conclude(entry, verdict).await,
             Err(error) if error.is_amid_message() => self.broken_off(entry, &error).await,
             Err(error) => {
                 self.step(&id, State::Queued, None).await?;
                 Err(Complaint::new(&error))
             }
-        }
+        };
+        drop(uncut);
+        concluded
     }
 
     /// The connection ended amid a message: its own trouble only when that goes on for days.

@@ -174,6 +174,7 @@ pub(super) mod tests {
     use std::sync::Arc;
     use tokio::time::{Instant, timeout_at};
     use tokio_util::sync::CancellationToken;
+    use tokio_util::task::TaskTracker;
 
     /// An account as configured, then changed so.
     pub(in crate::account) fn account(home: &Path, change: impl FnOnce(&mut Account)) -> Account {
@@ -204,6 +205,7 @@ pub(super) mod tests {
             wake: Arc::new(Wake::default()),
             login_changed: LoginNews::channel().1,
             stop: CancellationToken::new(),
+            uncut: TaskTracker::new(),
             state_dir,
         }
     }

@@ -24,6 +24,7 @@ pub mod reload;
 pub mod render;
 pub mod run;
 pub mod status;
+pub mod stranded;
 pub mod sync;
 pub mod token;
 

@@ -3,7 +3,7 @@
 //! Without a daemon the answer is an empty one and exit code 69, so that a script sees both.
 
 use super::error::CommandError;
-use super::{Context, direct, output, render};
+use super::{Context, direct, output, render, stranded};
 use crate::control::client;
 use crate::control::{Request, Response};
 use crate::status;
@@ -55,7 +55,9 @@ impl Status {
             return Err(direct::unknown(unknown, known()));
         }
         let mut chosen = status.clone();
-        chosen.accounts.retain(|one| self.accounts.is_empty() || self.accounts.contains(&one.name));
+        let is_meant = |name: &String| self.accounts.is_empty() || self.accounts.contains(name);
+        chosen.accounts.retain(|one| is_meant(&one.name));
+        chosen.stranded.retain(|one| is_meant(&one.account));
         Ok(chosen)
     }
 
@@ -66,8 +68,9 @@ impl Status {
             return output::print(&format!("{json}\n"));
         }
         let in_colour = context.environment.allows_colour && output::is_read_by_a_person();
-        let text = render::status(status, jiff::Timestamp::now(), in_colour, output::width());
-        output::print(&format!("{}{text}", self.clear()))
+        let width = output::width();
+        let text = render::status(status, jiff::Timestamp::now(), in_colour, width);
+        output::print(&format!("{}{text}{}", self.clear(), stranded::lines(&status.stranded, width)))
     }
 
     /// What goes before a picture that replaces the last one.

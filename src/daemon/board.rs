@@ -5,10 +5,10 @@
 //! looks.
 
 use crate::error::Class;
-use crate::status::{Account, SCHEMA, State, Status};
+use crate::status::{Account, SCHEMA, State, Status, Stranded};
 use crate::supervisor::{End, Event};
 use jiff::{SignedDuration, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
@@ -24,6 +24,7 @@ pub(super) struct Board {
 struct Content {
     accounts: BTreeMap<String, Entry>,
     notice: Option<String>,
+    stranded: Vec<Stranded>,
 }
 
 #[derive(Debug, Default)]
@@ -85,6 +86,17 @@ impl Board {
         self.change(|content| content.notice = notice);
     }
 
+    /// What was queued and nobody will send.
+    pub(super) fn stranded(&self, stranded: Vec<Stranded>) {
+        self.change(|content| content.stranded = stranded);
+    }
+
+    /// The accounts with an error, and those that stopped.
+    pub(super) fn in_trouble(&self) -> BTreeSet<String> {
+        let is_ill = |account: &Account| account.error.is_some() || account.state == State::Stopped;
+        self.status().accounts.into_iter().filter(is_ill).map(|account| account.name).collect()
+    }
+
     /// Something in a worker's status changed.
     pub(super) fn touch(&self) {
         self.changes.send_replace(());
@@ -105,6 +117,7 @@ impl Board {
             since: Some(self.since),
             notice: content.notice.clone(),
             accounts: content.accounts.iter().map(|(name, entry)| entry.account(name)).collect(),
+            stranded: content.stranded.clone(),
         }
     }
 

@@ -2,17 +2,19 @@
 
 use super::bell::{self, Bell};
 use super::{Fleet, Unit};
-use crate::account::{self, Handle, HeldList, Keepers, Order, Told, Wish};
+use crate::account::{self, Handle, HeldList, Keepers, Order, Tenure, Told, Wish};
 use crate::config::{Account, Config, Mailboxes, suggestion};
 use crate::control::server::Replies;
 use crate::control::{Code, Deletions, HeldRequest, Lease, Quarantined, Refusal, Request, Response};
 use crate::error::{Classified, chain};
 use crate::mail::MailboxName;
 use crate::oauth::AccessToken;
+use crate::status::Stranded;
 use crate::supervisor::Failure;
 use crate::sync;
 use futures_util::future::{BoxFuture, join_all};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 use tracing::info;
@@ -184,18 +186,24 @@ impl Fleet for Accounts {
         Ok(accounts.into_iter().map(|account| (account.name.clone(), account)).collect())
     }
 
+    fn stranded(&self, state_dir: &Path, accounts: &BTreeMap<String, Account>) -> Vec<Stranded> {
+        let sends = |name: &str| accounts.get(name).is_some_and(|account| account.smtp.is_some());
+        account::stranded(state_dir, sends)
+    }
+
     fn run(&self, unit: Unit<Account>) -> BoxFuture<'static, Result<(), Failure>> {
         let (handle, inbox) = account::handle();
         let registered = self.register(&unit.name, handle);
         let keepers = self.keepers.clone();
         let failed = Arc::clone(&self.failed);
         let bell = self.bell.clone();
-        let Unit { name, spec, state_dir, lock, status, stop } = unit;
+        let Unit { name, spec, state_dir, lock, status, bounds } = unit;
+        let tenure = Tenure { stop: bounds.stop, uncut: bounds.uncut, hold: lock };
         let (remedy, words) = (bell::remedy(&spec), status.subscribe());
         Box::pin(async move {
             let _registered = registered;
             let end = tokio::select! {
-                end = account::run(spec, state_dir, status, inbox, keepers, stop, lock) => end,
+                end = account::run(spec, state_dir, status, inbox, keepers, tenure) => end,
                 never = bell.listen(&remedy, words.clone()) => match never {},
             };
             // Its last words, which nobody listened to.

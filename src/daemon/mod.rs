@@ -20,9 +20,9 @@ pub use signals::Signal;
 use crate::control::server::{Handler, Replies, Server};
 use crate::control::{Code, Refusal, Request, Response};
 use crate::lock::Lock;
-use crate::status::Account;
+use crate::status::{Account, Stranded};
 use crate::supervisor::plan::Law;
-use crate::supervisor::{Failure, Supervisor};
+use crate::supervisor::{Bounds, Failure, Supervisor};
 use crate::task::off_reactor;
 use anyhow::Context;
 use board::Board;
@@ -31,8 +31,8 @@ use futures_util::{Stream, StreamExt};
 use herald::Herald;
 use jiff::Timestamp;
 use pulse::Pulses;
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -41,9 +41,6 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use unit::Surroundings;
 
-/// Time for units to end by themselves: a stop is over within five seconds, aborting and farewells included, unless the
-/// fleet needs more for what cannot be repeated ([`Fleet::close`]).
-const STOP: Duration = Duration::from_millis(3500);
 /// Orders that can wait while a reload reads the configuration.
 const ORDERS: usize = 16;
 
@@ -55,7 +52,10 @@ pub trait Fleet: Send + Sync + 'static {
     /// Reads the configuration. May block; called off the reactor.
     fn load(&self) -> anyhow::Result<BTreeMap<String, Self::Spec>>;
 
-    /// Runs one account until `unit.stop`; then it returns `Ok`. An error or a panic is this account's alone.
+    /// What an account queued that none of these will send. May block; called off the reactor.
+    fn stranded(&self, state_dir: &Path, accounts: &BTreeMap<String, Self::Spec>) -> Vec<Stranded>;
+
+    /// Runs one account until it is asked to stop; then it returns `Ok`. An error or a panic is this account's alone.
     fn run(&self, unit: Unit<Self::Spec>) -> BoxFuture<'static, Result<(), Failure>>;
 
     /// Answers every request but [`Request::Status`] and [`Request::Reload`]; of [`Request::TokenChanged`] only
@@ -79,8 +79,8 @@ pub struct Unit<S> {
     pub status: watch::Sender<Account>,
     /// The lock on that; the next run of this account begins when nobody has it any more.
     pub lock: Arc<Lock>,
-    /// Cancelled when it has to end; three and a half seconds later it is aborted.
-    pub stop: CancellationToken,
+    /// When it has to end.
+    pub bounds: Bounds,
 }
 
 /// Where the daemon lives.
@@ -107,7 +107,7 @@ async fn serve<F: Fleet>(
     herald: Herald,
     watchdog: Option<Duration>,
 ) -> anyhow::Result<()> {
-    let wanted = load(&fleet).await?;
+    let loaded = load(&fleet, &places.state_dir).await?;
     let _lock = lock_state(places.state_dir.clone()).await?;
     let server = Server::bind(&places.socket).await?;
     let (board, pulses) = (Board::new(Timestamp::now()), Pulses::new());
@@ -123,9 +123,10 @@ async fn serve<F: Fleet>(
     }
     let surroundings = Surroundings { fleet: Arc::clone(&fleet), state_dir: places.state_dir, board, pulses };
     let mut daemon = Daemon::new(surroundings, herald);
-    daemon.apply(&wanted);
+    let accounts = loaded.accounts.len();
+    daemon.apply(loaded, &BTreeSet::new());
     daemon.herald.ready();
-    info!(accounts = wanted.len(), "ready");
+    info!(accounts, "ready");
 
     let outcome = daemon.attend(signals, incoming, serving, stop).await;
     helpers.shutdown().await;
@@ -135,6 +136,7 @@ async fn serve<F: Fleet>(
 /// The daemon while it runs.
 struct Daemon<F: Fleet> {
     fleet: Arc<F>,
+    state_dir: PathBuf,
     board: Board,
     herald: Herald,
     supervisor: Supervisor<F::Spec>,
@@ -150,13 +152,14 @@ impl<F: Fleet> Daemon<F> {
     fn new(surroundings: Surroundings<F>, herald: Herald) -> Daemon<F> {
         let surroundings = Arc::new(surroundings);
         let (fleet, board) = (Arc::clone(&surroundings.fleet), surroundings.board.clone());
-        let run = move |name: &str, spec, stop| -> BoxFuture<'static, Result<(), Failure>> {
-            Box::pin(Arc::clone(&surroundings).live(name.to_owned(), spec, stop))
+        let state_dir = surroundings.state_dir.clone();
+        let run = move |name: &str, spec, bounds| -> BoxFuture<'static, Result<(), Failure>> {
+            Box::pin(Arc::clone(&surroundings).live(name.to_owned(), spec, bounds))
         };
         let listening = board.clone();
         let listener = move |name: &str, event| listening.record(name, event, Timestamp::now());
         let supervisor = Supervisor::new(Law::WORKER, Arc::new(run), Arc::new(listener));
-        Daemon { fleet, board, herald, supervisor }
+        Daemon { fleet, state_dir, board, herald, supervisor }
     }
 
     /// The loop; returns when all has ended.
@@ -184,7 +187,7 @@ impl<F: Fleet> Daemon<F> {
         info!("stopping");
         self.herald.stopping();
         // In this order: what is under way belongs to units that still run.
-        join(self.fleet.close(), self.supervisor.stop(STOP)).await;
+        join(self.fleet.close(), self.supervisor.stop()).await;
         stop.cancel();
         if outcome.is_ok() {
             serving.await.context("the control socket failed")?;
@@ -207,11 +210,12 @@ impl<F: Fleet> Daemon<F> {
     /// Reads the configuration again; one that is wrong changes nothing.
     async fn reload(&mut self) -> Result<(), Refusal> {
         self.herald.reloading();
-        let outcome = match load(&self.fleet).await {
-            Ok(wanted) => {
-                info!(accounts = wanted.len(), "configuration reloaded");
+        let outcome = match load(&self.fleet, &self.state_dir).await {
+            Ok(loaded) => {
+                info!(accounts = loaded.accounts.len(), "configuration reloaded");
                 self.board.notice(None);
-                self.apply(&wanted);
+                // What is in trouble may have been mended where no configuration tells of it.
+                self.apply(loaded, &self.board.in_trouble());
                 Ok(())
             }
             Err(error) => {
@@ -225,9 +229,14 @@ impl<F: Fleet> Daemon<F> {
         outcome
     }
 
-    fn apply(&mut self, wanted: &BTreeMap<String, F::Spec>) {
-        self.board.retain(wanted.keys());
-        self.supervisor.apply(wanted);
+    fn apply(&mut self, loaded: Loaded<F::Spec>, anew: &BTreeSet<String>) {
+        let Loaded { accounts, stranded } = loaded;
+        for Stranded { account, queue, messages } in &stranded {
+            warn!(account, queue, messages, "queued, and nobody sends it: see posthaste status");
+        }
+        self.board.stranded(stranded);
+        self.board.retain(accounts.keys());
+        self.supervisor.apply(&accounts, anew);
     }
 }
 
@@ -269,10 +278,21 @@ impl<F> Desk<F> {
     }
 }
 
-async fn load<F: Fleet>(fleet: &Arc<F>) -> anyhow::Result<BTreeMap<String, F::Spec>> {
-    let fleet = Arc::clone(fleet);
+/// A configuration, and what no account of it will send.
+struct Loaded<S> {
+    accounts: BTreeMap<String, S>,
+    stranded: Vec<Stranded>,
+}
+
+async fn load<F: Fleet>(fleet: &Arc<F>, state_dir: &Path) -> anyhow::Result<Loaded<F::Spec>> {
+    let (fleet, state_dir) = (Arc::clone(fleet), state_dir.to_owned());
     // A defect that one configuration met must not end the accounts of the old one.
-    spawn_blocking(move || fleet.load()).await.context("reading the configuration failed")?
+    let loading = spawn_blocking(move || {
+        let accounts = fleet.load()?;
+        let stranded = fleet.stranded(&state_dir, &accounts);
+        Ok(Loaded { accounts, stranded })
+    });
+    loading.await.context("reading the configuration failed")?
 }
 
 async fn lock_state(state_dir: PathBuf) -> anyhow::Result<Lock> {

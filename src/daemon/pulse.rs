@@ -1,10 +1,11 @@
-//! Proof of life: the watchdog is fed only while every running unit answers.
+//! Proof of life: the watchdog is fed only while the task of every running unit turns.
 //!
-//! A question (a number) goes to every unit; each answers inside its own task, between two polls of its worker. A
-//! worker that blocks its task (a deadlock, an endless loop, a hanging disk on the reactor) does not answer, the feed
-//! stops, and the service manager restarts the process: nothing inside it could, since such a task cannot be aborted.
-//! Waiting for a peer is no reason to restart all accounts: that is what deadlines are for. Without a watchdog no
-//! question is ever asked, and nothing wakes up.
+//! A question (a number) goes to every unit; each answers inside its own task, between two polls of its worker, and an
+//! account with all its loops is one task. What blocks that task (a deadlock, an endless loop, disk work on the reactor)
+//! keeps it from answering, the feed stops, and the service manager restarts the process: nothing inside it could, since
+//! such a task cannot be aborted. Waiting is no reason to restart all accounts: for a peer there are deadlines, and disk
+//! work has threads of its own, which a restart would only send to the same disk again. Without a watchdog no question is
+//! ever asked, and nothing wakes up.
 
 use super::herald::Herald;
 use std::collections::BTreeMap;

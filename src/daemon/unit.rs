@@ -5,13 +5,12 @@ use super::pulse::{Pulse, Pulses};
 use super::{Fleet, Unit};
 use crate::lock::Lock;
 use crate::status::Account;
-use crate::supervisor::Failure;
+use crate::supervisor::{Bounds, Failure};
 use crate::task::off_reactor;
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 /// What all units have in common.
 pub(super) struct Surroundings<F> {
@@ -27,14 +26,14 @@ impl<F: Fleet> Surroundings<F> {
         self: Arc<Self>,
         name: String,
         spec: F::Spec,
-        stop: CancellationToken,
+        bounds: Bounds,
     ) -> Result<(), Failure> {
         let lock = Arc::new(self.lock(name.clone()).await?);
         let (status, words) = watch::channel(Account { name: name.clone(), ..Account::default() });
         self.board.attach(&name, words.clone());
         let pulse = self.pulses.register(&name);
         let state_dir = self.state_dir.join(&name);
-        let worker = self.fleet.run(Unit { name, spec, state_dir, lock: Arc::clone(&lock), status, stop });
+        let worker = self.fleet.run(Unit { name, spec, state_dir, lock: Arc::clone(&lock), status, bounds });
         tokio::select! {
             end = worker => end,
             never = attend(&self.board, words, pulse) => match never {},

@@ -6,7 +6,7 @@ use super::servers::{self, Names, Protected};
 use super::tls;
 use crate::config::Sent;
 use crate::error::{Class, Classified, chain};
-use crate::imap::{self, Remote, Session};
+use crate::imap::{self, Remote, Session, Suspects};
 use crate::keeping::OnDelete;
 use crate::mail::{MailboxName, SpecialUse};
 use crate::net::{Endpoint, Stream};
@@ -88,7 +88,7 @@ async fn look(patient: &Patient<'_>, chart: &Chart, mut session: Session) -> Vec
     if opened.is_none() {
         return Vec::new();
     }
-    let mut remote = Remote::new(session);
+    let mut remote = Remote::new(session, Suspects::default());
     let mailboxes = async {
         let list = remote.list().await;
         let list = list.map_err(|trouble| {

@@ -9,7 +9,7 @@
 mod words;
 
 use crate::config::{Account, Config};
-use crate::status::Status;
+use crate::status::{Status, Stranded};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -127,8 +127,12 @@ pub fn config(config: &Config) -> Vec<String> {
         .collect()
 }
 
-/// The status without names of files and with numbers for mailboxes, short ones too: there they are no words.
+/// The status without names of files and of accounts that are not configured, and with numbers for mailboxes, short ones
+/// too: there they are no words.
 pub fn status(mut status: Status, redactor: &Redactor) -> Status {
+    for one in &mut status.stranded {
+        *one = Stranded { messages: one.messages, ..Stranded::default() };
+    }
     for account in &mut status.accounts {
         account.detail.clear();
         account.passed_over.clear();

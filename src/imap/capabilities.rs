@@ -25,6 +25,11 @@ impl Capabilities {
         self.offered.contains(name)
     }
 
+    /// The octets above which the server takes no message (RFC 7889), where it is the same for all mailboxes.
+    pub(super) fn append_limit(&self) -> Option<u64> {
+        self.offered.iter().find_map(|name| name.strip_prefix("APPENDLIMIT=")?.parse().ok())
+    }
+
     /// Every capability in use.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.offered.iter().map(String::as_str)
@@ -51,6 +56,9 @@ mod tests {
         let mut all = Capabilities::new(["Move".into(), "CONDSTORE".into()], &off);
         assert_eq!(all.iter().collect::<Vec<_>>(), ["MOVE"]);
         assert!(all.is_disabled("CONDSTORE"));
+        assert_eq!(all.append_limit(), None);
+        let limited = Capabilities::new(["APPENDLIMIT=35651584".into()], &off);
+        assert_eq!(limited.append_limit(), Some(35_651_584));
         all.withdraw("MOVE");
         assert!(!all.has("MOVE"));
     }

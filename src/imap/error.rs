@@ -89,13 +89,23 @@ pub enum Error {
     /// Messages of others are marked deleted and the server can only expunge all of them.
     #[error("not expunging {0}: other messages in it are marked deleted too")]
     UnsafeExpunge(String),
-    /// Bodies that the server listed but did not send.
-    #[error("the mail server did not send {count} message(s), first UID {first}")]
-    NoBody {
+    /// Messages that are listed and did not arrive.
+    #[error("{count} message(s) did not arrive, first UID {first}: {why}")]
+    Undelivered {
         /// How many.
-        count: usize,
+        count: u64,
         /// The first of them.
         first: u32,
+        /// Why the first of them did not.
+        why: &'static str,
+    },
+    /// A message above the size that the server takes.
+    #[error("the mail server takes no message above {limit} octets, and this one has {size}")]
+    TooLarge {
+        /// Octets of the message.
+        size: u64,
+        /// What the server says that it takes.
+        limit: u64,
     },
     /// A local file changed its size while it was being uploaded.
     #[error("the message changed while it was uploaded")]
@@ -119,7 +129,8 @@ impl Error {
                 | Error::Name(_)
                 | Error::NotCreated(_)
                 | Error::UnsafeExpunge(_)
-                | Error::NoBody { .. }
+                | Error::Undelivered { .. }
+                | Error::TooLarge { .. }
                 | Error::Abandoned
         )
     }

@@ -19,6 +19,7 @@ mod remote;
 mod select;
 mod selected;
 mod session;
+mod suspects;
 mod utf7;
 mod wire;
 
@@ -30,6 +31,7 @@ pub use error::Error;
 pub use idle::IdleEnd;
 pub use remote::Remote;
 pub use session::Session;
+pub use suspects::Suspects;
 
 use crate::mail::SpecialUse;
 use crate::mail::sasl::Credentials;

@@ -127,8 +127,11 @@ impl Session {
         &self.capabilities
     }
 
-    /// Ends the session politely, without waiting long for the server.
+    /// Ends the session politely, without waiting long for the server; one in the middle of an answer is just dropped.
     pub async fn logout(mut self) {
+        if self.busy {
+            return;
+        }
         let Ok(_) = self.send("LOGOUT") else { return };
         let goodbye = async { while !matches!(self.event().await, Err(_) | Ok(Event::Done(..))) {} };
         let ended = timeout(GOODBYE, goodbye).await.is_ok();

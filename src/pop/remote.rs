@@ -141,18 +141,24 @@ impl sync::Remote for Remote {
         Ok(RemoteView { marks, read_only: true, storable: Flags::NONE, listing })
     }
 
-    async fn identify(&mut self, _: &At, uids: &UidSet) -> Outcome<BTreeMap<Uid, Likeness>> {
+    async fn identify(&mut self, _: &At, uids: &UidSet) -> Outcome<BTreeMap<Uid, Option<Likeness>>> {
         let seen = self.recognise(&self.among(uids.iter())).await?;
         // They are new, and may be paired with a file instead of being fetched.
         self.sent.extend(seen.iter().map(|(&uid, seen)| (uid, seen.fingerprint)));
-        Ok(seen.into_iter().map(|(uid, seen)| (uid, seen.likeness)).collect())
+        Ok(seen.into_iter().map(|(uid, seen)| (uid, Some(seen.likeness))).collect())
     }
 
-    async fn fetch(&mut self, _: &At, uids: &UidSet, into: mpsc::Sender<Arrival>) -> Outcome<()> {
-        let wanted = self.among(uids.iter());
+    async fn fetch(
+        &mut self,
+        _: &At,
+        listed: &BTreeMap<Uid, Listed>,
+        into: mpsc::Sender<Arrival>,
+    ) -> Outcome<()> {
+        let wanted = self.among(listed.keys().copied());
         // One that is no longer in the maildrop is not asked for either; nothing is wrong with it.
         let is_spared = |uid: &Uid| self.messages.contains_key(uid) && self.suspects.contains(uid);
-        let spared = if self.spares_suspects { uids.iter().filter(is_spared).count() } else { 0 };
+        let spared =
+            if self.spares_suspects { listed.keys().filter(|uid| is_spared(uid)).count() } else { 0 };
         let fetched = match self.session.fetch(&wanted, into, &mut self.sent).await {
             Ok(()) if spared > 0 => Err(Error::Undelivered { count: spared, text: SPARED.to_owned() }),
             Err(Error::Undelivered { count, text }) => {

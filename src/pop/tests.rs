@@ -3,7 +3,7 @@
 use super::script::{Server, bearer, endpoint, log_in, password, session};
 use super::{Error, Remote, Session};
 use crate::error::{Class, Classified};
-use crate::mail::{MailboxName, Uid, UidSet, Uidl};
+use crate::mail::{Flags, MailboxName, Uid, Uidl};
 use crate::net::Tls;
 use crate::sync::maildrop::{Message, generation};
 use crate::sync::{Arrival, At, Remote as _};
@@ -244,7 +244,8 @@ async fn only_what_broke_a_session_is_spared() {
         let (into, _from) = mpsc::channel(10);
         let at = At { mailbox: MailboxName::inbox(), uid_validity: generation() };
         // The last one is no longer in the maildrop.
-        let wanted: UidSet = [101, 102, 103].map(uid).into_iter().collect();
+        let listed = crate::sync::Listed { flags: Flags::NONE, size: None };
+        let wanted = [101, 102, 103].map(|number| (uid(number), listed)).into();
         let fetched = remote.fetch(&at, &wanted, into).await;
         let words = fetched.err().map(|trouble| trouble.to_string()).unwrap_or_default();
         assert_eq!(words.contains(&format!("{spared} message(s)")), spared > 0, "{words}");

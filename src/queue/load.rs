@@ -51,3 +51,9 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Entry, String> {
     let is_its_own = stem.as_ref() == Some(&entry.id);
     is_its_own.then_some(entry).ok_or_else(|| "it is that of another".to_owned())
 }
+
+/// How many records lie in a queue that nobody owns, readable or not; changes nothing.
+pub fn count(directory: &Path) -> u64 {
+    let Ok(listing) = fs::read_dir(directory) else { return 0 };
+    listing.flatten().filter(|entry| entry.path().extension().is_some_and(|it| it == "json")).count() as u64
+}

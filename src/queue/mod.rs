@@ -34,6 +34,7 @@ pub use accept::Accepted;
 pub use address::{Address, BadAddress};
 pub use envelope::{Envelope, Refusal, Sender};
 pub use error::Error;
+pub use load::count;
 pub use outbox::{FileIdentity, Outbox, OutboxFile, Scan};
 pub use record::{Entry, Id, Source, State};
 pub use retry::{Next, next_attempt};

@@ -4,7 +4,7 @@
 //! `panic = "unwind"`.
 
 use super::plan::{Law, Next};
-use super::{End, Event, Failure, Listener, Run};
+use super::{Bounds, End, Event, Failure, Listener, Run};
 use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +15,10 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+/// Time for a unit to end by itself: a stop is over within five seconds, aborting included.
+const LEAVE: Duration = Duration::from_millis(3500);
+/// Time beyond that for what must not be cut off: with it a stop is over within half a minute.
+const UNCUT: Duration = Duration::from_secs(25);
 /// Time for an aborted task to reach its next await. One that does not is stuck in code that never yields; no wait
 /// ends that.
 const ABORT: Duration = Duration::from_millis(500);
@@ -31,7 +35,7 @@ pub(super) struct Life<S> {
 /// The handle of a kept unit. Dropping it aborts the unit.
 pub(super) struct Keeper {
     name: String,
-    ask: CancellationToken,
+    bounds: Bounds,
     force: CancellationToken,
     revive: Arc<Notify>,
     is_up: Arc<AtomicBool>,
@@ -42,11 +46,11 @@ impl Keeper {
     /// Keeps a unit from the moment on when `clear` is cancelled.
     pub(super) fn start<S: Clone + Send + Sync + 'static>(life: Life<S>, clear: CancellationToken) -> Keeper {
         let name = life.name.clone();
-        let (ask, force) = (CancellationToken::new(), CancellationToken::new());
+        let (bounds, force) = (Bounds::default(), CancellationToken::new());
         let (revive, is_up) = (Arc::new(Notify::new()), Arc::new(AtomicBool::new(true)));
-        let keep = Keep { life, ask: ask.clone(), force: force.clone(), is_up: Arc::clone(&is_up) };
+        let keep = Keep { life, bounds: bounds.clone(), force: force.clone(), is_up: Arc::clone(&is_up) };
         let task = tokio::spawn(keep.keep(clear, Arc::clone(&revive)));
-        Keeper { name, ask, force, revive, is_up, task }
+        Keeper { name, bounds, force, revive, is_up, task }
     }
 
     /// Ends a pause between two runs; false where the unit is running.
@@ -58,17 +62,29 @@ impl Keeper {
         is_down
     }
 
-    /// Asks, waits `limit`, aborts.
-    pub(super) async fn stop(mut self, limit: Duration) {
-        self.ask.cancel();
-        if timeout(limit, &mut self.task).await.is_ok() {
+    /// Asks, waits, aborts.
+    pub(super) async fn stop(mut self) {
+        self.bounds.stop.cancel();
+        if timeout(LEAVE, &mut self.task).await.is_ok() || self.ends_when_it_may_be_cut_off().await {
             return;
         }
-        warn!(unit = self.name, "did not stop within {limit:?}: aborted");
+        warn!(unit = self.name, "did not stop in time: aborted");
         self.force.cancel();
         if timeout(ABORT, &mut self.task).await.is_err() {
             warn!(unit = self.name, "cannot be aborted: it never yields");
         }
+    }
+
+    /// Waits for what must not be cut off, and whether the unit ends by itself then.
+    async fn ends_when_it_may_be_cut_off(&mut self) -> bool {
+        let uncut = &self.bounds.uncut;
+        if uncut.is_empty() {
+            return false;
+        }
+        info!(unit = self.name, "is in the middle of what cannot be repeated: waiting, {UNCUT:?} at most");
+        uncut.close();
+        let is_over = timeout(UNCUT, uncut.wait()).await.is_ok();
+        is_over && timeout(ABORT, &mut self.task).await.is_ok()
     }
 }
 
@@ -81,7 +97,7 @@ impl Drop for Keeper {
 /// The keeper's own side.
 struct Keep<S> {
     life: Life<S>,
-    ask: CancellationToken,
+    bounds: Bounds,
     force: CancellationToken,
     is_up: Arc<AtomicBool>,
 }
@@ -91,12 +107,12 @@ impl<S: Clone + Send + Sync + 'static> Keep<S> {
         let mut failed = 0;
         tokio::select! {
             () = clear.cancelled() => {}
-            () = self.ask.cancelled() => return,
+            () = self.bounds.stop.cancelled() => return,
         }
         loop {
             let begin = Instant::now();
             let end = self.run_once().await;
-            if self.ask.is_cancelled() {
+            if self.bounds.stop.is_cancelled() {
                 break self.say(Event::Stopped);
             }
             let next = self.life.law.next(&end, begin.elapsed(), failed, fastrand::f64());
@@ -105,7 +121,7 @@ impl<S: Clone + Send + Sync + 'static> Keep<S> {
             failed = tokio::select! {
                 in_a_row = wait(next) => in_a_row,
                 () = revive.notified() => 0,
-                () = self.ask.cancelled() => break self.say(Event::Stopped),
+                () = self.bounds.stop.cancelled() => break self.say(Event::Stopped),
             };
             self.is_up.store(true, Ordering::Release);
         }
@@ -117,9 +133,10 @@ impl<S: Clone + Send + Sync + 'static> Keep<S> {
         let life = &self.life;
         let mut task = JoinSet::new();
         // The run function itself may panic before it returns a future: it is called inside the task.
-        let (run, name, spec, ask) =
-            (Arc::clone(&life.run), life.name.clone(), life.spec.clone(), self.ask.child_token());
-        task.spawn(async move { run(&name, spec, ask).await });
+        let (run, name, spec) = (Arc::clone(&life.run), life.name.clone(), life.spec.clone());
+        // A run may end itself: that asks no other run to stop.
+        let bounds = Bounds { stop: self.bounds.stop.child_token(), ..self.bounds.clone() };
+        task.spawn(async move { run(&name, spec, bounds).await });
         tokio::select! {
             ended = task.join_next() => ended.map_or(End::Finished, end_of),
             () = self.force.cancelled() => {

@@ -7,7 +7,8 @@
 //! Theory of operation: every unit has a *keeper*, a task that runs it, reads its end, and runs it again after a
 //! pause or leaves it down ([`plan::Law`]). Nothing that [`Supervisor::apply`] starts runs before everything that
 //! left is gone, so two runs never share what only one may hold. A stop has two stages: the unit is asked through
-//! its token, and aborted when it does not end in time.
+//! its token, and aborted when it does not end in time. Only what it says must not be cut off ([`Bounds::uncut`]) is waited
+//! for longer.
 //!
 //! Rejected: a tree of supervisors (there is one level of units) and an actor with a command queue (the daemon's
 //! loop is the only caller).
@@ -19,14 +20,11 @@ use crate::error::{Class, Classified, chain};
 use futures_util::future::{BoxFuture, join, join_all};
 use keeper::{Keeper, Life};
 use plan::{Action, Law};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-
-/// Time for a unit that is replaced or removed to end by itself.
-const LEAVE: Duration = Duration::from_secs(5);
+use tokio_util::task::TaskTracker;
 
 /// Why a unit ended before it was asked to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -69,8 +67,17 @@ pub enum Event {
     Stopped,
 }
 
-/// Runs a unit to its end; a run that is asked to stop through the token returns `Ok`.
-pub type Run<S> = dyn Fn(&str, S, CancellationToken) -> BoxFuture<'static, Result<(), Failure>> + Send + Sync;
+/// How a run hears that it has to end, and says that it cannot yet.
+#[derive(Clone, Debug, Default)]
+pub struct Bounds {
+    /// Cancelled when it has to end; what still runs three and a half seconds later is aborted.
+    pub stop: CancellationToken,
+    /// As long as it holds a token of this one it is not aborted, up to 25 seconds more.
+    pub uncut: TaskTracker,
+}
+
+/// Runs a unit to its end; a run that is asked to stop returns `Ok`.
+pub type Run<S> = dyn Fn(&str, S, Bounds) -> BoxFuture<'static, Result<(), Failure>> + Send + Sync;
 
 /// Hears what happens to units; called from their keepers, so it must not block.
 pub type Listener = dyn Fn(&str, Event) + Send + Sync;
@@ -93,11 +100,11 @@ impl<S: Clone + PartialEq + Send + Sync + 'static> Supervisor<S> {
         Supervisor { run, listener, law, units: BTreeMap::new(), gone }
     }
 
-    /// Makes `wanted` the units that run. Units whose specification stays the same are not touched. Returns at once;
-    /// units that leave get five seconds, and new ones wait for them.
-    pub fn apply(&mut self, wanted: &BTreeMap<String, S>) {
+    /// Makes `wanted` the units that run. Units whose specification stays the same are not touched, except those that are
+    /// to begin `anew`. Returns at once; units that leave get their time, and new ones wait for them.
+    pub fn apply(&mut self, wanted: &BTreeMap<String, S>, anew: &BTreeSet<String>) {
         let running = self.units.iter().map(|(name, (spec, _))| (name.clone(), spec.clone())).collect();
-        let actions = plan::plan(&running, wanted);
+        let actions = plan::plan(&running, wanted, anew);
         let leaving: Vec<Keeper> = actions.iter().filter_map(|action| self.take_leaving(action)).collect();
         self.see_off(leaving);
         for action in actions {
@@ -114,11 +121,10 @@ impl<S: Clone + PartialEq + Send + Sync + 'static> Supervisor<S> {
         self.units.get(name).is_some_and(|(_, keeper)| keeper.revive())
     }
 
-    /// Stops every unit: asks all, waits `limit`, aborts the rest.
-    pub async fn stop(mut self, limit: Duration) {
-        let keepers = std::mem::take(&mut self.units).into_values().map(|(_, keeper)| keeper);
-        let all_gone = timeout(limit, self.gone.cancelled());
-        let (_, _late) = join(join_all(keepers.map(|keeper| keeper.stop(limit))), all_gone).await;
+    /// Stops every unit: asks all, waits, aborts the rest.
+    pub async fn stop(mut self) {
+        let keepers = std::mem::take(&mut self.units).into_values().map(|(_, keeper)| keeper.stop());
+        join(join_all(keepers), self.gone.cancelled()).await;
     }
 
     fn take_leaving(&mut self, action: &Action) -> Option<Keeper> {
@@ -135,7 +141,7 @@ impl<S: Clone + PartialEq + Send + Sync + 'static> Supervisor<S> {
         let before = std::mem::replace(&mut self.gone, gone.clone());
         tokio::spawn(async move {
             let _told_even_if_dropped = gone.drop_guard();
-            join_all(leaving.into_iter().map(|keeper| keeper.stop(LEAVE))).await;
+            join_all(leaving.into_iter().map(Keeper::stop)).await;
             before.cancelled().await;
         });
     }

@@ -6,7 +6,7 @@
 use super::End;
 use crate::backoff::Backoff;
 use crate::error::Class;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// What to do with one unit, by its name.
@@ -14,18 +14,22 @@ use std::time::Duration;
 pub enum Action {
     /// It is no longer wanted.
     Stop(String),
-    /// It is wanted with another specification.
+    /// It is wanted with another specification, or anew.
     Replace(String),
     /// It is new.
     Start(String),
 }
 
-/// The steps from the units that run to the wanted ones; units that stay the same have none.
-pub fn plan<S: PartialEq>(running: &BTreeMap<String, S>, wanted: &BTreeMap<String, S>) -> Vec<Action> {
+/// The steps from the units that run to the wanted ones; units that stay the same have none, except those wanted `anew`.
+pub fn plan<S: PartialEq>(
+    running: &BTreeMap<String, S>,
+    wanted: &BTreeMap<String, S>,
+    anew: &BTreeSet<String>,
+) -> Vec<Action> {
     let stops = running.keys().filter(|name| !wanted.contains_key(*name)).cloned().map(Action::Stop);
     let others = wanted.iter().filter_map(|(name, spec)| match running.get(name) {
         None => Some(Action::Start(name.clone())),
-        Some(same) if same == spec => None,
+        Some(same) if same == spec && !anew.contains(name) => None,
         Some(_) => Some(Action::Replace(name.clone())),
     });
     stops.chain(others).collect()
@@ -101,10 +105,12 @@ mod tests {
         let running = units(&[("gone", 1), ("changed", 1), ("same", 1)]);
         let wanted = units(&[("changed", 2), ("same", 1), ("added", 1)]);
         assert_eq!(
-            plan(&running, &wanted),
+            plan(&running, &wanted, &BTreeSet::new()),
             [Action::Stop("gone".into()), Action::Start("added".into()), Action::Replace("changed".into())]
         );
-        assert_eq!(plan(&wanted, &wanted), []);
+        assert_eq!(plan(&wanted, &wanted, &BTreeSet::new()), []);
+        let anew = ["same", "gone"].map(str::to_owned).into();
+        assert_eq!(plan(&wanted, &wanted, &anew), [Action::Replace("same".into())]);
     }
 
     proptest! {
@@ -112,9 +118,10 @@ mod tests {
         fn a_plan_leads_from_the_running_to_the_wanted(
             running in proptest::collection::btree_map("[a-d]", 0_u8..3, 0..4),
             wanted in proptest::collection::btree_map("[a-d]", 0_u8..3, 0..4),
+            anew in proptest::collection::btree_set("[a-d]", 0..4),
         ) {
             let mut units = running.clone();
-            for action in plan(&running, &wanted) {
+            for action in plan(&running, &wanted, &anew) {
                 match action {
                     Action::Stop(name) => prop_assert!(units.remove(&name).is_some()),
                     Action::Replace(name) => prop_assert!(units.insert(name.clone(), wanted[&name]).is_some()),

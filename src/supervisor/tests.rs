@@ -12,6 +12,8 @@ enum Script {
     Serve(u8),
     /// Runs until it is asked to stop, and takes its time then.
     Linger(Duration),
+    /// The same, with something that must not be cut off.
+    Uncut(Duration),
     Panic,
     Fail(Class),
     /// Fails after a good run.
@@ -45,10 +47,15 @@ impl Drop for Alive {
     }
 }
 
-async fn play(script: Script, stop: CancellationToken, _alive: Alive) -> Result<(), Failure> {
+async fn play(script: Script, Bounds { stop, uncut }: Bounds, _alive: Alive) -> Result<(), Failure> {
     match script {
         Script::Serve(_) => stop.cancelled().await,
         Script::Linger(time) => {
+            stop.cancelled().await;
+            sleep(time).await;
+        }
+        Script::Uncut(time) => {
+            let _uncut = uncut.token();
             stop.cancelled().await;
             sleep(time).await;
         }
@@ -71,16 +78,20 @@ impl Rig {
     fn start(list: &[(&str, Script)]) -> Rig {
         let alive = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&alive);
-        let run = move |_: &str, script, stop| -> BoxFuture<'static, Result<(), Failure>> {
-            Box::pin(play(script, stop, Alive::new(&count)))
+        let run = move |_: &str, script, bounds| -> BoxFuture<'static, Result<(), Failure>> {
+            Box::pin(play(script, bounds, Alive::new(&count)))
         };
         let (sender, events) = mpsc::unbounded_channel();
         let listener = move |name: &str, event| {
             let _test_over = sender.send((name.to_owned(), event));
         };
         let mut supervisor = Supervisor::new(Law::WORKER, Arc::new(run), Arc::new(listener));
-        supervisor.apply(&units(list));
+        supervisor.apply(&units(list), &BTreeSet::new());
         Rig { supervisor, events, alive }
+    }
+
+    fn apply(&mut self, list: &[(&str, Script)]) {
+        self.supervisor.apply(&units(list), &BTreeSet::new());
     }
 
     fn alive(&self) -> usize {
@@ -157,7 +168,7 @@ async fn giving_up_stays_down_until_replaced_or_revived() {
     rig.started("unit").await;
     assert!(matches!(rig.event_of("unit").await, Event::Ended(End::Failed(_), None)));
     rig.quiet_for(HOUR).await;
-    rig.supervisor.apply(&units(&[("unit", down)]));
+    rig.apply(&[("unit", down)]);
     rig.quiet_for(HOUR).await;
 
     assert!(rig.supervisor.revive("unit"));
@@ -165,10 +176,28 @@ async fn giving_up_stays_down_until_replaced_or_revived() {
     rig.started("unit").await;
     assert!(matches!(rig.event_of("unit").await, Event::Ended(End::Failed(_), None)));
 
-    rig.supervisor.apply(&units(&[("unit", Script::Serve(0))]));
+    rig.apply(&[("unit", Script::Serve(0))]);
     assert_eq!(rig.event_of("unit").await, Event::Stopped);
     rig.started("unit").await;
     assert!(!rig.supervisor.revive("unit") && !rig.supervisor.revive("nobody"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_wanted_anew_begins_anew_whatever_state_it_is_in() {
+    let list = [("down", Script::Fail(Class::GiveUp)), ("a", Script::Serve(0)), ("b", Script::Serve(0))];
+    let mut rig = Rig::start(&list);
+    for _ in 0..4 {
+        rig.event().await;
+    }
+    rig.supervisor.apply(&units(&list), &["down", "a"].map(str::to_owned).into());
+    let mut begun = Vec::new();
+    while begun.len() < 2 {
+        if let (name, Event::Started) = rig.event().await {
+            begun.push(name);
+        }
+    }
+    begun.sort();
+    assert_eq!(begun, ["a", "down"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -177,7 +206,7 @@ async fn only_the_changed_unit_is_replaced() {
     for _ in 0..3 {
         assert_eq!(rig.event().await.1, Event::Started);
     }
-    rig.supervisor.apply(&units(&[("a", Script::Serve(1)), ("b", Script::Serve(2))]));
+    rig.apply(&[("a", Script::Serve(1)), ("b", Script::Serve(2))]);
     let mut seen = [rig.event().await, rig.event().await];
     seen.sort_by(|(one, _), (other, _)| one.cmp(other));
     assert_eq!(seen, [("b".into(), Event::Stopped), ("c".into(), Event::Stopped)]);
@@ -192,8 +221,8 @@ async fn nothing_starts_before_what_left_is_gone() {
     let mut rig = Rig::start(&[("old", slow)]);
     rig.started("old").await;
     let begin = Instant::now();
-    rig.supervisor.apply(&units(&[("new", Script::Serve(1))]));
-    rig.supervisor.apply(&units(&[("newer", Script::Serve(1))]));
+    rig.apply(&[("new", Script::Serve(1))]);
+    rig.apply(&[("newer", Script::Serve(1))]);
     assert_eq!(rig.event_of("old").await, Event::Stopped);
     assert_eq!(begin.elapsed(), Duration::from_secs(3));
     rig.started("newer").await;
@@ -206,9 +235,26 @@ async fn a_unit_that_does_not_listen_is_aborted_at_the_limit() {
     assert_eq!((rig.event().await.1, rig.event().await.1), (Event::Started, Event::Started));
     let begin = Instant::now();
     let alive = Arc::clone(&rig.alive);
-    rig.supervisor.stop(Duration::from_secs(4)).await;
-    assert_eq!(begin.elapsed(), Duration::from_secs(4));
+    rig.supervisor.stop().await;
+    assert_eq!(begin.elapsed(), Duration::from_millis(3500));
     assert_eq!(alive.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_must_not_be_cut_off_is_waited_for_and_not_for_ever() {
+    for (time, waited) in [(20_000, 20_000), (3_600_000, 28_500)] {
+        let mut rig = Rig::start(&[("unit", Script::Uncut(Duration::from_millis(time)))]);
+        rig.started("unit").await;
+        let begin = Instant::now();
+        rig.supervisor.stop().await;
+        assert_eq!(begin.elapsed(), Duration::from_millis(waited));
+    }
+    let mut rig = Rig::start(&[("unit", Script::Uncut(Duration::from_secs(20)))]);
+    rig.started("unit").await;
+    let begin = Instant::now();
+    rig.apply(&[]);
+    rig.supervisor.stop().await;
+    assert_eq!(begin.elapsed(), Duration::from_secs(20), "also for one that left before");
 }
 
 #[tokio::test(start_paused = true)]
@@ -222,7 +268,7 @@ async fn a_stop_waits_no_longer_than_it_must_and_ends_pauses() {
         assert_ne!(rig.event().await.1, Event::Stopped);
     }
     let begin = Instant::now();
-    rig.supervisor.stop(Duration::from_secs(4)).await;
+    rig.supervisor.stop().await;
     assert_eq!(begin.elapsed(), Duration::from_secs(1));
 }
 

@@ -1,11 +1,12 @@
 //! Single accidents that must not cost a message: each was once a way to lose or double one.
 
+use super::Scope;
 use super::fakes::Directory;
 use super::histories::{World, content, mailbox};
 use super::pass::Extent;
 use crate::keeping::OnDelete;
 use crate::mail::{Flags, MailboxName, Uid, UniqueName};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A world with five messages in INBOX, settled on both sides.
 fn settled() -> World {
@@ -341,4 +342,100 @@ fn an_upload_that_the_server_took_but_does_not_show_is_not_repeated() {
         world.pass();
     }
     assert_eq!(world.on_server()["INBOX"].iter().filter(|(text, _)| text.contains("no header")).count(), 1);
+}
+
+#[test]
+fn a_message_that_the_server_does_not_show_keeps_only_itself_back() {
+    let mut world = settled();
+    let silent = world.remote.add(&mailbox("INBOX"), &content(50), Flags::NONE);
+    world.remote.add(&mailbox("INBOX"), &content(51), Flags::NONE);
+    world.remote.silent.insert(silent);
+    world.files("INBOX").insert(UniqueName::new("mine"), (content(60), Flags::NONE));
+    let report = world.pass();
+    let trouble = report.mailboxes[&mailbox("INBOX")].trouble.as_ref().unwrap();
+    assert!(trouble.to_string().contains("does not show what 1 new message(s) are"), "{trouble}");
+    assert_eq!(world.count(&content(60)), 1, "what was never there is uploaded");
+    let here = |world: &World, id| world.on_disk()["INBOX"].iter().any(|(text, _)| *text == content(id));
+    assert!(here(&world, 51) && !here(&world, 50));
+    // With nothing here that could be the same message it is fetched.
+    world.settle();
+    assert!(here(&world, 50));
+    world.assert_equal();
+}
+
+#[test]
+fn what_may_be_a_message_that_is_not_shown_is_not_uploaded_again() {
+    let mut world = settled();
+    let uids: Vec<Uid> = world.remote.mailboxes[&mailbox("INBOX")].messages.keys().copied().collect();
+    world.remote.silent.extend(uids);
+    world.ledger.mailboxes.clear();
+    let before = (world.on_server(), world.on_disk());
+    for _ in 0..2 {
+        world.pass();
+        assert_eq!((world.on_server(), world.on_disk()), before);
+    }
+    world.remote.silent.clear();
+    world.settle();
+    assert_eq!((world.on_server(), world.on_disk()), before);
+}
+
+#[test]
+fn a_full_mailbox_is_offered_one_file_and_what_was_refused_rests() {
+    let mut world = settled();
+    for id in 60..65 {
+        world.files("INBOX").insert(UniqueName::new(format!("mine{id}")), (content(id), Flags::NONE));
+    }
+    let server = world.on_server();
+    for (scope, offered) in [(Scope::Mailbox, 1), (Scope::Message, 4)] {
+        world.remote.full = Some(scope);
+        world.remote.appended = 0;
+        let report = world.pass();
+        assert_eq!(world.remote.appended, offered);
+        let refused = &report.mailboxes[&mailbox("INBOX")].refused;
+        assert_eq!(refused.len(), offered as usize);
+        let resting = |(name, why): &(UniqueName, String)| ((mailbox("INBOX"), name.clone()), why.clone());
+        world.policy.resting.extend(refused.iter().map(resting));
+    }
+    let report = world.pass();
+    assert_eq!((world.remote.appended, world.on_server()), (4, server));
+    let trouble = report.mailboxes[&mailbox("INBOX")].trouble.as_ref().unwrap();
+    assert_eq!(trouble.to_string(), "5 message(s) are not uploaded and wait for the next try: no room");
+    (world.remote.full, world.policy.resting) = (None, BTreeMap::new());
+    world.settle();
+    world.assert_equal();
+}
+
+#[test]
+fn a_mailbox_that_becomes_a_mere_name_is_absent_and_mail_under_such_a_name_is_told() {
+    let mut world = settled();
+    world.remote.unselectable.extend([mailbox("Archive"), mailbox("Lists")]);
+    world.files("Lists").insert(UniqueName::new("mine"), (content(60), Flags::NONE));
+    let disk = world.on_disk();
+    let report = world.pass();
+    assert_eq!(report.absent, [mailbox("Archive")].into());
+    assert!(world.ledger.mailboxes[&mailbox("Archive")].0.absent);
+    let trouble = report.mailboxes[&mailbox("Lists")].trouble.as_ref().unwrap();
+    assert!(trouble.to_string().contains("only mailboxes under this name"), "{trouble}");
+    assert_eq!(world.on_disk(), disk);
+    world.files("Lists").clear();
+    assert!(world.pass().absent.is_empty(), "told once");
+    world.remote.unselectable.clear();
+    world.local.directories.remove(&mailbox("Lists"));
+    world.settle();
+    world.assert_equal();
+}
+
+#[test]
+fn a_full_disk_does_not_wait_for_what_the_server_still_sends() {
+    let mut world = settled();
+    for id in 100..200 {
+        world.remote.add(&mailbox("INBOX"), &content(id), Flags::NONE);
+    }
+    world.local.full = true;
+    let report = world.pass();
+    assert_eq!(report.trouble.unwrap().to_string(), "no space");
+    assert_eq!(world.remote.in_vain, 0);
+    world.local.full = false;
+    world.settle();
+    world.assert_equal();
 }

@@ -7,18 +7,16 @@
 
 use super::arrive::Inbound;
 use super::merge::Merge;
-use super::plan::{Move, Plan, Reflag, Steps, Upload};
+use super::plan::{Move, Plan, Reflag, Steps};
 use super::report::{Event, Observer, Report};
 use super::{At, Entry, Fate, Ledger, Local, LocalChange, Loose, Outcome, Remote, Row, RowState, Scope};
-use crate::mail::{Flags, MailboxName, Uid, UidSet, UniqueName};
+use crate::mail::{Flags, MailboxName, Uid, UniqueName};
 use std::collections::BTreeMap;
 use tokio::sync::mpsc;
 
 /// Pieces of messages between the network and the disk. Chunks are at most 64 KiB, so this bounds the memory in flight
 /// at 4 MiB while a batch is being pushed to disk.
 const IN_FLIGHT: usize = 64;
-/// Uploads between two commits of their pairs: a crash makes at most this many be searched for on the server.
-const UPLOADS_PER_COMMIT: usize = 50;
 
 /// The two sides, the base, and what a pass has to say so far.
 pub(super) struct Apply<'a, R, L, D> {
@@ -68,7 +66,7 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
     }
 
     /// Notes an error that leaves the rest of the pass possible; passes on one that does not.
-    fn tolerate(&mut self, mailbox: &MailboxName, outcome: Outcome<()>) -> Outcome<()> {
+    pub(super) fn tolerate(&mut self, mailbox: &MailboxName, outcome: Outcome<()>) -> Outcome<()> {
         match outcome {
             Err(trouble) if trouble.scope != Scope::Pass => {
                 self.report.mailbox(mailbox).trouble.get_or_insert(trouble);
@@ -78,14 +76,14 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
         }
     }
 
-    async fn flush(&mut self) -> Outcome<()> {
+    pub(super) async fn flush(&mut self) -> Outcome<()> {
         match self.pending.is_empty() {
             true => Ok(()),
             false => self.ledger.commit(std::mem::take(&mut self.pending)).await,
         }
     }
 
-    fn later(&mut self, mailbox: &MailboxName, entry: Entry) {
+    pub(super) fn later(&mut self, mailbox: &MailboxName, entry: Entry) {
         self.pending.push((mailbox.clone(), entry));
     }
 
@@ -147,74 +145,27 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
         if steps.download.is_empty() {
             return Ok(());
         }
-        let uids: UidSet = steps.download.keys().copied().collect();
+        let wanted = steps.download.len() as u64;
         let sizes = steps.download.values().filter_map(|listed| listed.size);
-        self.observer.event(Event::Fetching { mailbox, messages: uids.len(), octets: sizes.sum() });
+        self.observer.event(Event::Fetching { mailbox, messages: wanted, octets: sizes.sum() });
         let (sender, receiver) = mpsc::channel(IN_FLIGHT);
         let at = steps.at(mailbox);
         let mut inbound =
             Inbound { local: self.local, ledger: self.ledger, observer: self.observer, arrived: 0 };
-        let fetch = self.remote.fetch(&at, &uids, sender);
-        let (fetched, stored) = tokio::join!(fetch, inbound.store(mailbox, receiver, &mut self.pending));
+        let fetch = async { Ok(self.remote.fetch(&at, &steps.download, sender).await) };
+        // A disk that takes nothing ends the pass: what the server is still sending is not waited for.
+        let store = async {
+            match inbound.store(mailbox, receiver, &mut self.pending).await {
+                Err(trouble) if trouble.scope == Scope::Pass => Err(trouble),
+                stored => Ok(stored),
+            }
+        };
+        let outcome = tokio::try_join!(fetch, store);
         let arrived = inbound.arrived;
         let report = self.report.mailbox(mailbox);
         report.arrived += arrived;
-        report.incomplete |= arrived < uids.len();
-        stored.and(fetched)
-    }
-
-    async fn upload(&mut self, mailbox: &MailboxName, steps: &Steps) -> Outcome<()> {
-        if steps.upload.is_empty() {
-            return Ok(());
-        }
-        for (name, upload) in &steps.upload {
-            self.later(mailbox, Entry::Loosen(name.clone(), Loose::Uploading, upload.likeness));
-        }
-        self.flush().await?;
-        for (name, upload) in &steps.upload {
-            let appended = self.append(mailbox, name, upload, steps).await;
-            self.tolerate(mailbox, appended)?;
-            if self.pending.len() >= UPLOADS_PER_COMMIT {
-                self.flush().await?;
-            }
-        }
-        self.flush().await
-    }
-
-    async fn append(
-        &mut self,
-        mailbox: &MailboxName,
-        name: &UniqueName,
-        upload: &Upload,
-        steps: &Steps,
-    ) -> Outcome<()> {
-        // Emptied meanwhile is as good as gone: a message has a header.
-        let message = self.local.read(mailbox, name).await?.filter(|message| message.size > 0);
-        let Some(message) = message else {
-            self.later(mailbox, Entry::Unloosen(name.clone()));
-            return Ok(());
-        };
-        if message.size != upload.likeness.size {
-            // It was written to since it was looked at.
-            self.later(mailbox, Entry::Unloosen(name.clone()));
-            self.report.mailbox(mailbox).unfinished = true;
-            return Ok(());
-        }
-        let flags = message.flags;
-        let appended = self.remote.append(mailbox, message).await?;
-        self.report.mailbox(mailbox).uploaded += 1;
-        match appended {
-            Some((uid_validity, uid)) if uid_validity == steps.uid_validity => {
-                let likeness = upload.likeness;
-                let row = Row { uid, name: name.clone(), flags, likeness, state: RowState::Settled };
-                self.later(mailbox, Entry::Pair(row));
-            }
-            _ => {
-                self.later(mailbox, Entry::Loosen(name.clone(), Loose::Uploaded, upload.likeness));
-                self.report.follow_up(mailbox);
-            }
-        }
-        Ok(())
+        report.incomplete |= arrived < wanted;
+        outcome.and_then(|(fetched, stored)| stored.and(fetched))
     }
 
     async fn moves(&mut self, mailbox: &MailboxName, steps: &Steps, plan: &Plan) -> Outcome<()> {
@@ -344,7 +295,7 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
 }
 
 impl Steps {
-    fn at(&self, mailbox: &MailboxName) -> At {
+    pub(super) fn at(&self, mailbox: &MailboxName) -> At {
         At { mailbox: mailbox.clone(), uid_validity: self.uid_validity }
     }
 }

@@ -124,6 +124,7 @@ fn is_gone(listing: &Listing, uid: Uid) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::DirectoryId;
+    use super::super::Enough;
     use super::super::testing::{flags, listed, marks, name, row, uid};
     use super::*;
 
@@ -150,7 +151,7 @@ mod tests {
         assert_eq!(remote(&base(), &view(changes(Gone::These(vanished)), Flags::ALL), None), expected);
         let nothing = remote(&base(), &view(changes(Gone::Nothing), Flags::ALL), None);
         assert!(nothing.gone.is_empty());
-        let since = Since { marks: marks(1, 2, 1, Some(1)), known: 1 };
+        let since = Since { marks: marks(1, 2, 1, Some(1)), known: 1, enough: Enough::Everything };
         let came_and_went = remote(&base(), &view(changes(Gone::Nothing), Flags::ALL), Some(since));
         assert_eq!(came_and_went.gone.keys().copied().collect::<Vec<_>>(), [uid(2), uid(3)]);
     }

@@ -4,9 +4,12 @@
 //! made again and its local copy is left alone: an incomplete LIST must not look like a deletion, nor a deletion like
 //! a new mailbox.
 
-use super::pass::{Pass, directory_shared};
+use super::pass::{Pass, Refusal, directory_shared};
 use super::report::Report;
-use super::{DirectoryId, Entry, Ledger, Local, MailboxRecord, Marks, Outcome, Remote, RemoteMailbox};
+use super::{
+    DirectoryId, Entry, Ledger, Local, LocalView, MailboxRecord, Marks, Outcome, Remote, RemoteMailbox,
+    Scope, Trouble,
+};
 use crate::mail::MailboxName;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,7 +45,8 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
             known.insert(mailbox.name.clone(), mailbox.marks);
         }
         entries.extend(absences(&listed, &records, report));
-        for mailbox in self.local_only(&listed, &records).await? {
+        report.absent.retain(|name| (self.wanted)(name));
+        for mailbox in self.local_only(&listed, &records, report).await? {
             if !dry_run {
                 match self.introduce(&mailbox).await {
                     Ok(entry) => entries.push((mailbox.clone(), entry)),
@@ -123,11 +127,29 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         &mut self,
         listed: &[RemoteMailbox],
         records: &BTreeMap<MailboxName, MailboxRecord>,
+        report: &mut Report,
     ) -> Outcome<Vec<MailboxName>> {
-        let on_server: BTreeSet<&MailboxName> = listed.iter().map(|mailbox| &mailbox.name).collect();
         let mut found = self.local.list().await?;
+        let on_server = selectable(listed);
         found.retain(|name| !on_server.contains(name) && !records.contains_key(name) && (self.wanted)(name));
+        let is_bare = |name: &MailboxName| listed.iter().any(|mailbox| mailbox.name == *name);
+        let (bare, found): (Vec<_>, Vec<_>) = found.into_iter().partition(is_bare);
+        for name in &bare {
+            self.tell_unselectable(name, report).await?;
+        }
         Ok(found)
+    }
+
+    /// Mail in a directory whose name on the server is only a part of other names cannot be synced.
+    async fn tell_unselectable(&mut self, mailbox: &MailboxName, report: &mut Report) -> Outcome<()> {
+        let holds_mail = |view: &LocalView| !view.files.is_empty();
+        match self.local.scan(mailbox).await {
+            Ok(view) if view.as_ref().is_some_and(holds_mail) => {
+                report.leave_out(mailbox, Trouble::new(Scope::Mailbox, Refusal::Unselectable))
+            }
+            Ok(_) => Ok(()),
+            Err(trouble) => report.leave_out(mailbox, trouble),
+        }
     }
 }
 
@@ -138,17 +160,18 @@ fn remember_use(mailbox: &RemoteMailbox, record: Option<&MailboxRecord>) -> Opti
     is_news.then(|| (mailbox.name.clone(), Entry::Known { special_use, directory: None }))
 }
 
-/// Mailboxes that vanished from the server's list, and those that came back.
+/// Mailboxes that vanished from the server's list or hold no messages any more (`\Noselect`: deleted, with others under
+/// them), and those that came back.
 fn absences(
     listed: &[RemoteMailbox],
     records: &BTreeMap<MailboxName, MailboxRecord>,
     report: &mut Report,
 ) -> Vec<(MailboxName, Entry)> {
-    let on_server: BTreeSet<&MailboxName> = listed.iter().map(|mailbox| &mailbox.name).collect();
+    let on_server = selectable(listed);
     let mut entries = Vec::new();
     for (name, record) in records {
         let absent = !on_server.contains(name);
-        if absent {
+        if absent && !record.absent {
             report.absent.insert(name.clone());
         }
         if absent != record.absent {
@@ -156,6 +179,10 @@ fn absences(
         }
     }
     entries
+}
+
+fn selectable(listed: &[RemoteMailbox]) -> BTreeSet<&MailboxName> {
+    listed.iter().filter(|mailbox| mailbox.selectable).map(|mailbox| &mailbox.name).collect()
 }
 
 /// For a dry run: the records as they would be after a real discovery. Mailboxes still to be made have no directory.

@@ -86,6 +86,16 @@ pub(super) struct FakeRemote {
     pub(super) refuses_flags: bool,
     /// A name that this server does not accept.
     pub(super) refuses: Option<MailboxName>,
+    /// Messages of which this server shows nothing but their bodies.
+    pub(super) silent: BTreeSet<Uid>,
+    /// Names that hold no messages, whatever is in `mailboxes`.
+    pub(super) unselectable: BTreeSet<MailboxName>,
+    /// How each upload is refused, where it is.
+    pub(super) full: Option<Scope>,
+    /// Messages sent to nobody.
+    pub(super) in_vain: u32,
+    /// Uploads seen.
+    pub(super) appended: u32,
     pub(super) mailboxes: BTreeMap<MailboxName, Mailbox>,
     /// Commands seen, for tests that count them.
     pub(super) opened: u32,
@@ -177,7 +187,16 @@ impl Remote for FakeRemote {
             selectable: true,
             marks: Some(mailbox.marks(self.condstore)),
         };
-        Ok(self.mailboxes.iter().map(one).collect())
+        let mut listed: Vec<_> = self.mailboxes.iter().map(one).collect();
+        listed.retain(|mailbox| !self.unselectable.contains(&mailbox.name));
+        let bare = |name: &MailboxName| RemoteMailbox {
+            name: name.clone(),
+            special_use: None,
+            selectable: false,
+            marks: None,
+        };
+        listed.extend(self.unselectable.iter().map(bare));
+        Ok(listed)
     }
 
     async fn open(&mut self, mailbox: &MailboxName, since: Option<Since>) -> Outcome<RemoteView> {
@@ -190,30 +209,47 @@ impl Remote for FakeRemote {
         Ok(RemoteView { marks, read_only, storable: Flags::ALL, listing })
     }
 
-    async fn identify(&mut self, at: &At, uids: &UidSet) -> Outcome<BTreeMap<Uid, Likeness>> {
+    async fn identify(&mut self, at: &At, uids: &UidSet) -> Outcome<BTreeMap<Uid, Option<Likeness>>> {
         self.fuse.burn()?;
         let messages = self.at(at)?.messages.iter().filter(|(uid, _)| uids.contains(**uid));
-        Ok(messages.map(|(&uid, message)| (uid, likeness_of(&message.content))).collect())
+        let likeness = |uid: Uid, message: &Message| {
+            (!self.silent.contains(&uid)).then(|| likeness_of(&message.content))
+        };
+        Ok(messages.map(|(&uid, message)| (uid, likeness(uid, message))).collect())
     }
 
-    async fn fetch(&mut self, at: &At, uids: &UidSet, into: mpsc::Sender<Arrival>) -> Outcome<()> {
+    async fn fetch(
+        &mut self,
+        at: &At,
+        wanted: &BTreeMap<Uid, Listed>,
+        into: mpsc::Sender<Arrival>,
+    ) -> Outcome<()> {
         let messages: Vec<_> = self
             .at(at)?
             .messages
             .iter()
-            .filter(|(uid, _)| uids.contains(**uid))
+            .filter(|(uid, _)| wanted.contains_key(uid))
             .map(|(&uid, m)| (uid, m.clone()))
             .collect();
-        for (uid, message) in messages {
-            let content = Bytes::from(message.content.into_bytes());
+        let sent = async {
             let gone = |_| trouble(Scope::Pass, "receiver gone");
-            into.send(Arrival::Start { size: Some(content.len() as u64) }).await.map_err(gone)?;
-            into.send(Arrival::Chunk(content)).await.map_err(gone)?;
-            self.fuse.burn()?;
-            let fetched = Fetched { uid, flags: message.flags, internal_date: None };
-            into.send(Arrival::End(fetched)).await.map_err(gone)?;
+            for (uid, message) in messages {
+                let content = Bytes::from(message.content.into_bytes());
+                into.send(Arrival::Start { size: Some(content.len() as u64) }).await.map_err(gone)?;
+                into.send(Arrival::Chunk(content)).await.map_err(gone)?;
+                self.fuse.burn()?;
+                let fetched = Fetched { uid, flags: message.flags, internal_date: None };
+                into.send(Arrival::End(fetched)).await.map_err(gone)?;
+            }
+            Ok(())
         }
-        Ok(())
+        .await;
+        if into.is_closed() {
+            // What is under way is read to its end, for nobody.
+            tokio::task::yield_now().await;
+            self.in_vain += 1;
+        }
+        sent
     }
 
     async fn store(&mut self, at: &At, changes: &[FlagChange]) -> Outcome<()> {
@@ -235,6 +271,10 @@ impl Remote for FakeRemote {
         mut message: Outgoing,
     ) -> Outcome<Option<(UidValidity, Uid)>> {
         self.fuse.burn()?;
+        self.appended += 1;
+        if let Some(scope) = self.full {
+            return Err(trouble(scope, "no room"));
+        }
         let mut content = String::new();
         std::io::Read::read_to_string(&mut message.file, &mut content).unwrap();
         let uid = self.add(mailbox, &content, message.flags);
@@ -288,6 +328,8 @@ pub(super) struct FakeLocal {
     pub(super) quarantine: Vec<String>,
     /// Files read to be recognised.
     pub(super) identified: usize,
+    /// Whether nothing can be written.
+    pub(super) full: bool,
     /// Its device number.
     pub(super) device: u64,
     /// Whether `Work` and `work` are one directory.
@@ -309,6 +351,7 @@ impl FakeLocal {
             directories,
             quarantine,
             identified: 0,
+            full: false,
             device: 1,
             folds_case: false,
             stuck: None,
@@ -378,6 +421,9 @@ impl Local for FakeLocal {
         mailbox: &MailboxName,
         from: &mut mpsc::Receiver<Arrival>,
     ) -> Outcome<Vec<Staged>> {
+        if self.full {
+            return Err(trouble(Scope::Pass, "no space"));
+        }
         let mut batch = Vec::new();
         let mut content = Vec::new();
         while batch.len() < 3 {

@@ -47,6 +47,11 @@ impl World {
             read_only: false,
             refuses_flags: false,
             refuses: None,
+            silent: BTreeSet::new(),
+            unselectable: BTreeSet::new(),
+            full: None,
+            in_vain: 0,
+            appended: 0,
         };
         let local = FakeLocal::new(fuse.clone());
         let ledger = FakeLedger::new(fuse.clone());

@@ -8,14 +8,14 @@ use super::arrive::settled;
 use super::delta::{self, LocalDelta, RemoteDelta};
 use super::guard::{Ground, ground};
 use super::pair::Candidate;
-use super::pass::{Extent, Looked, Pass, directory_lost};
+use super::pass::{Extent, Looked, Pass, Refusal, directory_lost};
 use super::plan::Observed;
 use super::report::{Event, Report};
 use super::{
-    Base, DirectoryId, Entry, Ledger, Likeness, Local, LocalView, Loose, MailboxRecord, Marks, Outcome,
-    Remote, RemoteView, RowState, Since, Staged,
+    Base, DirectoryId, Enough, Entry, Ledger, Likeness, Listed, Local, LocalView, Loose, MailboxRecord,
+    Marks, Outcome, Remote, RemoteView, Row, RowState, Scope, Since, Staged, Trouble,
 };
-use crate::mail::{MailboxName, Uid, UidSet, UidValidity, UniqueName};
+use crate::mail::{Flags, MailboxName, Uid, UidSet, UidValidity, UniqueName};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
@@ -88,16 +88,27 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         }
         // A base that is empty after a complete pass is that of an empty mailbox; else it may have been lost.
         let were_paired = resettle.is_some() || (base.rows.is_empty() && !was_complete);
-        let Compared { remote_likeness, candidates, has_unfinished } =
+        let seen = self.compared(observed, base, were_paired, report).await?;
+        Ok(Some(Observed { resettle, ..seen }))
+    }
+
+    /// The same with what both sides have that is new, recognised.
+    async fn compared(
+        &mut self,
+        mut observed: Observed,
+        base: Base,
+        were_paired: bool,
+        report: &mut Report,
+    ) -> Outcome<Observed> {
+        let Compared { found, candidates, has_unfinished } =
             self.recognise(&observed, &base, were_paired).await?;
+        let remote_likeness = observed.leave_out_silent(found, report);
         let strangers = candidates.iter().filter(|(name, _)| !base.loose.contains_key(*name));
         let strangers = strangers.map(|(name, candidate)| (name.clone(), candidate.likeness)).collect();
-        report.mailbox(name).unfinished |= has_unfinished;
-        let begun =
-            base.loose.into_iter().filter(|(_, (kind, _))| kind.is_begun()).map(|(name, _)| name).collect();
-        let seen =
-            Observed { remote_likeness, candidates, strangers, begun, resettle, has_unfinished, ..observed };
-        Ok(Some(seen))
+        report.mailbox(&observed.mailbox).unfinished |= has_unfinished;
+        let begun = base.loose.into_iter().filter(|(_, (kind, _))| kind.is_begun());
+        let begun = begun.map(|(name, _)| name).collect();
+        Ok(Observed { remote_likeness, candidates, strangers, begun, has_unfinished, ..observed })
     }
 
     /// Opens the mailbox on the server. Where it does not go on from the base, all of it is listed, and the base is made
@@ -109,7 +120,7 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         scanned: Option<Scanned>,
         extent: &Extent,
     ) -> Outcome<Opened> {
-        let since = since(record, base);
+        let since = since(record, base, extent);
         let view = self.remote.open(&record.name, since).await?;
         if continues(record, base, &view.marks) {
             return Ok(Opened { view, since, scanned });
@@ -222,13 +233,16 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
             }
         }
         if candidates.is_empty() || observed.remote.new.is_empty() {
-            return Ok(Compared { remote_likeness: BTreeMap::new(), candidates, has_unfinished });
+            return Ok(Compared { found: BTreeMap::new(), candidates, has_unfinished });
         }
         let uids: UidSet = observed.remote.new.keys().copied().collect();
         let at = super::At { mailbox: observed.mailbox.clone(), uid_validity: observed.uid_validity };
-        Ok(Compared { remote_likeness: self.remote.identify(&at, &uids).await?, candidates, has_unfinished })
+        Ok(Compared { found: self.remote.identify(&at, &uids).await?, candidates, has_unfinished })
     }
 }
+
+/// How new messages of the server are recognised; `None` for those that it does not show.
+type Found = BTreeMap<Uid, Option<Likeness>>;
 
 /// A mailbox opened on the server, what its listing is relative to, and the directory against the base that goes with it.
 struct Opened {
@@ -239,7 +253,7 @@ struct Opened {
 
 /// How the new messages of both sides are recognised.
 struct Compared {
-    remote_likeness: BTreeMap<Uid, Likeness>,
+    found: Found,
     candidates: BTreeMap<UniqueName, Candidate>,
     has_unfinished: bool,
 }
@@ -247,11 +261,45 @@ struct Compared {
 /// The delta of a directory, what it proves, and which directory it is.
 type Scanned = (LocalDelta, Ground, Option<DirectoryId>);
 
-fn since(record: &MailboxRecord, base: &Base) -> Option<Since> {
+impl Observed {
+    /// Draws no conclusion from missing files: their messages are taken for new, to be paired with what stands there
+    /// under other names, else fetched again.
+    fn doubt_missing_files(&mut self) {
+        for (uid, row) in std::mem::take(&mut self.local.gone) {
+            self.doubted.push(uid);
+            if self.remote.gone.remove(&uid).is_none() {
+                let flags = self.remote.reflagged.remove(&uid).map_or(row.flags, |(_, flags)| flags);
+                self.remote.new.insert(uid, Listed { flags, size: Some(row.likeness.size) });
+            }
+        }
+    }
+
+    /// Takes messages out of the pass that the server has and does not show. One of them may be what was uploaded from
+    /// here before.
+    fn leave_out_silent(&mut self, found: Found, report: &mut Report) -> BTreeMap<Uid, Likeness> {
+        let (shown, silent): (Found, Found) = found.into_iter().partition(|(_, likeness)| likeness.is_some());
+        self.remote.new.retain(|uid, _| !silent.contains_key(uid));
+        self.has_silent = !silent.is_empty();
+        if let Some(first) = silent.keys().next() {
+            let refusal = Refusal::Silent { count: silent.len(), first: first.value() };
+            report.mailbox(&self.mailbox).trouble = Some(Trouble::new(Scope::Message, refusal));
+        }
+        shown.into_iter().filter_map(|(uid, likeness)| Some((uid, likeness?))).collect()
+    }
+}
+
+fn since(record: &MailboxRecord, base: &Base, extent: &Extent) -> Option<Since> {
     let marks = record.marks?;
-    let below = |uid: Uid| marks.uid_next.is_none_or(|next| uid < next);
-    let known = base.rows.iter().filter(|row| below(row.uid)).count();
-    Some(Since { marks, known: u32::try_from(known).unwrap_or(u32::MAX) })
+    let below = |row: &&Row| marks.uid_next.is_none_or(|next| row.uid < next);
+    let count = |rows: usize| u32::try_from(rows).unwrap_or(u32::MAX);
+    let known = base.rows.iter().filter(below);
+    let unseen = known.clone().filter(|row| !row.flags.contains(Flags::SEEN));
+    let enough = match (extent.flags_may_wait, &extent.only) {
+        (false, _) => Enough::Everything,
+        (true, Some(_)) => Enough::New,
+        (true, None) => Enough::Counts { unseen: count(unseen.count()) },
+    };
+    Some(Since { marks, known: count(known.count()), enough })
 }
 
 /// Whether the server goes on where the base left it. Not so with another UIDVALIDITY, and not where the same mailbox went
@@ -285,6 +333,7 @@ fn compare(
         remote,
         local,
         remote_likeness: BTreeMap::new(),
+        has_silent: false,
         candidates: BTreeMap::new(),
         strangers: BTreeMap::new(),
         begun: BTreeSet::new(),

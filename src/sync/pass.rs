@@ -24,6 +24,8 @@ pub struct Extent {
     pub local_clean: BTreeSet<MailboxName>,
     /// Mailboxes of which the server told nothing new: opened only if their directory changed.
     pub remote_quiet: BTreeSet<MailboxName>,
+    /// Whether changes of flags may be seen later, where all would have to be listed for them.
+    pub flags_may_wait: bool,
     /// Plan, but do nothing.
     pub dry_run: bool,
 }
@@ -66,6 +68,14 @@ pub(super) enum Refusal {
     DirectoryShared { mailbox: MailboxName, other: MailboxName },
     #[error("messages moved here wait until the mailbox they come from can be looked at")]
     Waiting,
+    #[error("the server does not show what {count} new message(s) are, first UID {first}: they wait")]
+    Silent { count: usize, first: u32 },
+    #[error(
+        "the server has only mailboxes under this name, and none of it: the mail in this directory stays here"
+    )]
+    Unselectable,
+    #[error("{count} message(s) are not uploaded and wait for the next try: {words}")]
+    Resting { count: usize, words: String },
 }
 
 /// The directory of a mailbox is not the one that the ledger knows: nothing may be written there.
@@ -93,7 +103,9 @@ impl Classified for Refusal {
             Refusal::DirectoryShared { mailbox, other } => Some(format!(
                 "the file system does not tell {mailbox} from {other}: rename one on the server, or keep the Maildir on another file system"
             )),
-            Refusal::Waiting => None,
+            Refusal::Waiting | Refusal::Silent { .. } | Refusal::Unselectable | Refusal::Resting { .. } => {
+                None
+            }
         }
     }
 }

@@ -28,6 +28,8 @@ pub struct Policy {
     pub limit: DeletionLimit,
     /// How many messages of a mailbox were deleted a moment ago, by the side on which they had disappeared.
     pub recent: BTreeMap<(MailboxName, Side), u32>,
+    /// Files whose upload failed, and why: it is not time yet to try them again.
+    pub resting: BTreeMap<(MailboxName, UniqueName), String>,
 }
 
 /// One mailbox with all that a plan needs to know of it.
@@ -53,6 +55,9 @@ pub struct Observed {
     pub local: LocalDelta,
     /// How the server's new messages are recognised, where there are files to compare them with.
     pub remote_likeness: BTreeMap<Uid, Likeness>,
+    /// Whether the server has new messages that it does not show: they are not in `remote`, and files that may be among
+    /// them are not uploaded.
+    pub has_silent: bool,
     /// How new and orphaned files are recognised.
     pub candidates: BTreeMap<UniqueName, Candidate>,
     /// Those of them that the base does not know: they were read to be recognised.
@@ -114,6 +119,8 @@ pub struct Steps {
     pub download: BTreeMap<Uid, Listed>,
     /// Files to append to the server's mailbox.
     pub upload: BTreeMap<UniqueName, Upload>,
+    /// Files whose upload failed before, and why: not tried yet again.
+    pub resting: BTreeMap<UniqueName, String>,
     /// Messages to move on the server.
     pub moves: Vec<Move>,
     /// Flags to change on either side.
@@ -192,18 +199,6 @@ impl Observed {
     fn writable(&self) -> Flags {
         if self.read_only { Flags::NONE } else { self.storable }
     }
-
-    /// Draws no conclusion from missing files: their messages are taken for new, to be paired with what stands there
-    /// under other names, else fetched again.
-    pub(super) fn doubt_missing_files(&mut self) {
-        for (uid, row) in std::mem::take(&mut self.local.gone) {
-            self.doubted.push(uid);
-            if self.remote.gone.remove(&uid).is_none() {
-                let flags = self.remote.reflagged.remove(&uid).map_or(row.flags, |(_, flags)| flags);
-                self.remote.new.insert(uid, Listed { flags, size: Some(row.likeness.size) });
-            }
-        }
-    }
 }
 
 impl Steps {
@@ -221,6 +216,7 @@ impl Steps {
             rename: Vec::new(),
             download: BTreeMap::new(),
             upload: BTreeMap::new(),
+            resting: BTreeMap::new(),
             moves: Vec::new(),
             reflag: Vec::new(),
             keep: Vec::new(),
@@ -305,8 +301,15 @@ impl Steps {
             self.estrange.retain(|name, _| mailbox.local.new.contains_key(name));
         } else {
             for (name, flags) in mailbox.local.new {
-                if let Some(candidate) = mailbox.candidates.get(&name) {
-                    self.upload.insert(name, Upload { likeness: candidate.likeness, flags });
+                let candidate = mailbox.candidates.get(&name);
+                let candidate = candidate.filter(|it| !(it.was_paired && mailbox.has_silent));
+                let resting = policy.resting.get(&(mailbox.mailbox.clone(), name.clone()));
+                match (candidate, resting) {
+                    (Some(_), Some(why)) => drop(self.resting.insert(name, why.clone())),
+                    (Some(candidate), None) => {
+                        self.upload.insert(name, Upload { likeness: candidate.likeness, flags });
+                    }
+                    (None, _) => {}
                 }
             }
         }

@@ -51,6 +51,24 @@ pub struct Since {
     /// How many messages the base knows below `marks.uid_next`: with the new ones above it they make up EXISTS exactly
     /// when none is gone.
     pub known: u32,
+    /// What is worth asking for.
+    pub enough: Enough,
+}
+
+/// How much is asked of a server that cannot tell what changed (no CONDSTORE) and would have to list the flags of every
+/// message. With less than everything a change of flags is seen later; nothing is ever taken for gone by it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Enough {
+    /// All flags.
+    #[default]
+    Everything,
+    /// Something changed: new messages, if that is what it was.
+    New,
+    /// Perhaps nothing changed: new messages, and that as many as here are unread of those below `marks.uid_next`.
+    Counts {
+        /// How many the base has.
+        unseen: u32,
+    },
 }
 
 /// One message as a listing shows it.
@@ -191,19 +209,20 @@ pub trait Remote: Send {
         since: Option<Since>,
     ) -> impl Future<Output = Outcome<RemoteView>> + Send;
 
-    /// How these messages are recognised; messages that vanished meanwhile are left out.
+    /// How these messages are recognised; messages that vanished meanwhile are left out. `None` for one that is there and
+    /// is not shown.
     fn identify(
         &mut self,
         at: &At,
         uids: &UidSet,
-    ) -> impl Future<Output = Outcome<BTreeMap<Uid, Likeness>>> + Send;
+    ) -> impl Future<Output = Outcome<BTreeMap<Uid, Option<Likeness>>>> + Send;
 
     /// Streams whole messages into `into`, in the server's order. Ends with an error when any part was refused; what
-    /// was sent with `End` before is good.
+    /// was sent with `End` before is good. May be dropped half way, which makes the session unusable.
     fn fetch(
         &mut self,
         at: &At,
-        uids: &UidSet,
+        wanted: &BTreeMap<Uid, Listed>,
         into: mpsc::Sender<Arrival>,
     ) -> impl Future<Output = Outcome<()>> + Send;
 

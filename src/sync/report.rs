@@ -1,7 +1,7 @@
 //! What a pass says: events while it runs, a report at its end.
 
 use super::{Held, Outcome, Scope, Staged, Trouble};
-use crate::mail::MailboxName;
+use crate::mail::{MailboxName, UniqueName};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Something worth showing while a pass runs.
@@ -53,7 +53,7 @@ pub struct Report {
     pub mailboxes: BTreeMap<MailboxName, MailboxReport>,
     /// Mailboxes in which our own actions left something to pick up (the Trash after a deletion).
     pub follow_up: BTreeSet<MailboxName>,
-    /// Mailboxes that the server no longer lists; their local copies are left alone.
+    /// Mailboxes that the server does not have any more since this pass; their local copies are left alone.
     pub absent: BTreeSet<MailboxName>,
     /// Mailboxes made on the server.
     pub created_remote: BTreeSet<MailboxName>,
@@ -89,6 +89,8 @@ pub struct MailboxReport {
     pub kept: u64,
     /// Files that were on the server, are not recognised there, and are kept here only.
     pub orphans: u64,
+    /// Files whose upload failed, and why.
+    pub refused: Vec<(UniqueName, String)>,
     /// Deletions held back.
     pub held: Vec<Held>,
     /// Whether its directory is another one now, or was marked again.

@@ -96,7 +96,10 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         }
         let at = At { mailbox: trash.clone(), uid_validity: seen.uid_validity };
         match self.remote.identify(&at, &seen.remote.new.keys().copied().collect()).await {
-            Ok(likeness) => seen.remote_likeness = likeness,
+            Ok(found) => {
+                let shown = found.into_iter().filter_map(|(uid, likeness)| Some((uid, likeness?)));
+                seen.remote_likeness = shown.collect();
+            }
             Err(trouble) => {
                 report.leave_out(trash, trouble)?;
                 looked.observed.remove(index);

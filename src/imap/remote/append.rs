@@ -33,6 +33,9 @@ pub(super) async fn append(
     mailbox: &MailboxName,
     message: Outgoing,
 ) -> Result<Option<(UidValidity, Uid)>, Error> {
+    if let Some(limit) = session.capabilities().append_limit().filter(|&limit| message.size > limit) {
+        return Err(Error::TooLarge { size: message.size, limit });
+    }
     let mut upload = Upload {
         size: message.size,
         flags: message.flags.to_string(),
@@ -79,7 +82,10 @@ async fn attempt(
         }
     };
     session.release();
-    completion.ok("APPEND")
+    completion.ok("APPEND").inspect_err(|_| {
+        // All of it was sent in vain: from now on the server is asked first.
+        session.withdraw("LITERAL+");
+    })
 }
 
 /// Waits until the server wants the literal; `Some` where it does not.

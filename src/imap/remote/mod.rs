@@ -6,16 +6,19 @@
 
 mod append;
 mod fetch;
+mod identify;
 mod list;
 mod mailbox;
 mod open;
 mod remove;
 mod store;
 
-use super::{Error, Session};
+use super::{Error, Session, Suspects};
 use crate::error::{Class, Classified};
 use crate::mail::{MailboxName, Uid, UidSet, UidValidity};
-use crate::sync::{self, Arrival, At, Fate, FlagChange, Landed, Likeness, Outcome, Scope, Since, Trouble};
+use crate::sync::{
+    self, Arrival, At, Fate, FlagChange, Landed, Likeness, Listed, Outcome, Scope, Since, Trouble,
+};
 use crate::sync::{Outgoing, RemoteMailbox, RemoteView};
 use std::collections::BTreeMap;
 use tokio::sync::mpsc;
@@ -28,12 +31,13 @@ const CHUNK: usize = 500;
 #[derive(Debug)]
 pub struct Remote {
     session: Session,
+    suspects: Suspects,
 }
 
 impl Remote {
-    /// A remote that owns this session.
-    pub fn new(session: Session) -> Remote {
-        Remote { session }
+    /// A remote that owns this session, and keeps in mind at which messages sessions break.
+    pub fn new(session: Session, suspects: Suspects) -> Remote {
+        Remote { session, suspects }
     }
 
     /// The session, to ask what it can do.
@@ -70,13 +74,18 @@ impl sync::Remote for Remote {
         scoped(Scope::Mailbox, open::open(&mut self.session, mailbox, since).await)
     }
 
-    async fn identify(&mut self, at: &At, uids: &UidSet) -> Outcome<BTreeMap<Uid, Likeness>> {
-        scoped(Scope::Mailbox, fetch::identify(&mut self.session, at, uids).await)
+    async fn identify(&mut self, at: &At, uids: &UidSet) -> Outcome<BTreeMap<Uid, Option<Likeness>>> {
+        scoped(Scope::Mailbox, identify::identify(&mut self.session, at, uids, &self.suspects).await)
     }
 
-    async fn fetch(&mut self, at: &At, uids: &UidSet, into: mpsc::Sender<Arrival>) -> Outcome<()> {
-        let result = fetch::fetch(&mut self.session, at, uids, into).await;
-        let is_single = matches!(result, Err(Error::NoBody { .. }));
+    async fn fetch(
+        &mut self,
+        at: &At,
+        wanted: &BTreeMap<Uid, Listed>,
+        into: mpsc::Sender<Arrival>,
+    ) -> Outcome<()> {
+        let result = fetch::fetch(&mut self.session, at, wanted, into, &self.suspects).await;
+        let is_single = matches!(result, Err(Error::Undelivered { .. }));
         scoped(if is_single { Scope::Message } else { Scope::Mailbox }, result)
     }
 
@@ -90,9 +99,9 @@ impl sync::Remote for Remote {
         message: Outgoing,
     ) -> Outcome<Option<(UidValidity, Uid)>> {
         let result = append::append(&mut self.session, mailbox, message).await;
-        let code = result.as_ref().err().and_then(Error::code);
-        let is_single = matches!(code, Some("OVERQUOTA" | "TOOBIG"));
-        scoped(if is_single { Scope::Message } else { Scope::Mailbox }, result)
+        // A full mailbox takes no other message either; any other refusal may be about this one.
+        let is_full = result.as_ref().is_err_and(|error| error.code() == Some("OVERQUOTA"));
+        scoped(if is_full { Scope::Mailbox } else { Scope::Message }, result)
     }
 
     async fn remove(&mut self, at: &At, uids: &UidSet, fate: &Fate) -> Outcome<Landed> {

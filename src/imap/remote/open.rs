@@ -1,15 +1,16 @@
 //! Opening a mailbox and saying what is in it, or what changed.
 //!
 //! With CONDSTORE the changes are asked for on the heels of SELECT: one round trip where nothing is gone (RFC 7162).
-//! Without it flags are listed whole. Invariant: nothing is said to be gone unless the counts agree; where the server
+//! Without it flags are listed whole, now and then (`sync::Enough`). Invariant: nothing is said to be gone unless the counts agree; where the server
 //! contradicts itself there is an error and no listing.
 
 use super::Session;
+use crate::error::{Class, Classified};
 use crate::imap::Error;
 use crate::imap::parse::{Fetch, Response};
 use crate::imap::select::{Opened, contradiction};
 use crate::mail::{Flags, MailboxName, ModSeq, Uid, UidSet, UidValidity};
-use crate::sync::{Gone, Listed, Listing, Marks, RemoteView, Since};
+use crate::sync::{Enough, Gone, Listed, Listing, Marks, RemoteView, Since};
 use std::collections::BTreeMap;
 
 /// What is stored where the server does not tell: the system flags.
@@ -24,17 +25,24 @@ pub(super) async fn open(
 ) -> Result<RemoteView, Error> {
     let has_condstore = session.capabilities().has("CONDSTORE");
     let modseq = since.and_then(|since| since.marks.modseq).filter(|_| has_condstore);
-    let changes = modseq.map(|modseq| {
-        format!("UID FETCH 1:{} (UID FLAGS RFC822.SIZE) (CHANGEDSINCE {})", Uid::MAX, modseq.value())
-    });
     let mut changed = BTreeMap::new();
+    let changes = since.and_then(|since| changes(&since, modseq));
     let opened = session.select_then(mailbox, "SELECT", changes, |data| note(&mut changed, data)).await?;
     let marks = marks(mailbox, &opened)?;
-    let listing = match since.filter(|since| is_continued(since, &marks, &opened)) {
-        Some(since) => match gone(session, mailbox, since, &marks, &changed).await? {
-            Some(gone) => Listing::Changes { changed, gone },
-            None => Listing::Full(everything(session, mailbox, true, opened.exists).await?),
-        },
+    let is_answered = matches!(opened.then, Some(Ok(())));
+    let same = |since: &Since| is_answered && since.marks.uid_validity == marks.uid_validity;
+    let gone = match since.filter(same) {
+        Some(since) if modseq.is_some() && marks.modseq >= modseq => {
+            gone(session, mailbox, since, &marks, &changed).await?
+        }
+        // Marks with a modseq promise that all flags up to it were seen.
+        Some(since) if modseq.is_none() && marks.modseq.is_none() => {
+            is_enough(session, since, &marks, &mut changed).await?.then_some(Gone::Nothing)
+        }
+        _ => None,
+    };
+    let listing = match gone {
+        Some(gone) => Listing::Changes { changed, gone },
         None => Listing::Full(everything(session, mailbox, since.is_some(), opened.exists).await?),
     };
     check_uid_next(session, mailbox, &marks, &listing)?;
@@ -62,11 +70,54 @@ fn marks(mailbox: &MailboxName, opened: &Opened) -> Result<Marks, Error> {
     })
 }
 
-/// Whether the answer to CHANGEDSINCE continues what was known: the same generation, and time did not go backwards.
-fn is_continued(since: &Since, marks: &Marks, opened: &Opened) -> bool {
-    let answered = matches!(opened.then, Some(Ok(())));
-    let forward = marks.modseq.is_some() && marks.modseq >= since.marks.modseq;
-    answered && forward && since.marks.uid_validity == marks.uid_validity
+/// The command on the heels of SELECT: what changed, or where the server cannot tell the new messages.
+fn changes(since: &Since, modseq: Option<ModSeq>) -> Option<String> {
+    let items = "(UID FLAGS RFC822.SIZE)";
+    match (modseq, since.enough) {
+        (Some(modseq), _) => {
+            Some(format!("UID FETCH 1:{} {items} (CHANGEDSINCE {})", Uid::MAX, modseq.value()))
+        }
+        (None, Enough::Everything) => None,
+        (None, _) => since.marks.uid_next.map(|next| format!("UID FETCH {next}:* {items}")),
+    }
+}
+
+/// Whether new messages are all that has to be known: none is gone, and flags may wait.
+async fn is_enough(
+    session: &mut Session,
+    since: Since,
+    marks: &Marks,
+    changed: &mut BTreeMap<Uid, Listed>,
+) -> Result<bool, Error> {
+    let Some(next) = since.marks.uid_next else { return Ok(false) };
+    // `*` names the last message also where none is new.
+    changed.retain(|&uid, _| uid >= next);
+    if !is_nothing_gone(&since, next, marks, changed, session.exists()) {
+        return Ok(false);
+    }
+    let unseen = match since.enough {
+        Enough::Everything => return Ok(false),
+        Enough::New => return Ok(!changed.is_empty()),
+        Enough::Counts { unseen } => unseen,
+    };
+    let found = search(session, "UNSEEN").await?;
+    // Counted no further than makes a difference.
+    let counted = found.iter().take_while(|&uid| uid < next).take(unseen as usize + 1).count();
+    Ok(counted == unseen as usize)
+}
+
+/// Whether the messages known before and the new ones make up all there are.
+fn is_nothing_gone(
+    since: &Since,
+    next: Uid,
+    marks: &Marks,
+    changed: &BTreeMap<Uid, Listed>,
+    exists: u32,
+) -> bool {
+    let new = changed.range(next..).count() as u64;
+    let given_out = marks.uid_next.map(|now| u64::from(now.value().saturating_sub(next.value())));
+    let are_all_named = given_out.is_none_or(|count| count <= new);
+    are_all_named && u64::from(since.known) + new == u64::from(exists)
 }
 
 /// What is gone: nothing where the counts agree, else what a search does not find. `None` where there are messages that
@@ -79,10 +130,7 @@ async fn gone(
     changed: &BTreeMap<Uid, Listed>,
 ) -> Result<Option<Gone>, Error> {
     let Some(next) = since.marks.uid_next else { return Ok(None) };
-    let new = changed.range(next..).count() as u64;
-    let given_out = marks.uid_next.map(|now| u64::from(now.value().saturating_sub(next.value())));
-    let are_all_named = given_out.is_none_or(|count| count <= new);
-    if are_all_named && u64::from(since.known) + new == u64::from(session.exists()) {
+    if is_nothing_gone(&since, next, marks, changed, session.exists()) {
         return Ok(Some(Gone::Nothing));
     }
     let present = present(session, mailbox).await?;
@@ -97,20 +145,25 @@ async fn gone(
 
 /// Every UID there is.
 async fn present(session: &mut Session, mailbox: &MailboxName) -> Result<UidSet, Error> {
-    let esearch = if session.capabilities().has("ESEARCH") { "RETURN (ALL) " } else { "" };
-    let mut present = UidSet::new();
-    let on = |data| {
-        if let Response::Search(found) = data {
-            present = found;
-        }
-    };
-    session.run("UID SEARCH", format!("UID SEARCH {esearch}ALL"), on).await?;
+    let present = search(session, "ALL").await?;
     let exists = session.exists();
     if present.len() != u64::from(exists) {
         let reason = format!("a search found {} of {exists} messages", present.len());
         return Err(contradiction(mailbox, reason));
     }
     Ok(present)
+}
+
+async fn search(session: &mut Session, criterion: &str) -> Result<UidSet, Error> {
+    let esearch = if session.capabilities().has("ESEARCH") { "RETURN (ALL) " } else { "" };
+    let mut found = UidSet::new();
+    let on = |data| {
+        if let Response::Search(answer) = data {
+            found = answer;
+        }
+    };
+    session.run("UID SEARCH", format!("UID SEARCH {esearch}{criterion}"), on).await?;
+    Ok(found)
 }
 
 /// Every message. Sizes only at the first time, so that scanning for flags stays small.
@@ -126,8 +179,17 @@ async fn everything(
         present(session, mailbox).await?;
         return Ok(listing);
     }
-    let items = if flags_only { "(UID FLAGS)" } else { "(UID FLAGS RFC822.SIZE)" };
-    session.run("UID FETCH", format!("UID FETCH 1:* {items}"), |data| note(&mut listing, data)).await?;
+    let command = |items| format!("UID FETCH 1:* (UID FLAGS{items})");
+    let sized = command(if flags_only { "" } else { " RFC822.SIZE" });
+    let listed = session.run("UID FETCH", sized, |data| note(&mut listing, data)).await;
+    match listed {
+        // One message whose size cannot be told must not hide the others.
+        Err(refusal) if !flags_only && refusal.class() == Class::RETRY && !refusal.is_fatal() => {
+            listing.clear();
+            session.run("UID FETCH", command(""), |data| note(&mut listing, data)).await?;
+        }
+        listed => drop(listed?),
+    }
     let count = u32::try_from(listing.len()).unwrap_or(u32::MAX);
     // Messages that came or went meanwhile may or may not be listed: either count is a complete listing.
     if count != session.exists() && count != before {

@@ -32,9 +32,9 @@ async fn an_upload_waits_only_where_the_server_wants_it() {
 #[tokio::test]
 async fn a_refused_upload_says_whose_fault_it_is() {
     for (answer, expected) in [
-        ("S: P2 NO [OVERQUOTA] full", Scope::Message),
+        ("S: P2 NO [OVERQUOTA] full", Scope::Mailbox),
         ("S: P2 NO [TOOBIG] big", Scope::Message),
-        ("S: P2 BAD what", Scope::Mailbox),
+        ("S: P2 BAD what", Scope::Message),
         ("S: * BYE no", Scope::Pass),
         ("", Scope::Pass),
     ] {
@@ -54,4 +54,26 @@ async fn a_file_of_another_size_costs_the_connection() {
         assert_eq!(scope(remote.append(&MailboxName::inbox(), outgoing("a\nb\n", size)).await), Scope::Pass);
         assert_eq!(scope(remote.list().await), Scope::Pass);
     }
+}
+
+#[tokio::test]
+async fn after_a_refusal_the_server_is_asked_before_a_message_is_sent() {
+    let transcript = append_line("P2", "6+")
+        + "C: a\nC: b\nC:\nS: P2 NO [OVERQUOTA] full\n"
+        + &append_line("P3", "6")
+        + "S: P3 NO [OVERQUOTA] full";
+    let (mut remote, server) = remote("LITERAL+", &transcript).await;
+    for _ in 0..2 {
+        let refused = remote.append(&MailboxName::inbox(), outgoing("a\nb\n", 6)).await;
+        assert_eq!(scope(refused), Scope::Mailbox);
+    }
+    server.finished().await;
+}
+
+#[tokio::test]
+async fn a_message_above_the_limit_of_the_server_is_not_sent() {
+    let (mut remote, _server) = remote("LITERAL+ APPENDLIMIT=5", "").await;
+    let trouble = remote.append(&MailboxName::inbox(), outgoing("a\nb\n", 6)).await.unwrap_err();
+    assert_eq!(trouble.scope, Scope::Message);
+    assert!(trouble.to_string().contains("above 5 octets"), "{trouble}");
 }

@@ -12,13 +12,13 @@ const SAID: &str = "* CAPABILITY IMAP4rev1 MOVE UIDPLUS\r\nP1 OK x\r\n* 1 EXISTS
 /// Does all that, and tells how many steps succeeded.
 async fn all_steps(said: &[u8]) -> usize {
     let Ok(session) = deaf(said).await else { return 0 };
-    let mut remote = Remote::new(session);
+    let mut remote = Remote::new(session, Suspects::default());
     let inbox = MailboxName::inbox();
     if remote.open(&inbox, None).await.is_err() {
         return 1;
     }
     let (into, _from) = mpsc::channel(100);
-    if remote.fetch(&at(), &uids(&[4]), into).await.is_err() {
+    if remote.fetch(&at(), &listed(&[4]), into).await.is_err() {
         return 2;
     }
     match remote.remove(&at(), &uids(&[4]), &Fate::MoveTo(inbox)).await {

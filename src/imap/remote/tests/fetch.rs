@@ -4,10 +4,10 @@ use super::*;
 
 /// Fetches UIDs 4 and 5 and tells what arrived: UID and content of each complete message.
 async fn fetched(answer: &str) -> (Outcome<()>, Vec<(u32, String)>) {
-    let line = "C: P3 UID FETCH 4:5 (UID FLAGS INTERNALDATE BODY.PEEK[])\n";
+    let line = "C: P3 UID FETCH 4:5 (UID RFC822.SIZE FLAGS INTERNALDATE BODY.PEEK[])\n";
     let (mut remote, _server) = remote("", &format!("{}{line}{answer}", selected(2))).await;
     let (into, mut from) = mpsc::channel(100);
-    let outcome = remote.fetch(&at(), &uids(&[4, 5]), into).await;
+    let outcome = remote.fetch(&at(), &listed(&[4, 5]), into).await;
     let mut messages = Vec::new();
     let mut body = Vec::new();
     while let Some(arrival) = from.recv().await {
@@ -49,7 +49,7 @@ async fn bodies_that_do_not_come_are_told() {
         (
             format!(
                 "{good}S: P3 NO Some messages could not be FETCHed (Failure)\n\
-                 C: P4 UID FETCH 5 (UID FLAGS INTERNALDATE BODY.PEEK[])\nS: P4 NO Some (Failure)"
+                 C: P4 UID FETCH 5 (UID RFC822.SIZE FLAGS INTERNALDATE BODY.PEEK[])\nS: P4 NO Some (Failure)"
             ),
             Scope::Message,
         ),
@@ -66,12 +66,12 @@ async fn bodies_that_do_not_come_are_told() {
 #[tokio::test]
 async fn fetching_for_nobody_reads_what_is_under_way_and_leaves_the_session_good() {
     let transcript = selected(2)
-        + "C: P3 UID FETCH 4 (UID FLAGS INTERNALDATE BODY.PEEK[])\nS: * 1 FETCH (UID 4 FLAGS () BODY[] \"a\")\n\
+        + "C: P3 UID FETCH 4 (UID RFC822.SIZE FLAGS INTERNALDATE BODY.PEEK[])\nS: * 1 FETCH (UID 4 FLAGS () BODY[] \"a\")\n\
            S: P3 OK done\nC: P4 UID STORE 4 +FLAGS.SILENT (\\Seen)\nS: P4 OK done";
     let (mut remote, server) = remote("", &transcript).await;
     let (into, from) = mpsc::channel(1);
     drop(from);
-    assert_eq!(scope(remote.fetch(&at(), &uids(&[4]), into).await), Scope::Mailbox);
+    assert_eq!(scope(remote.fetch(&at(), &listed(&[4]), into).await), Scope::Mailbox);
     let seen = FlagChange { uid: Uid::new(4).unwrap(), add: Flags::SEEN, remove: Flags::NONE };
     assert!(remote.store(&at(), &[seen]).await.is_ok());
     server.finished().await;
@@ -80,28 +80,115 @@ async fn fetching_for_nobody_reads_what_is_under_way_and_leaves_the_session_good
 #[tokio::test]
 async fn a_message_refused_alone_concerns_that_message() {
     let transcript = selected(2)
-        + "C: P3 UID FETCH 4 (UID FLAGS INTERNALDATE BODY.PEEK[])\nS: P3 NO Some messages could not be FETCHed";
+        + "C: P3 UID FETCH 4 (UID RFC822.SIZE FLAGS INTERNALDATE BODY.PEEK[])\nS: P3 NO Some messages could not be FETCHed";
     let (mut remote, _server) = remote("", &transcript).await;
     let (into, _from) = mpsc::channel(1);
-    assert_eq!(scope(remote.fetch(&at(), &uids(&[4]), into).await), Scope::Message);
+    assert_eq!(scope(remote.fetch(&at(), &listed(&[4]), into).await), Scope::Message);
+}
+
+/// Fetches these from a server that plays the transcript after SELECT; the outcome and the UIDs that arrived.
+async fn arrived(
+    suspects: &Suspects,
+    wanted: BTreeMap<Uid, Listed>,
+    transcript: &str,
+) -> (Outcome<()>, Vec<u32>) {
+    let (session, server) = session("", &format!("{}{transcript}", selected(2))).await;
+    let mut remote = Remote::new(session, suspects.clone());
+    let (into, mut from) = mpsc::channel(5000);
+    let outcome = remote.fetch(&at(), &wanted, into).await;
+    server.finished().await;
+    let mut uids = Vec::new();
+    while let Some(arrival) = from.recv().await {
+        if let Arrival::End(end) = arrival {
+            uids.push(end.uid.value());
+        }
+    }
+    (outcome, uids)
+}
+
+fn line(tag: u32, set: &str) -> String {
+    format!("C: P{tag} UID FETCH {set} (UID RFC822.SIZE FLAGS INTERNALDATE BODY.PEEK[])\n")
 }
 
 #[tokio::test]
-async fn identities_come_with_sizes() {
-    let transcript = selected(2)
-        + "C: P3 UID FETCH 4:5 (UID RFC822.SIZE BODY.PEEK[HEADER.FIELDS (MESSAGE-ID DATE FROM TO SUBJECT)])
-           S: * 1 FETCH (UID 4 RFC822.SIZE 77 BODY[HEADER.FIELDS (MESSAGE-ID DATE FROM TO SUBJECT)] \"Message-ID: <a@b>\")
-           S: P3 OK done
-           C: P4 UID SEARCH UID 5
-           S: P4 OK done";
-    let (mut vanished, server) = remote("", &(transcript.clone())).await;
-    let found = vanished.identify(&at(), &uids(&[4, 5])).await.unwrap();
-    server.finished().await;
-    assert_eq!(found.len(), 1);
-    assert_eq!(found[&uid(4)].size, 77);
-    assert!(found[&uid(4)].identity.is_strong());
+async fn a_message_at_which_the_session_breaks_is_asked_for_last_and_then_spared() {
+    let suspects = Suspects::default();
+    let wanted = || listed(&[4, 5, 6]);
+    let first = line(3, "4:6")
+        + "S: * 1 FETCH (UID 4 FLAGS () BODY[] \"a\")\nS: * 2 FETCH (UID 5 FLAGS () BODY[] {30}\nS: cut";
+    let (outcome, uids) = arrived(&suspects, wanted(), &first).await;
+    assert_eq!((scope(outcome), uids, suspects.breaks()), (Scope::Pass, vec![4], 1));
+    let good = "S: * 1 FETCH (UID 4 FLAGS () BODY[] \"a\")\nS: * 3 FETCH (UID 6 FLAGS () BODY[] \"c\")\nS: P3 OK x\n";
+    let second = format!("{}{good}{}S: * BYE no", line(3, "4,6"), line(4, "5"));
+    let (outcome, uids) = arrived(&suspects, wanted(), &second).await;
+    assert_eq!((scope(outcome), uids, suspects.breaks()), (Scope::Pass, vec![4, 6], 2));
+    let (outcome, uids) = arrived(&suspects, wanted(), &(line(3, "4,6") + good)).await;
+    let trouble = outcome.unwrap_err();
+    assert_eq!((trouble.scope, uids), (Scope::Message, vec![4, 6]));
+    assert!(trouble.to_string().contains("first UID 5: the connection broke at it"), "{trouble}");
+}
 
-    let silent = transcript.replace("S: P4 OK", "S: * SEARCH 5\nS: P4 OK");
-    let (mut silent, _server) = remote("", &silent).await;
-    assert_eq!(scope(silent.identify(&at(), &uids(&[4, 5])).await), Scope::Mailbox, "it is there");
+#[tokio::test]
+async fn a_message_that_comes_after_all_is_no_suspect_any_more() {
+    let suspects = Suspects::default();
+    let (outcome, _) = arrived(&suspects, listed(&[5]), &line(3, "5")).await;
+    assert_eq!((scope(outcome), suspects.breaks()), (Scope::Pass, 1));
+    let good = line(3, "5") + "S: * 2 FETCH (UID 5 FLAGS () BODY[] \"b\")\nS: P3 OK x";
+    let (outcome, uids) = arrived(&suspects, listed(&[5]), &good).await;
+    assert_eq!((outcome.is_ok(), uids, suspects.breaks()), (true, vec![5], 0));
+}
+
+#[tokio::test]
+async fn a_message_too_large_for_us_is_not_asked_for() {
+    let mut wanted = listed(&[4, 5]);
+    wanted.get_mut(&uid(4)).unwrap().size = Some(257 << 20);
+    wanted.get_mut(&uid(5)).unwrap().size = Some(256 << 20);
+    let good = line(3, "5") + "S: * 2 FETCH (UID 5 FLAGS () BODY[] \"b\")\nS: P3 OK x";
+    let (outcome, uids) = arrived(&Suspects::default(), wanted, &good).await;
+    let trouble = outcome.unwrap_err();
+    assert_eq!((trouble.scope, uids), (Scope::Message, vec![5]));
+    assert!(trouble.to_string().contains("first UID 4: it is larger than 256 MiB"), "{trouble}");
+}
+
+#[tokio::test]
+async fn an_empty_body_is_believed_only_of_an_empty_message() {
+    for (items, is_good) in [
+        ("RFC822.SIZE 9 BODY[] {0}\nS:", false),
+        ("RFC822.SIZE 9 BODY[] \"\"", false),
+        ("BODY[] \"\"", false),
+        ("RFC822.SIZE 0 BODY[] {0}\nS:", true),
+        ("RFC822.SIZE 0 BODY[] \"\"", true),
+        ("RFC822.SIZE 9 BODY[] \"b\"", true),
+    ] {
+        let answer = format!("{}S: * 2 FETCH (UID 5 FLAGS () {items})\nS: P3 OK x", line(3, "5"));
+        let (outcome, uids) = arrived(&Suspects::default(), listed(&[5]), &answer).await;
+        assert_eq!((outcome.is_ok(), uids.len()), (is_good, usize::from(is_good)), "{items}");
+        if let Err(trouble) = outcome {
+            assert_eq!(trouble.scope, Scope::Message, "{items}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_narrowed_down_however_much_is_missing() {
+    let all: Vec<u32> = (1..=600).collect();
+    let mut transcript = line(3, "1:500") + &line(4, "501:600") + "S: P3 NO poison\nS: P4 NO poison\n";
+    let body = |uid: u32| format!("S: * {uid} FETCH (UID {uid} FLAGS () BODY[] \"a\")\n");
+    for (number, first) in (1..500).step_by(25).enumerate() {
+        let tag = 5 + number as u32;
+        transcript += &line(tag, &format!("{first}:{}", first + 24));
+        let is_poisoned = first == 26;
+        (first..first + 25).filter(|_| !is_poisoned).for_each(|uid| transcript += &body(uid));
+        transcript += &format!("S: P{tag} {} x\n", if is_poisoned { "NO" } else { "OK" });
+    }
+    for uid in 26..=50 {
+        let tag = uid - 1;
+        transcript += &line(tag, &uid.to_string());
+        transcript += &if uid == 30 { String::new() } else { body(uid) };
+        transcript += &format!("S: P{tag} {} x\n", if uid == 30 { "NO" } else { "OK" });
+    }
+    let (outcome, mut uids) = arrived(&Suspects::default(), listed(&all), &transcript).await;
+    uids.sort_unstable();
+    assert_eq!(scope(outcome), Scope::Message);
+    assert_eq!(uids, (1..=500).filter(|&uid| uid != 30).collect::<Vec<_>>());
 }

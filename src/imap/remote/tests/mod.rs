@@ -4,6 +4,7 @@ mod append;
 mod broken;
 mod change;
 mod fetch;
+mod identify;
 mod list;
 mod mailbox;
 mod open;
@@ -11,11 +12,11 @@ mod open;
 use super::*;
 use crate::imap::script::{Server, session};
 use crate::mail::{Flags, ModSeq};
-use crate::sync::{Marks, Remote as _};
+use crate::sync::{Enough, Marks, Remote as _};
 
 async fn remote(capabilities: &str, transcript: &str) -> (Remote, Server) {
     let (session, server) = session(capabilities, transcript).await;
-    (Remote::new(session), server)
+    (Remote::new(session, Suspects::default()), server)
 }
 
 fn uid(number: u32) -> Uid {
@@ -24,6 +25,11 @@ fn uid(number: u32) -> Uid {
 
 fn uids(numbers: &[u32]) -> UidSet {
     numbers.iter().map(|&number| uid(number)).collect()
+}
+
+/// Messages whose sizes are not known.
+fn listed(numbers: &[u32]) -> BTreeMap<Uid, Listed> {
+    numbers.iter().map(|&number| (uid(number), Listed { flags: Flags::NONE, size: None })).collect()
 }
 
 fn at() -> At {
@@ -37,7 +43,7 @@ fn since(known: u32, uid_next: u32, modseq: u64) -> Option<Since> {
         messages: known,
         modseq: ModSeq::new(modseq),
     };
-    Some(Since { marks, known })
+    Some(Since { marks, known, enough: Enough::Everything })
 }
 
 /// SELECT of INBOX as the first command.

@@ -30,7 +30,10 @@ async fn a_listing_that_does_not_agree_with_itself_is_none() {
         (format!("{one}S: * 2 FETCH (UID 4 FLAGS ())\nS: P3 OK twice the same"), Scope::Mailbox),
         (format!("{one}S: * 2 FETCH (UID 100 FLAGS ())\nS: P3 OK above UIDNEXT"), Scope::Mailbox),
         (format!("{one}S: * 2 FETCH (UID NIL FLAGS ())\nS: P3 OK no UID"), Scope::Mailbox),
-        (format!("{one}S: P3 NO [SERVERBUG] half way"), Scope::Mailbox),
+        (
+            format!("{one}S: P3 NO x\nC: P4 UID FETCH 1:* (UID FLAGS)\n{one}S: P4 NO [SERVERBUG] half way"),
+            Scope::Mailbox,
+        ),
         (format!("{one}S: P3 BAD Suggested Backoff Time: 10 milliseconds"), Scope::Pass),
         (one.to_owned(), Scope::Pass),
         (format!("{one}S: garbage"), Scope::Pass),
@@ -172,4 +175,71 @@ async fn an_answer_that_overtakes_the_opening_of_the_mailbox_ends_the_session() 
                       S: * 3 EXISTS\nS: * OK [UIDVALIDITY 7] x\nS: P3 OK done\nS: P2 OK done";
     let (mut remote, _server) = remote("CONDSTORE", transcript).await;
     assert_eq!(scope(remote.open(&MailboxName::inbox(), since(3, 20, 50)).await), Scope::Pass);
+}
+
+#[tokio::test]
+async fn where_one_size_is_refused_the_listing_goes_on_without_sizes() {
+    let transcript = selected(2)
+        + "C: P3 UID FETCH 1:* (UID FLAGS RFC822.SIZE)\nS: * 1 FETCH (UID 4 FLAGS () RFC822.SIZE 1)\nS: P3 NO poison\n\
+           C: P4 UID FETCH 1:* (UID FLAGS)\nS: * 1 FETCH (UID 4 FLAGS ())\nS: * 2 FETCH (UID 9 FLAGS ())\nS: P4 OK x";
+    let (mut remote, server) = remote("", &transcript).await;
+    let view = remote.open(&MailboxName::inbox(), None).await.unwrap();
+    server.finished().await;
+    assert!(matches!(view.listing, Listing::Full(listing) if listing.len() == 2));
+}
+
+/// Opens a mailbox without CONDSTORE of which 10 messages below UID 20 are known; the new ones, or `None` where all are
+/// listed.
+async fn glanced(enough: Enough, exists: u32, next: u32, answers: &str) -> Option<Vec<u32>> {
+    let transcript = format!(
+        "C: P2 SELECT INBOX\nC: P3 UID FETCH 20:* (UID FLAGS RFC822.SIZE)\nS: * {exists} EXISTS\n\
+         S: * OK [UIDVALIDITY 7] x\nS: * OK [UIDNEXT {next}] x\nS: P2 OK done\n{answers}"
+    );
+    let (mut remote, server) = remote("", &transcript).await;
+    let before = since(10, 20, 50).map(|since| Since {
+        marks: Marks { modseq: None, ..since.marks },
+        enough,
+        ..since
+    });
+    let view = remote.open(&MailboxName::inbox(), before).await.unwrap();
+    server.finished().await;
+    match view.listing {
+        Listing::Changes { changed, gone: Gone::Nothing } => {
+            Some(changed.into_keys().map(Uid::value).collect())
+        }
+        Listing::Full(_) => None,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn without_condstore_new_messages_do_not_cost_a_listing_of_all() {
+    let new = "S: * 11 FETCH (UID 20 FLAGS () RFC822.SIZE 9)\nS: P3 OK x\n";
+    assert_eq!(glanced(Enough::New, 11, 21, new).await, Some(vec![20]));
+    let unread = |found: &str| format!("C: P4 UID SEARCH UNSEEN\nS: * SEARCH {found}\nS: P4 OK x");
+    let counts = Enough::Counts { unseen: 2 };
+    assert_eq!(glanced(counts, 11, 21, &(new.to_owned() + &unread("3 4 20"))).await, Some(vec![20]));
+    // `*` names the last one where none is new.
+    let none = "S: * 10 FETCH (UID 19 FLAGS () RFC822.SIZE 9)\nS: P3 OK x\n";
+    assert_eq!(glanced(counts, 10, 20, &(none.to_owned() + &unread("3 4"))).await, Some(vec![]));
+}
+
+#[tokio::test]
+async fn without_condstore_all_is_listed_where_more_than_new_messages_may_have_changed() {
+    let all = |tag: u32, exists: u32| {
+        let lines = (1..=exists).map(|uid| format!("S: * {uid} FETCH (UID {uid} FLAGS ())\n"));
+        format!("C: P{tag} UID FETCH 1:* (UID FLAGS)\n{}S: P{tag} OK x", lines.collect::<String>())
+    };
+    let none = "S: * 10 FETCH (UID 19 FLAGS ())\nS: P3 OK x\n";
+    // Told of a change that is no new message.
+    assert_eq!(glanced(Enough::New, 10, 20, &(none.to_owned() + &all(4, 10))).await, None);
+    // One was read elsewhere.
+    let read = format!("{none}C: P4 UID SEARCH UNSEEN\nS: * SEARCH 3\nS: P4 OK x\n{}", all(5, 10));
+    assert_eq!(glanced(Enough::Counts { unseen: 2 }, 10, 20, &read).await, None);
+    for (exists, next) in [(9, 20), (11, 20), (10, 21)] {
+        let answers = none.to_owned() + &all(4, exists);
+        assert_eq!(glanced(Enough::New, exists, next, &answers).await, None, "{exists} {next}");
+    }
+    // Refused.
+    assert_eq!(glanced(Enough::New, 10, 20, &("S: P3 BAD what\n".to_owned() + &all(4, 10))).await, None);
 }
