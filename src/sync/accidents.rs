@@ -176,6 +176,16 @@ fn a_copy_that_nobody_began_here_makes_no_deletion_final() {
 }
 
 #[test]
+fn a_server_that_makes_its_index_anew_brings_nothing_back() {
+    let mut world = settled();
+    drop_file(&mut world, 1);
+    world.remote.rebuild_index(&mailbox("INBOX"));
+    world.settle();
+    assert!(world.on_disk()["INBOX"].iter().all(|(text, _)| *text != content(1)), "{:?}", world.on_disk());
+    world.assert_equal();
+}
+
+#[test]
 fn a_server_set_back_to_an_earlier_state_costs_no_message() {
     // The mailbox as of its first three messages; after that it gave out UIDs 4 and 5 once more, or not yet.
     for (came_since, condstore) in [(0, true), (0, false), (1, false), (2, true)] {
@@ -321,24 +331,6 @@ fn two_mailboxes_never_share_a_directory() {
         }
         assert_eq!(world.on_server(), before);
         assert_eq!(world.on_disk()["Work"].len(), 1);
-    }
-}
-
-#[test]
-fn another_device_number_is_no_other_directory() {
-    for is_old in [false, true] {
-        let mut world = settled();
-        if is_old {
-            world.local.directories.values_mut().for_each(|directory| directory.token = None);
-            let records = world.ledger.mailboxes.values_mut();
-            records.for_each(|(record, _)| record.directory.as_mut().unwrap().token = None);
-            world.settle();
-        }
-        world.local.device = 2;
-        drop_file(&mut world, 1);
-        let report = world.pass();
-        assert_eq!(report.mailboxes[&mailbox("INBOX")].removed, 1, "{is_old}");
-        assert!(!report.mailboxes.values().any(|mailbox| mailbox.resettled));
     }
 }
 
@@ -505,4 +497,24 @@ fn a_full_disk_does_not_wait_for_what_the_server_still_sends() {
     world.local.full = false;
     world.settle();
     world.assert_equal();
+}
+
+#[test]
+fn a_deletion_that_was_cut_off_is_not_copied_to_the_trash_again_by_a_hint() {
+    for point in 0.. {
+        let mut world = settled();
+        world.remote.has_move = false;
+        drop_file(&mut world, 1);
+        let hint = Extent { only: Some([mailbox("INBOX")].into()), ..Extent::default() };
+        world.fuse.set(Some(point));
+        let is_whole = world.pass_over(&hint).trouble.is_none() && world.fuse.burnt() <= point;
+        world.fuse.set(None);
+        world.pass_over(&hint);
+        world.settle();
+        assert_eq!(world.count(&content(1)), 1, "stopped at effect {point}");
+        if is_whole {
+            assert!(point > 3);
+            break;
+        }
+    }
 }

@@ -112,6 +112,13 @@ fn likeness_of(content: &str) -> Likeness {
 }
 
 impl FakeRemote {
+    /// Forgets what changed when.
+    pub(super) fn rebuild_index(&mut self, name: &MailboxName) {
+        let found = self.mailboxes.get_mut(name).unwrap();
+        found.modseq = 1;
+        found.messages.values_mut().for_each(|message| message.modseq = 1);
+    }
+
     pub(super) fn add(&mut self, mailbox: &MailboxName, content: &str, flags: Flags) -> Uid {
         let target = self.mailboxes.entry(mailbox.clone()).or_insert_with(|| Mailbox {
             uid_validity: 7,
@@ -326,7 +333,6 @@ impl Remote for FakeRemote {
 pub(super) struct Directory {
     pub(super) inode: u64,
     pub(super) marked: bool,
-    pub(super) token: Option<u64>,
     pub(super) files: BTreeMap<UniqueName, (String, Flags)>,
     pub(super) tmp: BTreeMap<UniqueName, (String, Flags)>,
 }
@@ -340,8 +346,6 @@ pub(super) struct FakeLocal {
     pub(super) identified: usize,
     /// Whether nothing can be written.
     pub(super) full: bool,
-    /// Its device number.
-    pub(super) device: u64,
     /// Whether `Work` and `work` are one directory.
     pub(super) folds_case: bool,
     /// A file that cannot be renamed.
@@ -362,7 +366,6 @@ impl FakeLocal {
             quarantine,
             identified: 0,
             full: false,
-            device: 1,
             folds_case: false,
             stuck: None,
             unfinished: None,
@@ -397,8 +400,7 @@ impl Local for FakeLocal {
         let directory =
             self.directories.entry(mailbox.clone()).or_insert(Directory { inode, ..Directory::default() });
         directory.marked = true;
-        let token = Some(*directory.token.get_or_insert(inode));
-        Ok(DirectoryId { device: self.device, inode: directory.inode, token })
+        Ok(DirectoryId { device: 1, inode: directory.inode })
     }
 
     async fn scan(&mut self, mailbox: &MailboxName) -> Outcome<Option<LocalView>> {
@@ -409,7 +411,7 @@ impl Local for FakeLocal {
             return Ok(None);
         };
         let files = directory.files.iter().map(|(name, (_, flags))| (name.clone(), *flags)).collect();
-        let id = DirectoryId { device: self.device, inode: directory.inode, token: directory.token };
+        let id = DirectoryId { device: 1, inode: directory.inode };
         Ok(Some(LocalView { directory: id, marked: directory.marked, files }))
     }
 

@@ -145,7 +145,7 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         self.look_for_targets(&all, &mut looked, extent, report).await?;
         self.look_for_sources(&all, &mut looked, extent, report).await?;
         if self.policy.on_delete == OnDelete::Trash {
-            self.look_for_copies(&trash, &mut looked, report).await?;
+            self.look_for_copies(&all, &trash, &mut looked, extent, report).await?;
         }
         looked.let_wait(report);
         let plan = plan(looked.observed, self.policy, &trash);
