@@ -162,7 +162,7 @@ fn assert_mistake_is_told(home: &Home) {
     }
     let served = home.run(&["sync", "alice"]);
     assert!(served.status.success() && stderr(&served).contains("config.toml:2:1"), "{}", stderr(&served));
-    assert!(stderr(&served).contains("goes on with the former configuration"), "{}", stderr(&served));
+    assert!(stderr(&served).contains("the former one stays in force"), "{}", stderr(&served));
 }
 
 #[test]
@@ -177,6 +177,9 @@ fn a_reload_touches_only_what_changed() {
         home.wait_state(user, "watching");
     }
     until(PATIENCE, "both connections of each", || proxies[..2].iter().all(|proxy| proxy.connections() == 2));
+    let served = home.run(&["--config", "/nowhere/config.toml", "sync", "alice"]);
+    assert!(served.status.success(), "{}", stderr(&served));
+    assert!(!stderr(&served).contains("/nowhere"), "the daemon reads another file: {}", stderr(&served));
 
     home.configure(&[of(0, alice), of(1, bob), of(2, carol)]);
     log_in(&host, &home, &[carol]);

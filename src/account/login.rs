@@ -130,7 +130,7 @@ impl Login {
                     is_guest: oauth.token_of != account.name,
                     source: keeper.map_or(Source::Nothing, Source::Keeper),
                     client_secret: oauth.client_secret.clone(),
-                    missing: oauth.missing(&account.name),
+                    missing: oauth.missing(),
                     token_hosts: oauth.token_hosts.clone(),
                     store,
                 })

@@ -1,11 +1,15 @@
 //! What failed in several mailboxes alike, said once: where a disk is not mounted it is all of them. Pure.
 
+use std::collections::BTreeSet;
+
 /// A line for each failure, given with the name of its mailbox; what differs in the name alone is one line.
 pub(super) fn gathered<'a>(failed: impl Iterator<Item = (&'a str, String)>) -> Vec<String> {
     let mut alike: Vec<(String, Vec<String>)> = Vec::new();
-    for (mailbox, line) in failed {
+    let mut known = BTreeSet::new();
+    for (mailbox, line) in failed.filter(|(_, line)| known.insert(line.clone())) {
         let words = if mailbox.is_empty() { line.clone() } else { line.replace(mailbox, "") };
         match alike.iter_mut().find(|(known, _)| *known == words) {
+            Some((_, said)) if mailbox.is_empty() || said.iter().any(|it| it == mailbox) => {}
             Some((_, said)) => said.push(mailbox.to_owned()),
             None => alike.push((words, vec![line])),
         }
@@ -29,6 +33,9 @@ mod tests {
             gathered(all.into_iter()),
             ["INBOX: the directory of INBOX is missing (so in Old/2024, Trash)", "Sent: refused"]
         );
-        assert_eq!(gathered([("", "no route".to_owned())].into_iter()), ["no route"]);
+        for line in [("", "no route"), ("INBOX", "INBOX: the disk is full")] {
+            let twice = [line; 2].map(|(name, line)| (name, line.to_owned()));
+            assert_eq!(gathered(twice.into_iter()), [line.1]);
+        }
     }
 }

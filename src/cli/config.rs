@@ -53,7 +53,7 @@ fn check(file: &str, accounts: &[Account]) -> String {
 /// What an account lacks before it can log in, and where it is to be had.
 fn missing(account: &Account) -> Option<String> {
     let Auth::OAuth2(oauth) = &account.auth else { return None };
-    let MissingKey { key, remedy } = oauth.missing(&account.name)?;
+    let MissingKey { key, remedy } = oauth.missing()?;
     Some(format!("{}: cannot log in: no {key} is set; {remedy}\n", account.name))
 }
 

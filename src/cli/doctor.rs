@@ -167,8 +167,11 @@ async fn report(
 ) -> Result<String, CommandError> {
     let mailboxes = mailboxes(config, examination, surroundings).await;
     let environment = &context.environment;
-    let (user, home) = (environment.user.as_deref(), &environment.home);
-    let redactor = redact::Redactor::new(&config.accounts, mailboxes, user, home);
+    // The log names accounts that are no more.
+    let gone = surroundings.daemon.iter().flat_map(|daemon| &daemon.status.stranded);
+    let gone = gone.map(|one| one.account.as_str()).filter(|name| config.account(name).is_none());
+    let others: Vec<&str> = environment.user.as_deref().into_iter().chain(gone).collect();
+    let redactor = redact::Redactor::new(&config.accounts, mailboxes, &others, &environment.home);
     let kernel = rustix::system::uname();
     let value = serde_json::json!({
         "schema": doctor::record::SCHEMA,

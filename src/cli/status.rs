@@ -50,7 +50,8 @@ impl Status {
 
     /// The status of the accounts that are named alone.
     fn chosen(&self, status: &status::Status) -> Result<status::Status, CommandError> {
-        let known = || status.accounts.iter().map(|account| account.name.as_str());
+        let stranded = || status.stranded.iter().map(|one| one.account.as_str());
+        let known = || status.accounts.iter().map(|account| account.name.as_str()).chain(stranded());
         if let Some(unknown) = self.accounts.iter().find(|name| known().all(|known| known != *name)) {
             return Err(direct::unknown(unknown, known()));
         }
@@ -88,4 +89,18 @@ pub(super) async fn ask(socket: &Path) -> Result<status::Status, client::Error> 
         }
     }
     Err(client::Error::Lost("it told no status"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_is_known_as_long_as_its_mail_waits() {
+        let queue = |account: &str| status::Stranded { account: account.into(), ..Default::default() };
+        let all = status::Status { stranded: vec![queue("old"), queue("older")], ..status::Status::absent() };
+        let of = |name: &str| Status { accounts: vec![name.into()], json: false, watch: false }.chosen(&all);
+        assert_eq!(of("old").unwrap().stranded, [queue("old")]);
+        assert!(of("new").is_err());
+    }
 }

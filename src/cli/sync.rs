@@ -10,7 +10,7 @@ use crate::config::suggestion;
 use crate::control::client;
 use crate::control::{Request, Response};
 use crate::daemon::fleet::wish_to_sync;
-use crate::status::Summary;
+use crate::status::{self, Summary};
 use std::collections::BTreeSet;
 
 /// Arguments of `sync`.
@@ -66,8 +66,9 @@ impl Sync {
             }
             outcome => outcome?,
         };
-        if let Err(error) = context.configuration() {
-            output::complain(&format!("{error}\nthe running daemon goes on with the former configuration"));
+        // Its own word: it may read another file than this command.
+        if let Ok(status::Status { notice: Some(notice), .. }) = super::status::ask(&context.socket()).await {
+            output::complain(&notice);
         }
         while let Some(response) = responses.next().await? {
             view.show(response)?;
@@ -114,7 +115,7 @@ impl View {
 
     fn count(&mut self, summary: &Summary) {
         self.is_matched = true;
-        self.errors += summary.errors.len();
+        self.errors += summary.errors.iter().collect::<BTreeSet<_>>().len();
     }
 
     /// Whether all of it went well, and over what was asked for.
@@ -147,8 +148,9 @@ mod tests {
         let report = |errors| Response::Report { account: "lab".into(), summary: summary(errors) };
         let mut view = View::new(true);
         view.show(report(&[])).unwrap();
-        view.show(report(&["INBOX: lost"])).unwrap();
-        assert_eq!(view.end().unwrap_err().exit, Exit::Failed);
+        view.show(report(&["INBOX: lost", "INBOX: lost"])).unwrap();
+        let error = view.end().unwrap_err();
+        assert_eq!((error.exit, error.message.as_str()), (Exit::Failed, "the pass is not complete: 1 error"));
         let mut view = View::new(true);
         view.show(report(&[])).unwrap();
         assert_eq!(view.end(), Ok(()));

@@ -117,7 +117,7 @@ async fn commands_ask_what_their_arguments_say() {
         mailbox: Some("IN*".into()),
         dry_run: true,
     };
-    assert_eq!(asked, [sync, Request::Held(HeldRequest::List), Request::Held(approve)]);
+    assert_eq!(asked, [sync, Request::Status, Request::Held(HeldRequest::List), Request::Held(approve)]);
     assert!(ends.iter().all(Result::is_ok), "{ends:?}");
 }
 

@@ -177,8 +177,8 @@ pub struct MissingKey {
 }
 
 impl OAuth2 {
-    /// What must be set before anybody can log in to `account`, if something must.
-    pub fn missing(&self, account: &str) -> Option<MissingKey> {
+    /// What must be set before anybody can log in, if something must; it is named for the account whose token it is.
+    pub fn missing(&self) -> Option<MissingKey> {
         let key = match (&self.app, &self.client_id) {
             // Its key file says who it is.
             (Some(App::ServiceAccount { .. }), _) => return None,
@@ -191,7 +191,7 @@ impl OAuth2 {
             _ => "clients of its provider have a secret: set `client_secret_command` or `client_secret`",
         };
         let page = self.register_url.as_ref().map(|page| format!("; a client is registered at {page}"));
-        let remedy = format!("{wanted} in [accounts.{account}.oauth]{}", page.unwrap_or_default());
+        let remedy = format!("{wanted} in [accounts.{}.oauth]{}", self.token_of, page.unwrap_or_default());
         Some(MissingKey { key, remedy })
     }
 }

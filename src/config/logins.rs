@@ -76,17 +76,23 @@ fn is_file_name(name: &str) -> bool {
 }
 
 /// Finds the accounts that log in by the same token, and gives it to the one whose own mailbox the login opens, or to
-/// the first by name. The others ask for it with the secret and the order of scopes of that one.
+/// the first by name. The others ask for it with the order of scopes of that one, and all with its secret, or with the
+/// first that one of them has.
 pub(super) fn share(accounts: &mut [Account]) {
     let mut owners: BTreeMap<(String, Option<App>), Box<OAuth2>> = BTreeMap::new();
     for is_own in [true, false] {
-        for account in accounts.iter_mut().filter(|account| (account.user == account.login) == is_own) {
-            let Auth::OAuth2(oauth) = &mut account.auth else { continue };
+        for account in accounts.iter().filter(|account| (account.user == account.login) == is_own) {
+            let Auth::OAuth2(oauth) = &account.auth else { continue };
             let owner = owners.entry(identity(&account.login, oauth)).or_insert_with(|| oauth.clone());
-            oauth.token_of.clone_from(&owner.token_of);
-            oauth.client_secret.clone_from(&owner.client_secret);
-            oauth.scopes.clone_from(&owner.scopes);
+            owner.client_secret = owner.client_secret.take().or_else(|| oauth.client_secret.clone());
         }
+    }
+    for account in accounts {
+        let Auth::OAuth2(oauth) = &mut account.auth else { continue };
+        let Some(owner) = owners.get(&identity(&account.login, oauth)) else { continue };
+        oauth.token_of.clone_from(&owner.token_of);
+        oauth.client_secret.clone_from(&owner.client_secret);
+        oauth.scopes.clone_from(&owner.scopes);
     }
 }
 

@@ -97,7 +97,7 @@ fn first_words(ended: &Ended) -> Option<String> {
 /// The command that helps an account whose login is refused.
 pub(super) fn remedy(account: &config::Account) -> String {
     match &account.auth {
-        Auth::OAuth2(oauth) if oauth.missing(&account.name).is_none() && oauth.app.is_none() => {
+        Auth::OAuth2(oauth) if oauth.missing().is_none() && oauth.app.is_none() => {
             format!("posthaste login {}", oauth.token_of)
         }
         _ => format!("posthaste doctor {}", account.name),

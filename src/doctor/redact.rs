@@ -50,19 +50,19 @@ pub struct Redactor {
 }
 
 impl Redactor {
-    /// For these accounts of a person with this name and home, and for mailboxes of these names beside those that the
+    /// For these accounts of a person with this home and these names beside those of the accounts, and for mailboxes of these names beside those that the
     /// accounts name themselves.
     pub fn new(
         accounts: &[Account],
         mailboxes: impl IntoIterator<Item = String>,
-        user: Option<&str>,
+        others: &[&str],
         home: &Path,
     ) -> Redactor {
         let local = |name: &str| name.rsplit_once('@').map_or(name, |(local, _)| local).to_lowercase();
         let logins = accounts.iter().flat_map(|account| [&account.address, &account.user, &account.login]);
         // The home of root is no person's name.
         let at_home = home.file_name().and_then(|name| name.to_str()).filter(|name| *name != "root");
-        let people = logins.map(String::as_str).chain(user).chain(at_home).map(local);
+        let people = logins.map(String::as_str).chain(others.iter().copied()).chain(at_home).map(local);
         let globs = accounts.iter().flat_map(|account| account.mailboxes.globs());
         let pushed = accounts.iter().flat_map(|account| &account.idle).map(ToString::to_string);
         let names = mailboxes.into_iter().chain(globs).chain(pushed);
@@ -232,9 +232,13 @@ mod tests {
 
     #[test]
     fn the_user_is_a_person_and_root_is_none() {
-        let people = |user, home: &str| Redactor::new(&[], [], user, Path::new(home)).people;
-        assert_eq!(people(Some("Anna"), "/home/lindqvist"), ["lindqvist", "anna"]);
-        assert_eq!(people(None, "/root"), Vec::<String>::new());
+        let people = |others: &[&str], home: &str| Redactor::new(&[], [], others, Path::new(home)).people;
+        assert_eq!(people(&["Anna"], "/home/lindqvist"), ["lindqvist", "anna"]);
+        assert_eq!(people(&[], "/root"), Vec::<String>::new());
+        let redactor = Redactor::new(&[], [], &["anna", "clinic"], Path::new("/root"));
+        let line = "queued, and nobody sends it account=clinic queue=/s/clinic/queue";
+        let told = "queued, and nobody sends it account=user1 queue=/s/user1/queue";
+        assert_eq!(redactor.text(line), told, "an account that is no more");
     }
 
     #[test]

@@ -138,7 +138,7 @@ impl<'a> Subject<'a> {
             let message = format!("account {name}: {way} is not possible: {why}");
             return Err(CommandError { hint, ..CommandError::new(Exit::Usage, message) });
         }
-        if let Some(MissingKey { key, remedy }) = self.oauth.missing(name) {
+        if let Some(MissingKey { key, remedy }) = self.oauth.missing() {
             let message = format!("account {name}: no {key} is set");
             return Err(CommandError {
                 hint: Some(remedy),

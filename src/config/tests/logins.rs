@@ -56,6 +56,28 @@ fn accounts_of_one_token_ask_for_it_alike_and_another_set_of_scopes_is_another_t
 }
 
 #[test]
+fn the_secret_of_a_shared_client_may_stand_at_any_account_of_its_token() {
+    let account = |name: &str, secret: &str| {
+        format!(
+            "[accounts.{name}]\naddress = \"{name}@x.test\"\nlogin_as = \"me@x.test\"\nimap.host = \"imap.x.test\"\n\
+             oauth = {{ client_id = \"c\", token_url = \"https://login.x.test/token\"{secret} }}\n"
+        )
+    };
+    let command = |command: &str| format!(", client_secret_command = \"{command}\"");
+    for (owners, expected) in [(String::new(), "guest"), (command("owner"), "owner")] {
+        let config = load(
+            &[account("a-team", ""), account("b-sales", &command("guest")), account("me", &owners)].concat(),
+        );
+        for name in ["a-team", "b-sales", "me"] {
+            let oauth = oauth_of(&config, name);
+            assert_eq!(oauth.client_secret, Some(Secret::Command(expected.into())), "{name}");
+            let bare = OAuth2 { client_secret: None, needs_secret: true, ..oauth.clone() };
+            assert!(bare.missing().unwrap().remedy.contains("[accounts.me.oauth]"), "{name}");
+        }
+    }
+}
+
+#[test]
 fn app_passwords_work_where_the_provider_takes_them() {
     let account = |provider: &str| {
         format!(

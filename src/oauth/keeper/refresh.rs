@@ -312,8 +312,9 @@ impl Inner {
         let Some((error, then)) = self.state().failure.clone() else { return Ok(()) };
         let Some(wait) = remaining(now, then) else { return Ok(()) };
         Err(match error {
-            Error::Unavailable { account, cause, .. } => {
-                Error::Unavailable { account, cause, after: Some(wait) }
+            // A wait only where the server named one: nobody asked for a pause of our own.
+            Error::Unavailable { account, cause, after } => {
+                Error::Unavailable { account, cause, after: after.and(Some(wait)) }
             }
             other => other,
         })

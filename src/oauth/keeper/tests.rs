@@ -365,6 +365,16 @@ async fn retry_after_is_kept_and_told() {
 }
 
 #[tokio::test]
+async fn a_pause_that_no_server_asked_for_is_passed_on_as_patience() {
+    let (home, server) = (Home::new(), Server::start([Reply::Close]).await);
+    let keeper = home.logged_in(&server);
+    for _ in 0..3 {
+        assert_eq!(keeper.token().await.unwrap_err().class(), Class::RETRY);
+    }
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
 async fn a_token_that_is_due_still_serves_while_the_endpoint_is_down() {
     let down = Reply::Http(503, "retry-after: 60\r\n", String::new());
     let (home, server) = (Home::new(), Server::start([grant("a1", None), down.clone(), down]).await);
