@@ -227,7 +227,8 @@ impl Board {
                 .filter(|record| !record.absent && record.directory.is_some())
                 .map(|record| {
                     let known = before.iter().find(|mailbox| mailbox.name == record.name.as_str());
-                    mailbox(record, known.cloned().unwrap_or_default(), report, now)
+                    let now = mailbox(record, known.cloned().unwrap_or_default(), report, now);
+                    status::Mailbox { error: now.error.or_else(|| standing.left(&record.name)), ..now }
                 })
                 .collect();
         });

@@ -11,7 +11,7 @@ use super::rest::{delay, rest};
 use super::sent::Target;
 use super::session::connect;
 use super::stores::{Stores, Watched};
-use super::wake::{Looks, due};
+use super::wake::{Looks, due, look_again};
 use super::{Order, Shared, Told};
 use crate::config::{self, Incoming};
 use crate::error::Class;
@@ -51,7 +51,7 @@ pub(super) struct Inbound {
     /// Messages at which connections broke.
     pub(super) suspects: imap::Suspects,
     /// Files whose upload failed.
-    refused: Refused,
+    pub(super) refused: Refused,
     /// Mailboxes whose directory may have changed since it was last seen in step: trouble came before, or a hint that
     /// was not followed to its end.
     pub(super) unclean: BTreeSet<MailboxName>,
@@ -241,15 +241,18 @@ impl Inbound {
         summary: &mut Summary,
     ) -> Result<(), Complaint> {
         let (to, chosen) = (order.map(|(to, _)| to.clone()), order.and_then(|(_, chosen)| chosen));
+        let mut unfinished = BTreeSet::new();
         for turn in 0..FOLLOW_UPS {
             let report = self.pass(remote, &extent, to.clone(), chosen).await;
-            if turn == 0 && report.plan.is_some() && !report.unfinished().is_empty() {
+            unfinished = report.unfinished();
+            if turn == 0 && report.plan.is_some() && !unfinished.is_empty() {
                 sleep(UNTOUCHED).await;
                 continue;
             }
             observe::add(summary, &report);
             observe::log(&self.shared.account.name, &report);
             if let (Some(plan), Some(to)) = (&report.plan, &to) {
+                observe::left_out(summary, &unfinished);
                 let text = format!("{}{plan}", report.new_mailboxes());
                 let unmatched = chosen.and_then(Chosen::unmatched);
                 let planned = observe::planned(plan, std::mem::take(&mut summary.errors));
@@ -260,19 +263,17 @@ impl Inbound {
                 return Ok(());
             }
             self.after(&report).await?;
-            let unfinished = report.unfinished();
-            if report.follow_up.is_empty() && !unfinished.is_empty() {
-                if order.is_none() {
-                    self.again = Some((Instant::now() + UNTOUCHED, unfinished));
+            if report.follow_up.is_empty() {
+                if unfinished.is_empty() || order.is_none() {
                     break;
                 }
                 sleep(UNTOUCHED).await;
-            } else if report.follow_up.is_empty() {
-                break;
             }
             let only = report.follow_up.union(&unfinished).cloned().collect();
             extent = Extent { only: Some(only), flags_may_wait: true, ..Extent::default() };
         }
+        observe::left_out(summary, &unfinished);
+        look_again(&mut self.again, unfinished);
         Ok(())
     }
 

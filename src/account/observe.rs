@@ -3,10 +3,12 @@
 use super::Told;
 use super::board::Board;
 use crate::error::chain;
+use crate::mail::MailboxName;
 use crate::status::{Progress, State, Summary};
 use crate::sync::merge::Merge;
 use crate::sync::plan::{Plan, Steps};
 use crate::sync::report::{Event, INCOMPLETE, Observer, Report};
+use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::mpsc;
 
@@ -94,8 +96,15 @@ pub(super) fn add(summary: &mut Summary, report: &Report) {
             }
             None => {}
         }
+        summary.errors.extend(mailbox.left.as_ref().map(|left| format!("{name}: {}", chain(left))));
     }
     summary.errors.extend(report.trouble.as_ref().map(|trouble| chain(trouble)));
+}
+
+/// Adds where a new file was left out to the end.
+pub(super) fn left_out(summary: &mut Summary, unfinished: &BTreeSet<MailboxName>) {
+    let line = |name| format!("{name}: a new file is still being written; it is taken when it is complete");
+    summary.errors.extend(unfinished.iter().map(line));
 }
 
 /// What carrying a plan out would come to.

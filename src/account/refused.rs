@@ -32,7 +32,8 @@ impl Refused {
         resting.map(|(file, attempt)| (file.clone(), attempt.why.clone())).collect()
     }
 
-    /// Takes in what a pass brought. A file whose time had come and that was not refused again is there, or gone here.
+    /// Takes in what a pass brought. A file whose time had come and that was not refused again is there, or gone here;
+    /// where something else went wrong it may not have been tried.
     pub(super) fn learn(&mut self, report: &Report) {
         let now = Instant::now();
         for (mailbox, done) in &report.mailboxes {
@@ -44,7 +45,11 @@ impl Refused {
                 attempt.why.clone_from(why);
             }
         }
-        self.0.retain(|(mailbox, _), attempt| attempt.next > now || !report.mailboxes.contains_key(mailbox));
+        let was_tried = |mailbox: &MailboxName| {
+            report.trouble.is_none()
+                && report.mailboxes.get(mailbox).is_some_and(|done| done.trouble.is_none())
+        };
+        self.0.retain(|(mailbox, _), attempt| attempt.next > now || !was_tried(mailbox));
     }
 
     /// The user wants everything to be tried now.
@@ -58,6 +63,11 @@ impl Refused {
 mod tests {
     use super::*;
     use crate::sync::report::MailboxReport;
+    use crate::sync::{Scope, Trouble, directory_lost};
+
+    fn lost() -> Trouble {
+        Trouble { scope: Scope::Pass, ..directory_lost("lab", &MailboxName::inbox()) }
+    }
 
     fn report(refused: &[&str]) -> Report {
         let refused = refused.iter().map(|&name| (UniqueName::new(name), "full".to_owned())).collect();
@@ -78,6 +88,8 @@ mod tests {
         }
         refused.learn(&report(&["a"]));
         refused.try_again();
+        refused.learn(&Report { trouble: Some(lost()), ..report(&[]) });
+        assert_eq!(refused.0.len(), 1, "nothing was tried");
         assert!(refused.resting().is_empty());
         refused.learn(&report(&[]));
         assert!(refused.0.is_empty());

@@ -17,6 +17,8 @@ pub(super) struct Standing {
     pub(super) account: Option<Complaint>,
     /// What keeps single mailboxes from being in step.
     mailboxes: BTreeMap<MailboxName, Complaint>,
+    /// Mailboxes of which messages stay on the server for good; known anew only where both sides are compared.
+    left: BTreeMap<MailboxName, Complaint>,
     /// What stands in the way of submission.
     pub(super) outbox: Option<Complaint>,
     /// Mailboxes whose new mail is not pushed, and why.
@@ -28,7 +30,8 @@ pub(super) struct Standing {
 }
 
 impl Standing {
-    /// What a pass met, mailbox by mailbox. What it did not look at stays as it was, unless it is gone.
+    /// What a pass met, mailbox by mailbox. What it did not look at stays as it was, unless it is gone. A name of which there
+    /// is no record (its directory is that of another mailbox) is met only where everything is listed.
     /// `advised` adds the help for known answers.
     pub(super) fn passed(
         &mut self,
@@ -36,16 +39,31 @@ impl Standing {
         report: &Report,
         advised: impl Fn(Complaint) -> Complaint,
     ) {
-        self.mailboxes.retain(|name, _| {
-            let is_there = |record: &MailboxRecord| record.name == *name && !record.absent;
-            report.mailboxes.contains_key(name) || records.iter().any(is_there)
-        });
+        let is_kept = |name: &MailboxName| {
+            let is_there = match records.iter().find(|record| record.name == *name) {
+                Some(record) => !record.absent,
+                None => !report.listed,
+            };
+            is_there || report.mailboxes.contains_key(name)
+        };
+        self.mailboxes.retain(|name, _| is_kept(name));
+        self.left.retain(|name, _| is_kept(name));
         for (name, done) in &report.mailboxes {
             match complaint(name, done) {
                 Some(complaint) => self.mailboxes.insert(name.clone(), advised(complaint)),
                 None => self.mailboxes.remove(name),
             };
+            match &done.left {
+                Some(left) => drop(self.left.insert(name.clone(), advised(Complaint::of_trouble(left)))),
+                None if done.compared => drop(self.left.remove(name)),
+                None => {}
+            }
         }
+    }
+
+    /// Why messages of a mailbox stay on the server.
+    pub(super) fn left(&self, mailbox: &MailboxName) -> Option<String> {
+        self.left.get(mailbox).map(|left| left.text.clone())
     }
 
     /// The worst of it, in words, and what the user can do.
@@ -53,7 +71,7 @@ impl Standing {
         if let Some(complaint) = &self.account {
             return (Some(complaint.text.clone()), complaint.hint.clone());
         }
-        let mailbox = self.mailboxes.values().next().cloned();
+        let mailbox = self.mailboxes.values().chain(self.left.values()).next().cloned();
         let complaint = mailbox.or_else(|| {
             let complaint = self.outbox.clone()?;
             Some(Complaint { text: format!("submission: {}", complaint.text), ..complaint })
@@ -152,7 +170,23 @@ mod tests {
         pass(&mut standing, &all, &report(vec![("a", MailboxReport::default())]));
         assert!(shown(&standing).0.starts_with("mailbox b: "), "{standing:?}");
         pass(&mut standing, &all[..1], &Report::default());
+        assert!(shown(&standing).0.starts_with("mailbox b: "), "a pass that listed nothing: {standing:?}");
+        pass(&mut standing, &all[..1], &Report { listed: true, ..Report::default() });
         assert_eq!(standing.shown(), (None, None), "what is gone");
+    }
+
+    #[test]
+    fn what_is_too_large_is_named_until_the_mailbox_is_compared_again() {
+        let (all, mut standing) = ([record("a")], Standing::default());
+        let done = |left| MailboxReport { left, compared: true, ..MailboxReport::default() };
+        pass(&mut standing, &all, &report(vec![("a", done(trouble("too large").trouble))]));
+        pass(&mut standing, &all, &report(vec![("a", MailboxReport::default())]));
+        assert_eq!(
+            (shown(&standing).0, standing.left(&all[0].name)),
+            ("too large".into(), Some("too large".into()))
+        );
+        pass(&mut standing, &all, &report(vec![("a", done(None))]));
+        assert_eq!((standing.shown(), standing.left(&all[0].name)), ((None, None), None));
     }
 
     #[test]

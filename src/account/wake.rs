@@ -4,6 +4,7 @@
 //! changed, only where to look: the loop reads the world itself, so that a lost or doubled poke is harmless.
 
 use crate::mail::MailboxName;
+use crate::maildir::UNTOUCHED;
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::{Notify, watch};
@@ -82,9 +83,32 @@ pub(super) async fn due(again: &mut Option<(Instant, BTreeSet<MailboxName>)>) ->
     again.take().map(|(_, mailboxes)| mailboxes).unwrap_or_default()
 }
 
+/// Adds mailboxes to look at again, in a while, to those that wait for it already.
+pub(super) fn look_again(
+    again: &mut Option<(Instant, BTreeSet<MailboxName>)>,
+    mut mailboxes: BTreeSet<MailboxName>,
+) {
+    if mailboxes.is_empty() {
+        return;
+    }
+    mailboxes.extend(again.take().map(|(_, waiting)| waiting).unwrap_or_default());
+    *again = Some((Instant::now() + UNTOUCHED, mailboxes));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn mailboxes_that_wait_are_not_forgotten_for_others() {
+        let mut again = None;
+        for name in ["a", "b"] {
+            look_again(&mut again, [MailboxName::new(name)].into());
+            look_again(&mut again, BTreeSet::new());
+        }
+        assert_eq!(due(&mut again).await, ["a", "b"].map(MailboxName::new).into());
+        assert!(again.is_none());
+    }
 
     #[tokio::test]
     async fn pokes_merge_and_are_not_lost_while_nobody_waits() {

@@ -20,7 +20,12 @@ const REST: Backoff = Backoff { floor: Duration::from_secs(60), ceiling: Duratio
 #[derive(Clone, Debug, Default)]
 pub struct Suspects(Arc<Mutex<Known>>);
 
-type Known = BTreeMap<(MailboxName, UidValidity), BTreeMap<Uid, Suspect>>;
+#[derive(Debug, Default)]
+struct Known {
+    /// How many sessions broke at a message so far, whatever became of it.
+    breaks: u32,
+    places: BTreeMap<(MailboxName, UidValidity), BTreeMap<Uid, Suspect>>,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Suspect {
@@ -40,15 +45,16 @@ pub(super) struct Sorted {
 }
 
 impl Suspects {
-    /// How many sessions broke at a message so far.
+    /// How many sessions broke at a message so far; never less than before.
     pub fn breaks(&self) -> u32 {
-        self.known().values().flat_map(BTreeMap::values).map(|suspect| suspect.breaks).sum()
+        self.known().breaks
     }
 
     /// Nobody is spared any more, for now: the user wants everything.
     pub fn try_again(&self) {
         let now = Instant::now();
         self.known()
+            .places
             .values_mut()
             .flat_map(BTreeMap::values_mut)
             .for_each(|suspect| suspect.spared_until = now);
@@ -57,7 +63,7 @@ impl Suspects {
     /// Sorts the messages of a mailbox.
     pub(super) fn sort(&self, at: &At, uids: impl IntoIterator<Item = Uid>) -> Sorted {
         let (known, now) = (self.known(), Instant::now());
-        let here = known.get(&place(at));
+        let here = known.places.get(&place(at));
         let mut sorted = Sorted::default();
         for uid in uids {
             match here.and_then(|here| here.get(&uid)) {
@@ -73,7 +79,8 @@ impl Suspects {
     pub(super) fn blame(&self, at: &At, uid: Option<Uid>) {
         let Some(uid) = uid else { return };
         let (mut known, now) = (self.known(), Instant::now());
-        let here = known.entry(place(at)).or_default();
+        known.breaks = known.breaks.saturating_add(1);
+        let here = known.places.entry(place(at)).or_default();
         let suspect = here.entry(uid).or_insert(Suspect { breaks: 0, spared_until: now });
         suspect.breaks += 1;
         if let Some(again) = suspect.breaks.checked_sub(2) {
@@ -84,7 +91,7 @@ impl Suspects {
 
     /// The message arrived.
     pub(super) fn clear(&self, at: &At, uid: Uid) {
-        if let Some(here) = self.known().get_mut(&place(at)) {
+        if let Some(here) = self.known().places.get_mut(&place(at)) {
             here.remove(&uid);
         }
     }
@@ -134,6 +141,10 @@ mod tests {
         suspects.try_again();
         assert_eq!((of_four(&suspects, &at), suspects.breaks()), ("last", 5));
         suspects.clear(&at, Uid::new(4).unwrap());
-        assert_eq!((of_four(&suspects, &at), suspects.breaks()), ("plain", 0));
+        assert_eq!(
+            (of_four(&suspects, &at), suspects.breaks()),
+            ("plain", 5),
+            "a message that came brings no break back"
+        );
     }
 }

@@ -21,7 +21,7 @@ const RESPONSE: usize = 8 * 1024 * 1024;
 /// A literal that is kept in memory: names and header fields. A larger one is streamed too, for whoever drops it.
 const LITERAL: u64 = 256 * 1024;
 /// A message; the largest that providers accept is 150 MB.
-pub(super) const MESSAGE: u64 = 256 * 1024 * 1024;
+pub(super) const MESSAGE: u64 = crate::sync::LARGEST;
 /// The largest chunk of a body handed on at once.
 const CHUNK: usize = 64 * 1024;
 

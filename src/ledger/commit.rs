@@ -33,13 +33,12 @@ impl Step<'_> {
         match entry {
             Entry::Known { special_use, directory } => self.run(
                 "UPDATE mailbox SET special_use = ?2, device = coalesce(?3, device), inode = coalesce(?4, inode),
-                     token = coalesce(?5, token), absent = 0 WHERE id = ?1",
+                     absent = 0 WHERE id = ?1",
                 params![
                     mailbox,
                     special_use.and_then(rows::use_name),
                     directory.map(|directory| directory.device.cast_signed()),
-                    directory.map(|directory| directory.inode.cast_signed()),
-                    directory.and_then(|directory| directory.token).map(u64::cast_signed)
+                    directory.map(|directory| directory.inode.cast_signed())
                 ],
             ),
             Entry::Absent(absent) => {

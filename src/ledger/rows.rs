@@ -25,7 +25,7 @@ pub(super) fn use_name(special_use: SpecialUse) -> Option<&'static str> {
 pub(super) fn mailboxes(connection: &Connection) -> rusqlite::Result<Vec<MailboxRecord>> {
     let mut select = connection.prepare_cached(
         "SELECT id, name, special_use, device, inode, uid_validity, marks_uid_validity, marks_uid_next,
-             marks_messages, marks_modseq, absent, (SELECT count(*) FROM message WHERE mailbox = mailbox.id), token
+             marks_messages, marks_modseq, absent, (SELECT count(*) FROM message WHERE mailbox = mailbox.id)
          FROM mailbox ORDER BY name",
     )?;
     let records = select.query_map([], |row| {
@@ -112,12 +112,12 @@ pub(super) fn likeness(row: &SqlRow<'_>) -> rusqlite::Result<Likeness> {
     Ok(Likeness { identity: Identity::from_parts(digest, row.get(1)?), size: size.cast_unsigned() })
 }
 
-/// All three are kept bit by bit: SQLite's integers are signed.
+/// Device and inode are kept bit by bit: SQLite's integers are signed.
 fn directory(row: &SqlRow<'_>) -> rusqlite::Result<Option<DirectoryId>> {
-    let number =
-        |column: usize| row.get::<_, Option<i64>>(column).map(|number| number.map(i64::cast_unsigned));
-    let (device, inode, token) = (number(3)?, number(4)?, number(12)?);
-    Ok(device.zip(inode).map(|(device, inode)| DirectoryId { device, inode, token }))
+    let (device, inode): (Option<i64>, Option<i64>) = (row.get(3)?, row.get(4)?);
+    let pair = device.zip(inode);
+    Ok(pair
+        .map(|(device, inode)| DirectoryId { device: device.cast_unsigned(), inode: inode.cast_unsigned() }))
 }
 
 fn marks(row: &SqlRow<'_>) -> rusqlite::Result<Option<Marks>> {

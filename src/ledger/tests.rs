@@ -39,7 +39,7 @@ async fn commit(ledger: &mut impl sync::Ledger, entries: Vec<Entry>) {
 async fn every_entry_does_what_it_says(ledger: &mut impl sync::Ledger) {
     assert_eq!(ledger.base(&inbox()).await.unwrap(), Base::default());
     let (validity, loose) = (UidValidity::new(7).unwrap(), row(9, "loose", RowState::Settled).likeness);
-    let directory = DirectoryId { device: u64::MAX, inode: 1 << 63, token: Some(u64::MAX - 1) };
+    let directory = DirectoryId { device: u64::MAX, inode: 1 << 63 };
     let marks =
         Marks { uid_validity: validity, uid_next: Some(Uid::MAX), messages: 3, modseq: ModSeq::new(5) };
     let held = vec![Held { side: Side::Local, count: 30, of: 40, approved: false }];

@@ -19,12 +19,10 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-/// The marker in each mailbox directory of ours; holds the mailbox's name, and on a line of its own the directory's id.
+/// The marker in each mailbox directory of ours; holds the mailbox's name.
 pub(super) const MARKER: &str = ".posthaste-mailbox";
 /// A marker being written.
 const MARKER_DRAFT: &str = ".posthaste-mailbox.tmp";
-/// Of an id, in hexadecimal.
-const TOKEN_DIGITS: usize = 16;
 /// Longest marker that is read; names longer than this are no names.
 const MARKER_LIMIT: u64 = 16 * 1024;
 /// Says to other Maildir++ programs that a directory is a mailbox below INBOX.
@@ -217,42 +215,25 @@ pub(super) fn same_file(one: impl AsFd, name: &str, other: impl AsFd, other_name
 }
 
 /// What the marker in a directory says.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Marker {
-    pub(super) name: String,
-    /// The directory's id; older versions gave none.
-    pub(super) token: Option<u64>,
-}
-
-pub(super) fn marker(dir: BorrowedFd<'_>) -> Option<Marker> {
+pub(super) fn marker(dir: BorrowedFd<'_>) -> Option<String> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let file = File::from(rustix::fs::openat(dir, MARKER, flags, Mode::empty()).ok()?);
     let mut told = String::new();
     file.take(MARKER_LIMIT).read_to_string(&mut told).ok()?;
-    let with_token = told.rsplit_once('\n').filter(|(_, digits)| digits.len() == TOKEN_DIGITS);
-    let with_token =
-        with_token.and_then(|(name, digits)| Some((name, u64::from_str_radix(digits, 16).ok()?)));
-    Some(match with_token {
-        Some((name, token)) => Marker { name: name.to_owned(), token: Some(token) },
-        None => Marker { name: told, token: None },
-    })
+    Some(told)
 }
 
-/// Puts the marker into a directory, which keeps its id. Written aside and renamed, so that a crash leaves the old one or
-/// the new one.
+/// Puts the marker into a directory. Written aside and renamed, so that a crash leaves the old one or the new one.
 pub(super) fn mark(dir: BorrowedFd<'_>, mailbox: &MailboxName) -> io::Result<()> {
-    let before = marker(dir);
-    let token = before.as_ref().and_then(|marker| marker.token);
-    if token.is_some() && before.is_some_and(|marker| marker.name == mailbox.as_str()) {
+    if marker(dir).as_deref() == Some(mailbox.as_str()) {
         return Ok(());
     }
-    let token = token.unwrap_or_else(|| fastrand::u64(..));
     match rustix::fs::unlinkat(dir, MARKER_DRAFT, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => {}
         Err(errno) => return Err(errno.into()),
     }
     let mut file = create_file(dir, MARKER_DRAFT)?;
-    write!(file, "{mailbox}\n{token:0TOKEN_DIGITS$x}")?;
+    file.write_all(mailbox.as_str().as_bytes())?;
     file.sync_all()?;
     rustix::fs::renameat(dir, MARKER_DRAFT, dir, MARKER)?;
     Ok(rustix::fs::fsync(dir)?)
@@ -267,8 +248,7 @@ fn touch(dir: &OwnedFd, name: &str) -> Result<(), Errno> {
 
 fn identity(dir: &OwnedFd) -> Result<DirectoryId, Errno> {
     let stat = rustix::fs::fstat(dir)?;
-    let token = marker(dir.as_fd()).and_then(|marker| marker.token);
-    Ok(DirectoryId { device: stat.st_dev, inode: stat.st_ino, token })
+    Ok(DirectoryId { device: stat.st_dev, inode: stat.st_ino })
 }
 
 /// The plain name of a directory entry as text; `None` for what is not UTF-8.

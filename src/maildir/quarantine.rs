@@ -135,6 +135,10 @@ pub(super) fn restore(root: &Root, copy: &Quarantined) -> Result<bool, Error> {
 /// Deletes the days whose last copies have been here for `keep`, and deliveries into `tmp` that nobody finished; how many
 /// files that were.
 pub(super) fn clean_up(root: &Root, now: SystemTime, keep: Duration) -> Result<u64, Error> {
+    // A disk that is not mounted has an empty place, which must stay so.
+    if scan::mailboxes(root)?.is_empty() {
+        return Ok(0);
+    }
     let home = HOME.map(str::to_owned);
     let home = dir::make_path(root.open()?, &home).map_err(Error::io("open", "the quarantine"))?;
     let (ages, kept) = ages::count(home.as_fd(), &days(root)?, now);

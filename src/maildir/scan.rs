@@ -128,8 +128,7 @@ impl Walk {
         {
             return;
         }
-        let told = dir::marker(dir.as_fd()).map(|marker| marker.name);
-        match layout::mailbox(self.layout, components, told.as_deref()) {
+        match layout::mailbox(self.layout, components, dir::marker(dir.as_fd()).as_deref()) {
             Some(mailbox) => self.found.push(mailbox),
             None => tracing::warn!(
                 directory = %components.join("/"),

@@ -455,22 +455,6 @@ async fn hostile_names_stay_inside_the_root_and_apart() {
 }
 
 #[tokio::test]
-async fn a_directory_keeps_its_id_and_one_that_has_none_gets_one() {
-    let (_home, mut maildir, path) = with_inbox().await;
-    let first = maildir.create(&inbox()).await.unwrap();
-    assert!(first.token.is_some());
-    fs::write(path.join(".posthaste-mailbox"), "INBOX").unwrap();
-    assert_eq!(
-        maildir.scan(&inbox()).await.unwrap().unwrap().directory,
-        DirectoryId { token: None, ..first }
-    );
-    let second = maildir.create(&inbox()).await.unwrap();
-    assert!(second.token.is_some() && second.token != first.token);
-    assert_eq!(maildir.create(&inbox()).await.unwrap(), second);
-    assert_eq!(maildir.list().await.unwrap(), [inbox()]);
-}
-
-#[tokio::test]
 async fn symlinks_lead_nowhere() {
     let (home, mut maildir) = open(Layout::Nested);
     let mut outside = Maildir::open(home.path().join("outside"), Layout::Nested, LineEndings::Lf).unwrap();
@@ -559,6 +543,19 @@ async fn copies_wait_in_quarantine_until_they_are_old_and_can_come_back() {
         assert_eq!(maildir.quarantined().await.unwrap().len(), 1);
         assert_eq!(maildir.clean_up(now + 8 * DAY, KEEP).await.unwrap(), 1);
         assert_eq!(maildir.quarantined().await.unwrap(), []);
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_written_where_the_disk_is_not_mounted() {
+    let (home, maildir) = open(Layout::Nested);
+    let entries =
+        || fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    let before = entries();
+    assert_eq!(maildir.clean_up(SystemTime::now(), KEEP).await.unwrap(), 0);
+    assert_eq!(entries(), before);
+    for place in before {
+        assert_eq!(fs::read_dir(place).unwrap().count(), 0);
     }
 }
 

@@ -20,7 +20,7 @@ const LINE: usize = 8 * 1024;
 /// All of a listing: a million messages with long unique-ids.
 const LISTING: usize = 64 * 1024 * 1024;
 /// A message; the largest that providers accept is 150 MB.
-pub(super) const MESSAGE: u64 = 256 * 1024 * 1024;
+pub(super) const MESSAGE: u64 = crate::sync::LARGEST;
 /// One read.
 const CHUNK: usize = 32 * 1024;
 

@@ -176,6 +176,16 @@ fn a_copy_that_nobody_began_here_makes_no_deletion_final() {
 }
 
 #[test]
+fn a_server_that_makes_its_index_anew_brings_nothing_back() {
+    let mut world = settled();
+    drop_file(&mut world, 1);
+    world.remote.rebuild_index(&mailbox("INBOX"));
+    world.settle();
+    assert!(world.on_disk()["INBOX"].iter().all(|(text, _)| *text != content(1)), "{:?}", world.on_disk());
+    world.assert_equal();
+}
+
+#[test]
 fn a_server_set_back_to_an_earlier_state_costs_no_message() {
     // The mailbox as of its first three messages; after that it gave out UIDs 4 and 5 once more, or not yet.
     for (came_since, condstore) in [(0, true), (0, false), (1, false), (2, true)] {
@@ -257,6 +267,25 @@ fn a_file_that_is_still_being_written_waits_and_makes_no_deletion_meanwhile() {
 }
 
 #[test]
+fn a_flag_set_on_the_server_while_a_moved_file_is_still_being_written_stays() {
+    let mut world = settled();
+    drop_file(&mut world, 1);
+    let moved = UniqueName::new("moved");
+    world.files("Archive").insert(moved.clone(), ("Message-ID: <1@x>\n\nbo".to_owned(), Flags::NONE));
+    world.local.unfinished = Some(moved.clone());
+    let is_it = |content: &str| content.contains("<1@x>");
+    let inbox = &world.remote.mailboxes[&mailbox("INBOX")].messages;
+    let uid = inbox.iter().find(|(_, message)| is_it(&message.content)).map(|(&uid, _)| uid).unwrap();
+    world.remote.flag(&mailbox("INBOX"), uid, Flags::FLAGGED, Flags::NONE);
+    world.pass();
+    world.files("Archive").insert(moved, (content(1), Flags::NONE));
+    world.local.unfinished = None;
+    world.settle();
+    assert!(world.on_server()["Archive"].contains(&(content(1), "F".to_owned())), "{:?}", world.on_server());
+    world.assert_equal();
+}
+
+#[test]
 fn a_file_that_grows_between_look_and_upload_is_looked_at_again() {
     let mut world = settled();
     world
@@ -306,24 +335,6 @@ fn two_mailboxes_never_share_a_directory() {
 }
 
 #[test]
-fn another_device_number_is_no_other_directory() {
-    for is_old in [false, true] {
-        let mut world = settled();
-        if is_old {
-            world.local.directories.values_mut().for_each(|directory| directory.token = None);
-            let records = world.ledger.mailboxes.values_mut();
-            records.for_each(|(record, _)| record.directory.as_mut().unwrap().token = None);
-            world.settle();
-        }
-        world.local.device = 2;
-        drop_file(&mut world, 1);
-        let report = world.pass();
-        assert_eq!(report.mailboxes[&mailbox("INBOX")].removed, 1, "{is_old}");
-        assert!(!report.mailboxes.values().any(|mailbox| mailbox.resettled));
-    }
-}
-
-#[test]
 fn an_upload_that_the_server_took_but_does_not_show_is_not_repeated() {
     let mut world = World::new(true, false);
     world.settle();
@@ -364,6 +375,31 @@ fn a_message_that_the_server_does_not_show_keeps_only_itself_back() {
 }
 
 #[test]
+fn a_message_that_is_too_large_is_named_and_the_mailbox_not_listed_anew_for_it() {
+    let mut world = settled();
+    let huge = world.remote.add(&mailbox("INBOX"), &content(50), Flags::NONE);
+    world.remote.huge.insert(huge);
+    let report = world.pass();
+    let done = &report.mailboxes[&mailbox("INBOX")];
+    assert_eq!((done.left.is_some(), done.incomplete, done.trouble.is_some()), (true, false, false));
+    let opened = world.remote.opened;
+    world.pass();
+    assert_eq!(world.remote.opened, opened);
+    // Another one, which may still come, is asked for each time.
+    let other = world.remote.add(&mailbox("INBOX"), &content(51), Flags::NONE);
+    world.remote.withheld.insert(other);
+    for _ in 0..2 {
+        let opened = world.remote.opened;
+        let report = world.pass();
+        assert!(report.mailboxes[&mailbox("INBOX")].incomplete);
+        assert_eq!(world.remote.opened, opened + 1);
+    }
+    world.remote.withheld.clear();
+    world.pass();
+    assert!(world.on_disk()["INBOX"].iter().any(|(text, _)| *text == content(51)));
+}
+
+#[test]
 fn what_may_be_a_message_that_is_not_shown_is_not_uploaded_again() {
     let mut world = settled();
     let uids: Vec<Uid> = world.remote.mailboxes[&mailbox("INBOX")].messages.keys().copied().collect();
@@ -386,23 +422,46 @@ fn a_full_mailbox_is_offered_one_file_and_what_was_refused_rests() {
         world.files("INBOX").insert(UniqueName::new(format!("mine{id}")), (content(id), Flags::NONE));
     }
     let server = world.on_server();
-    for (scope, offered) in [(Scope::Mailbox, 1), (Scope::Message, 4)] {
+    for (scope, offered) in [(Scope::Mailbox, 1), (Scope::Message, 5)] {
         world.remote.full = Some(scope);
-        world.remote.appended = 0;
+        (world.remote.appended, world.policy.resting) = (0, BTreeMap::new());
         let report = world.pass();
         assert_eq!(world.remote.appended, offered);
         let refused = &report.mailboxes[&mailbox("INBOX")].refused;
-        assert_eq!(refused.len(), offered as usize);
+        assert_eq!(refused.len(), 5, "{scope:?}: all of them rest");
         let resting = |(name, why): &(UniqueName, String)| ((mailbox("INBOX"), name.clone()), why.clone());
-        world.policy.resting.extend(refused.iter().map(resting));
+        world.policy.resting = refused.iter().map(resting).collect();
     }
     let report = world.pass();
-    assert_eq!((world.remote.appended, world.on_server()), (4, server));
+    assert_eq!((world.remote.appended, world.on_server()), (5, server));
     let trouble = report.mailboxes[&mailbox("INBOX")].trouble.as_ref().unwrap();
     assert_eq!(trouble.to_string(), "5 message(s) are not uploaded and wait for the next try: no room");
     (world.remote.full, world.policy.resting) = (None, BTreeMap::new());
     world.settle();
     world.assert_equal();
+}
+
+#[test]
+fn a_refused_text_is_not_taken_for_another_one_with_its_message_id() {
+    for scope in [Scope::Mailbox, Scope::Message] {
+        let mut world = settled();
+        for id in 60..63 {
+            world.files("INBOX").insert(UniqueName::new(format!("mine{id}")), (content(id), Flags::NONE));
+        }
+        world.remote.full = Some(scope);
+        world.pass();
+        // Another client saves other texts of the same drafts.
+        let others: Vec<String> = (60..63).map(|id| content(id).replace("body", "another body")).collect();
+        for other in &others {
+            world.remote.add(&mailbox("INBOX"), other, Flags::NONE);
+        }
+        world.remote.full = None;
+        world.settle();
+        for (id, other) in (60..63).zip(&others) {
+            assert_eq!((world.count(&content(id)), world.count(other)), (1, 1), "{scope:?} {id}");
+        }
+        world.assert_equal();
+    }
 }
 
 #[test]
@@ -438,4 +497,24 @@ fn a_full_disk_does_not_wait_for_what_the_server_still_sends() {
     world.local.full = false;
     world.settle();
     world.assert_equal();
+}
+
+#[test]
+fn a_deletion_that_was_cut_off_is_not_copied_to_the_trash_again_by_a_hint() {
+    for point in 0.. {
+        let mut world = settled();
+        world.remote.has_move = false;
+        drop_file(&mut world, 1);
+        let hint = Extent { only: Some([mailbox("INBOX")].into()), ..Extent::default() };
+        world.fuse.set(Some(point));
+        let is_whole = world.pass_over(&hint).trouble.is_none() && world.fuse.burnt() <= point;
+        world.fuse.set(None);
+        world.pass_over(&hint);
+        world.settle();
+        assert_eq!(world.count(&content(1)), 1, "stopped at effect {point}");
+        if is_whole {
+            assert!(point > 3);
+            break;
+        }
+    }
 }

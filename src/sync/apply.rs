@@ -9,7 +9,9 @@ use super::arrive::Inbound;
 use super::merge::Merge;
 use super::plan::{Move, Plan, Reflag, Steps};
 use super::report::{Event, Observer, Report};
-use super::{At, Entry, Fate, Ledger, Local, LocalChange, Loose, Outcome, Remote, Row, RowState, Scope};
+use super::{
+    At, Entry, Fate, LARGEST, Ledger, Local, LocalChange, Loose, Outcome, Remote, Row, RowState, Scope,
+};
 use crate::mail::{Flags, MailboxName, Uid, UniqueName};
 use std::collections::BTreeMap;
 use tokio::sync::mpsc;
@@ -164,8 +166,17 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
         let arrived = inbound.arrived;
         let report = self.report.mailbox(mailbox);
         report.arrived += arrived;
-        report.incomplete |= arrived < wanted;
-        outcome.and_then(|(fetched, stored)| stored.and(fetched))
+        let large = steps.download.values().filter(|listed| listed.size.is_some_and(|size| size > LARGEST));
+        let large = large.count() as u64;
+        report.incomplete |= arrived + large < wanted;
+        match outcome.and_then(|(fetched, stored)| stored.and(fetched)) {
+            // Listed anew each time they would only be named anew each time.
+            Err(trouble) if trouble.scope == Scope::Message && large > 0 && arrived + large == wanted => {
+                report.left = Some(trouble);
+                Ok(())
+            }
+            outcome => outcome,
+        }
     }
 
     async fn moves(&mut self, mailbox: &MailboxName, steps: &Steps, plan: &Plan) -> Outcome<()> {
@@ -286,6 +297,7 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
         }
         let report = self.report.mailbox(mailbox);
         report.held = steps.held.clone();
+        report.compared = true;
         report.unfinished |= steps.waits;
         let complete = report.trouble.is_none() && !report.incomplete && steps.held.is_empty();
         if let (Some(marks), true) = (steps.marks, complete) {

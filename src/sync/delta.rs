@@ -170,8 +170,7 @@ mod tests {
         base.loose.insert(name("x"), (Loose::Orphan, row(1, "x", "").likeness));
         let files = [("a", "S"), ("b", "S"), ("n", ""), ("o", ""), ("u", "D")];
         let files = files.into_iter().map(|(file, letters)| (name(file), flags(letters))).collect();
-        let view =
-            LocalView { directory: DirectoryId { device: 1, inode: 1, token: None }, marked: true, files };
+        let view = LocalView { directory: DirectoryId { device: 1, inode: 1 }, marked: true, files };
         let delta = local(&base, &view);
         assert_eq!(delta.new.keys().cloned().collect::<Vec<_>>(), [name("n"), name("u")]);
         assert_eq!(delta.orphans.keys().cloned().collect::<Vec<_>>(), [name("o")]);

@@ -87,8 +87,7 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
             Entry::Known { directory, .. } => Some((name, (*directory)?)),
             _ => None,
         });
-        let place = |directory: DirectoryId| (directory.device, directory.inode);
-        let is_same = |directory| place(directory) == place(view.directory);
+        let is_same = |directory: DirectoryId| directory == view.directory;
         match known.chain(made).find(|&(name, directory)| name != mailbox && is_same(directory)) {
             Some((other, _)) => Err(directory_shared(mailbox, other)),
             None => Ok(()),

@@ -88,6 +88,10 @@ pub(super) struct FakeRemote {
     pub(super) refuses: Option<MailboxName>,
     /// Messages of which this server shows nothing but their bodies.
     pub(super) silent: BTreeSet<Uid>,
+    /// Messages too large to be fetched.
+    pub(super) huge: BTreeSet<Uid>,
+    /// Messages that it lists and does not send.
+    pub(super) withheld: BTreeSet<Uid>,
     /// Names that hold no messages, whatever is in `mailboxes`.
     pub(super) unselectable: BTreeSet<MailboxName>,
     /// How each upload is refused, where it is.
@@ -108,6 +112,13 @@ fn likeness_of(content: &str) -> Likeness {
 }
 
 impl FakeRemote {
+    /// Forgets what changed when.
+    pub(super) fn rebuild_index(&mut self, name: &MailboxName) {
+        let found = self.mailboxes.get_mut(name).unwrap();
+        found.modseq = 1;
+        found.messages.values_mut().for_each(|message| message.modseq = 1);
+    }
+
     pub(super) fn add(&mut self, mailbox: &MailboxName, content: &str, flags: Flags) -> Uid {
         let target = self.mailboxes.entry(mailbox.clone()).or_insert_with(|| Mailbox {
             uid_validity: 7,
@@ -205,7 +216,11 @@ impl Remote for FakeRemote {
         let found = self.mailboxes.get(mailbox).ok_or_else(|| trouble(Scope::Mailbox, "no such mailbox"))?;
         let marks = found.marks(self.condstore);
         let since = since.filter(|since| since.marks.uid_validity == marks.uid_validity && self.condstore);
-        let (read_only, listing) = (self.read_only, found.listing(since));
+        let (read_only, mut listing) = (self.read_only, found.listing(since));
+        if let Listing::Full(listed) | Listing::Changes { changed: listed, .. } = &mut listing {
+            let huge = listed.iter_mut().filter(|(uid, _)| self.huge.contains(uid));
+            huge.for_each(|(_, listed)| listed.size = Some(LARGEST + 1));
+        }
         Ok(RemoteView { marks, read_only, storable: Flags::ALL, listing })
     }
 
@@ -229,8 +244,10 @@ impl Remote for FakeRemote {
             .messages
             .iter()
             .filter(|(uid, _)| wanted.contains_key(uid))
+            .filter(|(uid, _)| !self.huge.contains(uid) && !self.withheld.contains(uid))
             .map(|(&uid, m)| (uid, m.clone()))
             .collect();
+        let is_short = wanted.keys().any(|uid| self.huge.contains(uid) || self.withheld.contains(uid));
         let sent = async {
             let gone = |_| trouble(Scope::Pass, "receiver gone");
             for (uid, message) in messages {
@@ -241,7 +258,7 @@ impl Remote for FakeRemote {
                 let fetched = Fetched { uid, flags: message.flags, internal_date: None };
                 into.send(Arrival::End(fetched)).await.map_err(gone)?;
             }
-            Ok(())
+            if is_short { Err(trouble(Scope::Message, "not all of it")) } else { Ok(()) }
         }
         .await;
         if into.is_closed() {
@@ -316,7 +333,6 @@ impl Remote for FakeRemote {
 pub(super) struct Directory {
     pub(super) inode: u64,
     pub(super) marked: bool,
-    pub(super) token: Option<u64>,
     pub(super) files: BTreeMap<UniqueName, (String, Flags)>,
     pub(super) tmp: BTreeMap<UniqueName, (String, Flags)>,
 }
@@ -330,8 +346,6 @@ pub(super) struct FakeLocal {
     pub(super) identified: usize,
     /// Whether nothing can be written.
     pub(super) full: bool,
-    /// Its device number.
-    pub(super) device: u64,
     /// Whether `Work` and `work` are one directory.
     pub(super) folds_case: bool,
     /// A file that cannot be renamed.
@@ -352,7 +366,6 @@ impl FakeLocal {
             quarantine,
             identified: 0,
             full: false,
-            device: 1,
             folds_case: false,
             stuck: None,
             unfinished: None,
@@ -387,8 +400,7 @@ impl Local for FakeLocal {
         let directory =
             self.directories.entry(mailbox.clone()).or_insert(Directory { inode, ..Directory::default() });
         directory.marked = true;
-        let token = Some(*directory.token.get_or_insert(inode));
-        Ok(DirectoryId { device: self.device, inode: directory.inode, token })
+        Ok(DirectoryId { device: 1, inode: directory.inode })
     }
 
     async fn scan(&mut self, mailbox: &MailboxName) -> Outcome<Option<LocalView>> {
@@ -399,7 +411,7 @@ impl Local for FakeLocal {
             return Ok(None);
         };
         let files = directory.files.iter().map(|(name, (_, flags))| (name.clone(), *flags)).collect();
-        let id = DirectoryId { device: self.device, inode: directory.inode, token: directory.token };
+        let id = DirectoryId { device: 1, inode: directory.inode };
         Ok(Some(LocalView { directory: id, marked: directory.marked, files }))
     }
 

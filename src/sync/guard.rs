@@ -35,19 +35,12 @@ pub enum Ground {
 pub fn ground(known: DirectoryId, seen: Option<Seen>) -> Ground {
     match seen {
         None => Ground::Lost,
-        Some(seen) => match (is_same(known, seen.directory), seen.marked) {
+        Some(seen) => match (seen.directory == known, seen.marked) {
             (true, true) => Ground::Firm,
             (true, false) | (false, true) => Ground::Moved,
             (false, false) => Ground::Lost,
         },
     }
-}
-
-/// Some file systems have another device number after every start (Btrfs, ZFS, NFS): our own id stands in for it.
-fn is_same(known: DirectoryId, seen: DirectoryId) -> bool {
-    let is_on_the_same_disk =
-        known.device == seen.device || (known.token.is_some() && known.token == seen.token);
-    known.inode == seen.inode && is_on_the_same_disk
 }
 
 #[cfg(test)]
@@ -81,18 +74,12 @@ mod tests {
 
     #[test]
     fn only_the_same_marked_directory_is_firm_ground() {
-        let id = |device, inode, token| DirectoryId { device, inode, token };
-        let known = id(1, 2, None);
-        let seen = |inode, marked| Some(Seen { directory: id(1, inode, None), marked });
+        let known = DirectoryId { device: 1, inode: 2 };
+        let seen = |inode, marked| Some(Seen { directory: DirectoryId { device: 1, inode }, marked });
         assert_eq!(ground(known, seen(2, true)), Ground::Firm);
         assert_eq!(ground(known, seen(3, true)), Ground::Moved);
         assert_eq!(ground(known, seen(2, false)), Ground::Moved);
         assert_eq!(ground(known, seen(3, false)), Ground::Lost);
-        let elsewhere = |inode, token| Some(Seen { directory: id(9, inode, token), marked: true });
-        assert_eq!(ground(known, elsewhere(2, None)), Ground::Moved);
-        assert_eq!(ground(id(1, 2, Some(5)), elsewhere(2, Some(5))), Ground::Firm);
-        assert_eq!(ground(id(1, 2, Some(5)), elsewhere(2, Some(6))), Ground::Moved);
-        assert_eq!(ground(id(1, 2, Some(5)), elsewhere(3, Some(5))), Ground::Moved);
         assert_eq!(ground(known, None), Ground::Lost);
     }
 }

@@ -30,10 +30,6 @@ pub(super) fn content(id: u32) -> String {
     format!("Message-ID: <{id}@x>\n\nbody {id}\n")
 }
 
-fn edited(text: &str) -> String {
-    format!("{text}edited\n")
-}
-
 fn flags(letters: &str) -> Flags {
     Flags::from_maildir(letters)
 }
@@ -52,6 +48,8 @@ impl World {
             refuses_flags: false,
             refuses: None,
             silent: BTreeSet::new(),
+            huge: BTreeSet::new(),
+            withheld: BTreeSet::new(),
             unselectable: BTreeSet::new(),
             full: None,
             in_vain: 0,
@@ -534,7 +532,6 @@ impl History {
             .flat_map(|(name, found)| {
                 found.messages.iter().map(move |(uid, message)| (name.clone(), *uid, message.content.clone()))
             })
-            .filter(|(_, _, text)| !self.is_editing || !self.edited.contains(&edited(text)))
             .collect();
         (!all.is_empty()).then(|| all[pick % all.len()].clone())
     }
@@ -556,7 +553,8 @@ impl History {
                 drop(self.world.pass());
                 self.world.fuse.set(None);
             }
-            Op::LoseLedger if self.is_editing => {}
+            Op::LoseLedger | Op::Delete { local: false, .. } | Op::Move { local: false, .. }
+                if self.is_editing => {}
             Op::LoseLedger => {
                 self.amnesia = true;
                 self.world.ledger.mailboxes.clear();
@@ -610,20 +608,22 @@ impl History {
         }
     }
 
-    /// Saves another text of a message under another name, as readers do. Not where the server's copy may be new at the same
-    /// time (it is moved there, a mailbox was never seen whole): two sizes may be one message of an estimated size.
+    /// Saves another text of a message under another name, as readers do. Not while the server's copy may be new as well (it
+    /// is moved there, just arriving, or its mailbox was never seen whole): two sizes may be one message, of which the
+    /// server only estimates one.
     fn edit(&mut self, pick: usize) {
         let records = &self.world.ledger.mailboxes;
         let is_known =
             |name: &&str| records.get(&mailbox(name)).is_some_and(|(record, _)| record.marks.is_some());
         let may_edit = !self.amnesia && MAILBOXES.iter().all(is_known);
-        let is_alone = |text: &String| may_edit && !self.touched[usize::from(false)].contains(text);
-        let Some((name, _, text)) = self.pick_local(pick).filter(|(_, _, text)| is_alone(text)) else {
+        let may_edit = may_edit && self.touched[usize::from(false)].is_empty();
+        let Some((name, file, text)) = self.pick_local(pick).filter(|_| may_edit) else { return };
+        if self.is_arriving(&name, &file) {
             return;
-        };
+        }
         self.is_editing = true;
         self.delete(true, pick, None);
-        let text = edited(&text);
+        let text = format!("{text}edited\n");
         self.world.add_local(&name, &text, "");
         self.edited.insert(text);
     }
@@ -631,11 +631,15 @@ impl History {
     /// A file that is taken away between a crash and the recovery cannot be told from one that never arrived: it is
     /// fetched again.
     fn doubt_arriving(&mut self, name: &str, file: &UniqueName) {
-        let rows = self.world.ledger.mailboxes.get(&mailbox(name)).map(|(_, base)| base.rows.as_slice());
-        let arriving = |row: &&Row| row.name == *file && row.state == RowState::Arriving;
-        if rows.unwrap_or_default().iter().any(|row| arriving(&row)) {
+        if self.is_arriving(name, file) {
             self.doubtful.insert(self.world.files(name)[file].0.clone());
         }
+    }
+
+    fn is_arriving(&self, name: &str, file: &UniqueName) -> bool {
+        let rows = self.world.ledger.mailboxes.get(&mailbox(name)).map(|(_, base)| base.rows.as_slice());
+        let arriving = |row: &Row| row.name == *file && row.state == RowState::Arriving;
+        rows.unwrap_or_default().iter().any(arriving)
     }
 
     /// A message that is taken away on either side while its upload is unconfirmed cannot be recognised there: it is

@@ -12,8 +12,6 @@ pub struct DirectoryId {
     pub device: u64,
     /// Inode number.
     pub inode: u64,
-    /// The id in the marker file that stands in it, chosen at random when it was made; older markers have none.
-    pub token: Option<u64>,
 }
 
 /// A directory as it stands on the disk now, without what is in it.

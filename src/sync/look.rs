@@ -1,8 +1,8 @@
 //! Looking at one mailbox: both sides against the base, and all that a plan needs to know of it.
 //!
 //! A mailbox whose marks and directory show no change costs nothing: no SELECT, no transaction. The base is loaded only
-//! to compute the delta and is dropped before the next mailbox is looked at. Nothing here acts, but for three things that
-//! must come first: arrivals that a crash cut off are finished, a new generation is noted, and so is a directory's id.
+//! to compute the delta and is dropped before the next mailbox is looked at. Nothing here acts, but for two things that
+//! must come first: arrivals that a crash cut off are finished, and a new UIDVALIDITY is noted.
 
 use super::arrive::settled;
 use super::delta::{self, LocalDelta, RemoteDelta};
@@ -12,11 +12,14 @@ use super::pass::{Extent, Looked, Pass, Refusal, directory_lost};
 use super::plan::Observed;
 use super::report::{Event, Report};
 use super::{
-    Base, DirectoryId, Enough, Entry, Ledger, Likeness, Listed, Local, LocalView, Loose, MailboxRecord,
+    At, Base, DirectoryId, Enough, Entry, Ledger, Likeness, Listed, Local, LocalView, Loose, MailboxRecord,
     Marks, Outcome, Remote, RemoteView, Row, RowState, Scope, Since, Staged, Trouble,
 };
-use crate::mail::{Flags, MailboxName, Uid, UidSet, UidValidity, UniqueName};
+use crate::mail::{Flags, Identity, MailboxName, Uid, UidSet, UidValidity, UniqueName};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Messages that tell whether a mailbox is still the one of the base.
+const LAST: usize = 20;
 
 impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
     /// Looks at a mailbox for the first time or again. In trouble it is left out, and what its directory misses is kept
@@ -66,9 +69,6 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         let unchanged = unchanged && !has_lost;
         let firm = local_clean && base.loose.is_empty();
         let scanned = if firm { None } else { Some(self.scan(record, &base).await?) };
-        if let Some((_, Ground::Firm, Some(directory))) = scanned {
-            self.learn_token(record, directory, extent.dry_run).await?;
-        }
         let quiet =
             scanned.as_ref().is_none_or(|(local, ground, _)| local.is_empty() && *ground == Ground::Firm);
         let is_told_nothing = unchanged || extent.remote_quiet.contains(name);
@@ -122,12 +122,29 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
     ) -> Outcome<Opened> {
         let since = since(record, base, extent);
         let view = self.remote.open(&record.name, since).await?;
-        if continues(record, base, &view.marks) {
+        let continues = continues(record, base, &view.marks);
+        let went_back = has_older_modseq(record, &view.marks);
+        if continues && !went_back {
             return Ok(Opened { view, since, scanned });
         }
         let view = if since.is_some() { self.remote.open(&record.name, None).await? } else { view };
+        if continues && self.has_last_of(&record.name, &view, base).await? {
+            return Ok(Opened { view, since: None, scanned });
+        }
         let scanned = self.enter_generation(record, view.marks.uid_validity, base, scanned, extent).await?;
         Ok(Opened { view, since: None, scanned })
+    }
+
+    /// Whether the last messages of the base still stand under their UIDs. A modification sequence goes back where a server
+    /// made its index anew, and where the whole mailbox went back and has given out UIDs again since.
+    async fn has_last_of(&mut self, name: &MailboxName, view: &RemoteView, base: &Base) -> Outcome<bool> {
+        let last: BTreeMap<Uid, Identity> =
+            base.rows.iter().rev().take(LAST).map(|row| (row.uid, row.likeness.identity)).collect();
+        let at = At { mailbox: name.clone(), uid_validity: view.marks.uid_validity };
+        let found = self.remote.identify(&at, &last.keys().copied().collect()).await?;
+        let is_same =
+            |(uid, seen): (&Uid, &Option<Likeness>)| last.get(uid).copied() == seen.map(|seen| seen.identity);
+        Ok(last.is_empty() || (!found.is_empty() && found.iter().all(is_same)))
     }
 
     /// Settles what a crash left between `tmp` and its place. Whether something was lost and must be fetched again.
@@ -169,18 +186,6 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
             local = confirmed(base, &view, &again);
         }
         Ok((local, judged, Some(view.directory)))
-    }
-
-    /// A directory that an older version marked gets an id, so that it is known under another device number.
-    async fn learn_token(&mut self, record: &MailboxRecord, seen: DirectoryId, dry_run: bool) -> Outcome<()> {
-        let is_known =
-            record.directory.is_none_or(|known| known.token.is_some() && known.token == seen.token);
-        if is_known || dry_run {
-            return Ok(());
-        }
-        let directory = Some(self.local.create(&record.name).await?);
-        let known = Entry::Known { special_use: record.special_use, directory };
-        self.ledger.commit(vec![(record.name.clone(), known)]).await
     }
 
     /// What a mailbox that cannot be looked at misses here: it may have been moved to another one.
@@ -236,7 +241,7 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
             return Ok(Compared { found: BTreeMap::new(), candidates, has_unfinished });
         }
         let uids: UidSet = observed.remote.new.keys().copied().collect();
-        let at = super::At { mailbox: observed.mailbox.clone(), uid_validity: observed.uid_validity };
+        let at = At { mailbox: observed.mailbox.clone(), uid_validity: observed.uid_validity };
         Ok(Compared { found: self.remote.identify(&at, &uids).await?, candidates, has_unfinished })
     }
 }
@@ -307,11 +312,14 @@ fn since(record: &MailboxRecord, base: &Base, extent: &Extent) -> Option<Since> 
 fn continues(record: &MailboxRecord, base: &Base, now: &Marks) -> bool {
     let last = base.rows.last().map(|row| row.uid);
     let is_given_out_again = now.uid_next.zip(last).is_some_and(|(next, last)| next <= last);
-    let went_back = record.marks.is_some_and(|before| {
-        now.uid_next.zip(before.uid_next).is_some_and(|(now, before)| now < before)
-            || now.modseq.zip(before.modseq).is_some_and(|(now, before)| now < before)
-    });
+    let went_back = record.marks.and_then(|before| before.uid_next).zip(now.uid_next);
+    let went_back = went_back.is_some_and(|(before, now)| now < before);
     record.uid_validity == Some(now.uid_validity) && !is_given_out_again && !went_back
+}
+
+fn has_older_modseq(record: &MailboxRecord, now: &Marks) -> bool {
+    let before = record.marks.and_then(|before| before.modseq);
+    before.zip(now.modseq).is_some_and(|(before, now)| now < before)
 }
 
 fn compare(

@@ -42,8 +42,8 @@ pub use ledger::{Base, Entry, Held, Ledger, Loose, MailboxRecord, Row, RowState}
 pub use local::{DirectoryId, Local, LocalChange, LocalView, Recognised, Seen, Staged};
 pub use pass::{Extent, Pass, directory_lost};
 pub use remote::{
-    Arrival, At, Enough, Fate, Fetched, FlagChange, Gone, Landed, Likeness, Listed, Listing, Marks, Outgoing,
-    Remote, RemoteMailbox, RemoteView, Since,
+    Arrival, At, Enough, Fate, Fetched, FlagChange, Gone, LARGEST, Landed, Likeness, Listed, Listing, Marks,
+    Outgoing, Remote, RemoteMailbox, RemoteView, Since,
 };
 
 /// What went wrong in a driver, and how much of the world it takes with it.

@@ -125,6 +125,7 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
             Some(_) => BTreeMap::new(),
             None => self.discover(extent.dry_run, report).await?,
         };
+        report.listed = extent.only.is_none();
         let mut records = self.ledger.mailboxes().await?;
         let trash = trash(&records);
         let all = records.clone();
@@ -144,7 +145,7 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         self.look_for_targets(&all, &mut looked, extent, report).await?;
         self.look_for_sources(&all, &mut looked, extent, report).await?;
         if self.policy.on_delete == OnDelete::Trash {
-            self.look_for_copies(&trash, &mut looked, report).await?;
+            self.look_for_copies(&all, &trash, &mut looked, extent, report).await?;
         }
         looked.let_wait(report);
         let plan = plan(looked.observed, self.policy, &trash);

@@ -187,9 +187,15 @@ pub fn plan(mut observed: Vec<Observed>, policy: &Policy, trash: &MailboxName) -
 /// What is missing may be what somebody is writing elsewhere: it is no deletion before that is known.
 fn wait(observed: &mut [Observed], plan: &mut Plan) {
     for mailbox in observed.iter_mut().filter(|mailbox| !mailbox.local.gone.is_empty()) {
-        mailbox.local.gone.clear();
+        let missing = std::mem::take(&mut mailbox.local.gone);
+        let before = mailbox.remote.reflagged.len();
+        mailbox.remote.reflagged.retain(|uid, _| !missing.contains_key(uid));
         if let Some(steps) = plan.mailboxes.get_mut(&mailbox.mailbox) {
             steps.waits = true;
+            if mailbox.remote.reflagged.len() < before {
+                // There is no file yet to take the change: the server is to tell of it again.
+                steps.marks = None;
+            }
         }
     }
 }

@@ -7,6 +7,9 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 use tokio::sync::mpsc;
 
+/// Octets of the largest message that is fetched: a larger one stays on the server for good.
+pub const LARGEST: u64 = 256 * 1024 * 1024;
+
 /// The numbers by which a server tells whether a mailbox changed (SELECT, STATUS).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Marks {

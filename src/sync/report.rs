@@ -51,6 +51,8 @@ impl Observer for Unobserved {
 pub struct Report {
     /// By mailbox; only those that were looked at.
     pub mailboxes: BTreeMap<MailboxName, MailboxReport>,
+    /// Whether all mailboxes of both sides were listed for it.
+    pub listed: bool,
     /// Mailboxes in which our own actions left something to pick up (the Trash after a deletion).
     pub follow_up: BTreeSet<MailboxName>,
     /// Mailboxes that the server does not have any more since this pass; their local copies are left alone.
@@ -89,7 +91,7 @@ pub struct MailboxReport {
     pub kept: u64,
     /// Files that were on the server, are not recognised there, and are kept here only.
     pub orphans: u64,
-    /// Files whose upload failed, and why.
+    /// Files whose upload failed, or that a full mailbox was not offered, and why.
     pub refused: Vec<(UniqueName, String)>,
     /// Deletions held back.
     pub held: Vec<Held>,
@@ -99,6 +101,10 @@ pub struct MailboxReport {
     pub unfinished: bool,
     /// Whether something asked for did not arrive.
     pub incomplete: bool,
+    /// Messages that stay on the server for good, being too large: all else is complete.
+    pub left: Option<Trouble>,
+    /// Whether both sides were compared, and the end of it was reached.
+    pub compared: bool,
     /// What went wrong here.
     pub trouble: Option<Trouble>,
 }

@@ -78,15 +78,24 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
     }
 
     /// A deletion on a server without MOVE is a copy to the Trash and an expunge. Where it was cut off between the two, the
-    /// copy is new in the Trash: what is new there is recognised, so that it is not copied again.
+    /// copy is new in the Trash: what is new there is recognised, so that it is not copied again. A pass that was not to look
+    /// at the Trash looks at it now.
     pub(super) async fn look_for_copies(
         &mut self,
+        records: &[MailboxRecord],
         trash: &MailboxName,
         looked: &mut Looked,
+        extent: &Extent,
         report: &mut Report,
     ) -> Outcome<()> {
         let deletes =
             looked.observed.iter().any(|seen| seen.mailbox != *trash && !seen.local.gone.is_empty());
+        let is_passed_over = extent.only.as_ref().is_some_and(|only| !only.contains(trash));
+        let record = records.iter().find(|record| record.name == *trash && self.may_look(record, report));
+        if let Some(record) = record.filter(|_| deletes && is_passed_over) {
+            let also = Extent { flags_may_wait: true, dry_run: extent.dry_run, ..Extent::default() };
+            self.look(record, None, &also, looked, report).await?;
+        }
         let Some(index) = looked.observed.iter().position(|seen| seen.mailbox == *trash) else {
             return Ok(());
         };

@@ -1,7 +1,8 @@
 //! The uploads of a plan: a part of [`super::apply`].
 //!
 //! An upload cannot be repeated, so its intent is committed first. One file that is refused does not stop the others; a
-//! mailbox that is full takes none of them, and is not offered the rest.
+//! mailbox that is full takes none of them, and is not offered the rest. Only where the answer is not known the intent
+//! stays.
 
 use super::apply::Apply;
 use super::pass::Refusal;
@@ -9,6 +10,7 @@ use super::plan::{Steps, Upload};
 use super::{Entry, Ledger, Local, Loose, Outcome, Remote, Row, RowState, Scope, Trouble};
 use crate::error::chain;
 use crate::mail::{MailboxName, UniqueName};
+use std::collections::btree_map;
 
 /// Uploads between two commits of their pairs: a crash makes at most this many be searched for on the server.
 const UPLOADS_PER_COMMIT: usize = 50;
@@ -26,21 +28,44 @@ impl<R: Remote, L: Local, D: Ledger> Apply<'_, R, L, D> {
             self.later(mailbox, Entry::Loosen(name.clone(), Loose::Uploading, upload.likeness));
         }
         self.flush().await?;
-        for (name, upload) in &steps.upload {
+        let mut files = steps.upload.iter();
+        let full = self.offer(mailbox, steps, &mut files).await;
+        // The server has none of those that it was not offered. They would meet the same answer, one at each look.
+        for (name, _) in files {
+            self.later(mailbox, Entry::Unloosen(name.clone()));
+            if let Ok(Some(why)) = &full {
+                self.report.mailbox(mailbox).refused.push((name.clone(), why.clone()));
+            }
+        }
+        full?;
+        self.flush().await
+    }
+
+    /// Offers file after file, until one is refused in a way that concerns the others too: the words of that.
+    async fn offer(
+        &mut self,
+        mailbox: &MailboxName,
+        steps: &Steps,
+        files: &mut btree_map::Iter<'_, UniqueName, Upload>,
+    ) -> Outcome<Option<String>> {
+        for (name, upload) in files {
             if let Err(trouble) = self.append(mailbox, name, upload, steps).await {
-                self.report.mailbox(mailbox).refused.push((name.clone(), chain(&trouble)));
+                let why = chain(&trouble);
+                self.report.mailbox(mailbox).refused.push((name.clone(), why.clone()));
                 // What is wrong with the whole mailbox (its quota) is wrong with the next file too.
                 let is_single = trouble.scope == Scope::Message;
                 self.tolerate(mailbox, Err(trouble))?;
+                // Refused is not there: another text under its Message-ID is another message.
+                self.later(mailbox, Entry::Unloosen(name.clone()));
                 if !is_single {
-                    break;
+                    return Ok(Some(why));
                 }
             }
             if self.pending.len() >= UPLOADS_PER_COMMIT {
                 self.flush().await?;
             }
         }
-        self.flush().await
+        Ok(None)
     }
 
     async fn append(

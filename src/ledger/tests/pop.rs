@@ -230,10 +230,7 @@ async fn a_file_of_the_first_version_is_brought_up_to_date_with_all_it_holds() {
     commit(&mut ledger, vec![Entry::Pair(row(1, "a", RowState::Settled))]).await;
     drop(ledger);
     let old = rusqlite::Connection::open(&path).unwrap();
-    old.execute_batch(
-        "DROP TABLE visit; DROP TABLE uidl; ALTER TABLE mailbox DROP COLUMN token; PRAGMA user_version = 1",
-    )
-    .unwrap();
+    old.execute_batch("DROP TABLE visit; DROP TABLE uidl; PRAGMA user_version = 1").unwrap();
     drop(old);
     let mut ledger = Ledger::open(&path).unwrap();
     assert_eq!(ledger.base(&inbox()).await.unwrap().rows, [row(1, "a", RowState::Settled)]);
@@ -254,7 +251,7 @@ async fn a_file_of_the_second_version_knows_what_it_knew() {
     let old = rusqlite::Connection::open(&path).unwrap();
     old.execute_batch(
         "DROP TABLE visit; ALTER TABLE uidl DROP COLUMN first_size; ALTER TABLE uidl DROP COLUMN suspect;
-         ALTER TABLE uidl DROP COLUMN fingerprint; ALTER TABLE mailbox DROP COLUMN token; PRAGMA user_version = 2",
+         ALTER TABLE uidl DROP COLUMN fingerprint; PRAGMA user_version = 2",
     )
     .unwrap();
     drop(old);
@@ -269,10 +266,7 @@ async fn a_file_of_the_third_version_knows_its_messages_and_no_fingerprint() {
     ledger.note(vec![enrol("a", 1)]).await.unwrap();
     drop(ledger);
     let old = rusqlite::Connection::open(&path).unwrap();
-    old.execute_batch(
-        "ALTER TABLE uidl DROP COLUMN fingerprint; ALTER TABLE mailbox DROP COLUMN token; PRAGMA user_version = 3",
-    )
-    .unwrap();
+    old.execute_batch("ALTER TABLE uidl DROP COLUMN fingerprint; PRAGMA user_version = 3").unwrap();
     drop(old);
     let known = Ledger::open(&path).unwrap().maildrop().await.unwrap().enrolled;
     assert_eq!(known.iter().map(|one| (one.uid.value(), one.fingerprint)).collect::<Vec<_>>(), [(1, None)]);
