@@ -5,7 +5,7 @@
 //! and told instead: it keeps no other message from leaving, and its text stays.
 
 use super::error::{Error, at};
-use super::record::{Entry, Id};
+use super::record::{Entry, Id, State};
 use super::spool::{Spool, Unreadable};
 use std::fs;
 use std::path::Path;
@@ -52,8 +52,32 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Entry, String> {
     is_its_own.then_some(entry).ok_or_else(|| "it is that of another".to_owned())
 }
 
-/// How many records lie in a queue that nobody owns, readable or not; changes nothing.
+/// How many messages wait in a queue that nobody owns, with a readable record or not; changes nothing. What the server has
+/// needs no sender.
 pub fn count(directory: &Path) -> u64 {
     let Ok(listing) = fs::read_dir(directory) else { return 0 };
-    listing.flatten().filter(|entry| entry.path().extension().is_some_and(|it| it == "json")).count() as u64
+    let records = listing.flatten().map(|entry| entry.path());
+    let records = records.filter(|path| path.extension().is_some_and(|it| it == "json"));
+    let is_done = |path: &Path| {
+        let entry = fs::read(path).ok().and_then(|bytes| parse(path, &bytes).ok());
+        entry.is_some_and(|entry| matches!(entry.state, State::Sent | State::Filed))
+    };
+    records.filter(|path| !is_done(path)).count() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::spool_tests::Place;
+    use super::*;
+
+    #[test]
+    fn what_the_server_has_waits_for_nobody() {
+        let place = Place::new();
+        let (mut spool, id) = place.accepted();
+        fs::write(place.queue().join("1-1.json"), "{").unwrap();
+        for (state, expected) in [(State::Sending, 2), (State::DotSent, 2), (State::Sent, 1)] {
+            spool.transition(&id, state, None).unwrap();
+            assert_eq!(count(&place.queue()), expected, "{state:?}");
+        }
+    }
 }
