@@ -217,10 +217,9 @@ impl Remote for FakeRemote {
         let marks = found.marks(self.condstore);
         let since = since.filter(|since| since.marks.uid_validity == marks.uid_validity && self.condstore);
         let (read_only, mut listing) = (self.read_only, found.listing(since));
-        if let Listing::Full(listed) | Listing::Changes { changed: listed, .. } = &mut listing {
-            let huge = listed.iter_mut().filter(|(uid, _)| self.huge.contains(uid));
-            huge.for_each(|(_, listed)| listed.size = Some(LARGEST + 1));
-        }
+        let (Listing::Full(listed) | Listing::Changes { changed: listed, .. }) = &mut listing;
+        let huge = listed.iter_mut().filter(|(uid, _)| self.huge.contains(uid));
+        huge.for_each(|(_, listed)| listed.size = Some(LARGEST + 1));
         Ok(RemoteView { marks, read_only, storable: Flags::ALL, listing })
     }
 
