@@ -51,7 +51,7 @@ pub(super) struct Inbound {
     /// Messages at which connections broke.
     pub(super) suspects: imap::Suspects,
     /// Files whose upload failed.
-    pub(super) refused: Refused,
+    refused: Refused,
     /// Mailboxes whose directory may have changed since it was last seen in step: trouble came before, or a hint that
     /// was not followed to its end.
     pub(super) unclean: BTreeSet<MailboxName>,

@@ -46,8 +46,7 @@ impl Inbound {
         order: Order,
     ) -> Result<(), Complaint> {
         let to = order.to.clone();
-        // A message at which connections break waits for its time: it would break this one, and the order with it.
-        self.refused.try_again();
+        self.try_again();
         let outcome = self.obey(remote, order).await;
         outcome.inspect_err(|complaint| self.refuse(&to, complaint))
     }

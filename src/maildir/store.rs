@@ -113,11 +113,14 @@ impl Store {
         let metadata = file.metadata().map_err(Error::io("look at", dir.describe(file_name)))?;
         if metadata.len() == 0 {
             self.warn_once(dir, unique, file_name, "an empty file is no message: it is not uploaded");
-        } else if is_being_written(&metadata, SystemTime::now()) {
-            recognised.has_unfinished = true;
+            return Ok(Step::Done);
+        }
+        let (likeness, by_readers) =
+            content::likeness(file).map_err(Error::io("read", dir.describe(file_name)))?;
+        if is_being_written(&metadata, SystemTime::now()) {
+            recognised.unfinished.insert(likeness.identity);
         } else {
-            let likeness = content::likeness(file).map_err(Error::io("read", dir.describe(file_name)))?;
-            recognised.files.insert(unique.clone(), likeness);
+            recognised.files.insert(unique.clone(), (likeness, by_readers));
         }
         Ok(Step::Done)
     }

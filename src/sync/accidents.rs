@@ -518,3 +518,20 @@ fn a_deletion_that_was_cut_off_is_not_copied_to_the_trash_again_by_a_hint() {
         }
     }
 }
+
+#[test]
+fn a_message_that_is_just_being_written_here_is_not_fetched_beside_it() {
+    let mut world = settled();
+    let text = content(100);
+    let copies = |world: &World| world.on_disk()["INBOX"].iter().filter(|(it, _)| *it == text).count();
+    world.remote.add(&mailbox("INBOX"), &text, Flags::NONE);
+    let written = UniqueName::new("written");
+    world.files("INBOX").insert(written.clone(), (text.clone(), Flags::NONE));
+    world.local.unfinished = Some(written);
+    assert!(world.pass().unfinished().contains(&mailbox("INBOX")));
+    assert_eq!(copies(&world), 1);
+    world.local.unfinished = None;
+    world.settle();
+    assert_eq!((copies(&world), world.count(&text)), (1, 1));
+    world.assert_equal();
+}

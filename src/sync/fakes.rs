@@ -416,15 +416,15 @@ impl Local for FakeLocal {
 
     async fn identify(&mut self, mailbox: &MailboxName, names: &[UniqueName]) -> Outcome<Recognised> {
         self.identified += names.len();
-        let has_unfinished = self.unfinished.as_ref().is_some_and(|name| names.contains(name));
-        let unfinished = self.unfinished.clone();
+        let unfinished = self.unfinished.clone().filter(|name| names.contains(name));
         let directory = self.directory(mailbox)?;
         let one = |name: &UniqueName| {
             let content = &directory.files.get(name)?.0;
             Some((name.clone(), (likeness_of(content), readers_octets(content.as_bytes()))))
         };
         let files = names.iter().filter(|name| Some(*name) != unfinished.as_ref()).filter_map(one).collect();
-        Ok(Recognised { files, has_unfinished })
+        let unfinished = unfinished.as_ref().and_then(one).map(|(_, (likeness, _))| likeness.identity);
+        Ok(Recognised { files, unfinished: unfinished.into_iter().collect() })
     }
 
     async fn stage(

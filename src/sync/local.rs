@@ -1,8 +1,8 @@
 //! The Maildir side: what a driver must do for a pass, and the values that pass between them.
 
 use super::{Arrival, Likeness, Outcome, Outgoing};
-use crate::mail::{Flags, MailboxName, Uid, UniqueName};
-use std::collections::BTreeMap;
+use crate::mail::{Flags, Identity, MailboxName, Uid, UniqueName};
+use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::mpsc;
 
 /// Which directory a mailbox lives in: proof against unmounted disks and replaced directories.
@@ -46,8 +46,9 @@ impl LocalView {
 pub struct Recognised {
     /// How they are recognised, and how many octets of each are header fields that a reader may have added.
     pub files: BTreeMap<UniqueName, (Likeness, u64)>,
-    /// Whether others were left out because somebody may still be writing them: they are worth another look soon.
-    pub has_unfinished: bool,
+    /// What others seem to be so far, which were left out because somebody may still be writing them: they are worth
+    /// another look soon.
+    pub unfinished: BTreeSet<Identity>,
 }
 
 /// A message that stands complete and durable in `tmp`, to be published.

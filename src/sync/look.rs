@@ -100,8 +100,10 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
         were_paired: bool,
         report: &mut Report,
     ) -> Outcome<Observed> {
-        let Compared { found, candidates, has_unfinished } =
+        let Compared { mut found, candidates, unfinished } =
             self.recognise(&observed, &base, were_paired).await?;
+        let has_unfinished = !unfinished.is_empty();
+        observed.leave_to_writers(&unfinished, &mut found);
         let remote_likeness = observed.leave_out_silent(found, report);
         let strangers = candidates.iter().filter(|(name, _)| !base.loose.contains_key(*name));
         let strangers = strangers.map(|(name, candidate)| (name.clone(), candidate.likeness)).collect();
@@ -220,7 +222,7 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
     /// How new messages of both sides are recognised, asked only where there is something to compare or to upload.
     async fn recognise(&mut self, observed: &Observed, base: &Base, were_paired: bool) -> Outcome<Compared> {
         let (new, orphans) = (&observed.local.new, &observed.local.orphans);
-        let (mut candidates, mut has_unfinished) = (BTreeMap::new(), false);
+        let (mut candidates, mut unfinished) = (BTreeMap::new(), BTreeSet::new());
         for (name, &(kind, likeness)) in &base.loose {
             let there = orphans.contains_key(name) || new.contains_key(name);
             if there || (kind.is_begun() && likeness.identity.is_strong()) {
@@ -232,17 +234,17 @@ impl<R: Remote, L: Local, D: Ledger> Pass<'_, R, L, D> {
             new.keys().filter(|name| !candidates.contains_key(*name)).cloned().collect();
         if !strangers.is_empty() {
             let recognised = self.local.identify(&observed.mailbox, &strangers).await?;
-            has_unfinished = recognised.has_unfinished;
+            unfinished = recognised.unfinished;
             for (name, (likeness, by_readers)) in recognised.files {
                 candidates.insert(name, Candidate { likeness, was_paired: were_paired, by_readers });
             }
         }
-        if candidates.is_empty() || observed.remote.new.is_empty() {
-            return Ok(Compared { found: BTreeMap::new(), candidates, has_unfinished });
+        if (candidates.is_empty() && unfinished.is_empty()) || observed.remote.new.is_empty() {
+            return Ok(Compared { found: BTreeMap::new(), candidates, unfinished });
         }
         let uids: UidSet = observed.remote.new.keys().copied().collect();
         let at = At { mailbox: observed.mailbox.clone(), uid_validity: observed.uid_validity };
-        Ok(Compared { found: self.remote.identify(&at, &uids).await?, candidates, has_unfinished })
+        Ok(Compared { found: self.remote.identify(&at, &uids).await?, candidates, unfinished })
     }
 }
 
@@ -260,7 +262,7 @@ struct Opened {
 struct Compared {
     found: Found,
     candidates: BTreeMap<UniqueName, Candidate>,
-    has_unfinished: bool,
+    unfinished: BTreeSet<Identity>,
 }
 
 /// The delta of a directory, what it proves, and which directory it is.
@@ -276,6 +278,18 @@ impl Observed {
                 let flags = self.remote.reflagged.remove(&uid).map_or(row.flags, |(_, flags)| flags);
                 self.remote.new.insert(uid, Listed { flags, size: Some(row.likeness.size) });
             }
+        }
+    }
+
+    /// Takes messages out of the pass that somebody may be writing here as well; the server is to tell of them again.
+    fn leave_to_writers(&mut self, unfinished: &BTreeSet<Identity>, found: &mut Found) {
+        let before = found.len();
+        let is_written =
+            |likeness: &Option<Likeness>| likeness.is_some_and(|it| unfinished.contains(&it.identity));
+        self.remote.new.retain(|uid, _| !found.get(uid).is_some_and(is_written));
+        found.retain(|_, likeness| !is_written(likeness));
+        if found.len() < before {
+            self.marks = None;
         }
     }
 
