@@ -204,10 +204,11 @@ fn amid_a_dot(time: Duration) -> (Host, Sink, Home, Daemon) {
         watching(&host, Account { smtp: (sink.port(), "implicit"), ..Account::of(&host, "alice") });
     home.send("alice", "draft", &draft("slow"));
     let queue = home.state("alice").join("queue");
+    // A record in its place: one that is still being written says it too early.
     let says = |path: &Path| fs::read_to_string(path).is_ok_and(|record| record.contains("dot-sent"));
     until(PATIENCE, "the dot to be on its way", || {
-        let entries = fs::read_dir(&queue).unwrap().flatten();
-        entries.filter(|entry| entry.file_type().unwrap().is_file()).any(|entry| says(&entry.path()))
+        let paths = fs::read_dir(&queue).unwrap().flatten().map(|entry| entry.path());
+        paths.filter(|path| path.extension().is_some_and(|it| it == "json")).any(|path| says(&path))
     });
     (host, sink, home, daemon)
 }
